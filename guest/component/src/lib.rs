@@ -1,0 +1,82 @@
+//! The exports of the component: each is one verb of [`Agent`], and nothing else.
+
+#![cfg(target_family = "wasm")]
+
+use std::cell::RefCell;
+
+use molecule_logic::{
+    Agent,
+    bindings::exports::molecule::mcp::{
+        dialogues, inbox, secrets, setup,
+        tools::{self, ToolSpec},
+        turns::{Effect, Finish, Next, Outcome, Turn},
+        types::Workspace,
+    },
+};
+
+/// What the exports work on.
+struct Component;
+
+thread_local! {
+    static AGENT: RefCell<Option<Agent>> = const { RefCell::new(None) };
+}
+
+/// The answer of `verb`, or `otherwise` before `setup.start`.
+fn agent<T>(otherwise: impl FnOnce() -> T, verb: impl FnOnce(&mut Agent) -> T) -> T {
+    AGENT.with_borrow_mut(|agent| match agent {
+        Some(agent) => verb(agent),
+        None => otherwise(),
+    })
+}
+
+fn nothing() -> Turn {
+    Turn { effects: Vec::new(), next: Next::Finish(Finish::Done) }
+}
+
+impl setup::Guest for Component {
+    fn start(settings: setup::Settings) {
+        AGENT.set(Some(Agent::start(settings)));
+    }
+}
+
+impl tools::Guest for Component {
+    fn specs() -> Vec<ToolSpec> {
+        agent(Vec::new, |agent| agent.specs())
+    }
+
+    fn instructions() -> String {
+        agent(String::new, |agent| agent.instructions())
+    }
+
+    fn open(dialogue: u64, name: String, arguments: String, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_tool(dialogue, &name, &arguments, now))
+    }
+}
+
+impl inbox::Guest for Component {
+    fn open(dialogue: u64, workspace: Workspace, cursor: Option<String>, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_inbox(dialogue, workspace, cursor, now))
+    }
+}
+
+impl secrets::Guest for Component {
+    fn open(dialogue: u64, workspace: Workspace, body: Vec<u8>, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_secrets(dialogue, workspace, body, now))
+    }
+
+    fn remember(workspace: Workspace, secret: String) {
+        agent(|| (), |agent| agent.remember_secret(workspace, &secret));
+    }
+}
+
+impl dialogues::Guest for Component {
+    fn resume(dialogue: u64, outcome: Outcome, now: u64) -> Turn {
+        agent(nothing, |agent| agent.resume(dialogue, outcome, now))
+    }
+
+    fn cancel(dialogue: u64, now: u64) -> Vec<Effect> {
+        agent(Vec::new, |agent| agent.cancel(dialogue, now))
+    }
+}
+
+molecule_logic::bindings::export!(Component with_types_in molecule_logic::bindings);

@@ -1,0 +1,95 @@
+//! The whole component as one value: every export is one of its verbs.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use crate::{
+    dialogue::Dialogue,
+    inbox, secrets, tools,
+    wire::{Effect, Finish, Instant, Next, Outcome, Settings, ToolSpec, Turn, Workspace},
+    world::World,
+};
+
+/// The state behind the exports of the component.
+pub struct Agent {
+    world: Rc<World>,
+    dialogues: BTreeMap<u64, Dialogue>,
+    /// The dialogue that fetches for each workspace.
+    pollers: BTreeMap<Workspace, u64>,
+}
+
+impl Agent {
+    /// A component that has seen nothing yet.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        Self { world: Rc::new(World::new(settings)), dialogues: BTreeMap::new(), pollers: BTreeMap::new() }
+    }
+
+    /// All tools, always in the same order.
+    #[must_use]
+    pub fn specs(&self) -> Vec<ToolSpec> {
+        tools::specs(&self.world)
+    }
+
+    /// What an agent must know to use the tools.
+    #[must_use]
+    pub fn instructions(&self) -> String {
+        tools::instructions(&self.world)
+    }
+
+    /// Begins a call of the tool `name`; `arguments` is a JSON object.
+    pub fn open_tool(&mut self, dialogue: u64, name: &str, arguments: &str, now: Instant) -> Turn {
+        let (story, turn) = tools::open(&self.world, name, arguments, now);
+        self.keep(dialogue, story, turn)
+    }
+
+    /// Begins to fetch the messages of a workspace, from `cursor` on.
+    pub fn open_inbox(
+        &mut self,
+        dialogue: u64,
+        workspace: Workspace,
+        cursor: Option<String>,
+        now: Instant,
+    ) -> Turn {
+        if let Some(previous) = self.pollers.insert(workspace, dialogue) {
+            self.dialogues.remove(&previous);
+        }
+        let world = Rc::clone(&self.world);
+        let (story, turn) =
+            Dialogue::open(now, |host| async move { inbox::poll(host, world, workspace, cursor).await });
+        self.keep(dialogue, story, turn)
+    }
+
+    /// Looks for a new secret in the body of a successful register or heartbeat.
+    pub fn open_secrets(&mut self, dialogue: u64, workspace: Workspace, body: Vec<u8>, now: Instant) -> Turn {
+        let world = Rc::clone(&self.world);
+        let (story, turn) =
+            Dialogue::open(now, |host| async move { secrets::learn(host, world, workspace, body).await });
+        self.keep(dialogue, story, turn)
+    }
+
+    /// Says which secret is on disk.
+    pub fn remember_secret(&mut self, workspace: Workspace, secret: &str) {
+        self.world.secrets.borrow_mut().remember(workspace, secret);
+    }
+
+    /// Goes on with a dialogue; of an unknown one the turn is its end.
+    pub fn resume(&mut self, dialogue: u64, outcome: Outcome, now: Instant) -> Turn {
+        let Some(mut story) = self.dialogues.remove(&dialogue) else {
+            return Turn { effects: Vec::new(), next: Next::Finish(Finish::Done) };
+        };
+        let turn = story.resume(outcome, now);
+        self.keep(dialogue, story, turn)
+    }
+
+    /// Gives a dialogue up; what it still wants said comes back.
+    pub fn cancel(&mut self, dialogue: u64, now: Instant) -> Vec<Effect> {
+        self.dialogues.remove(&dialogue).map(|story| story.cancel(now)).unwrap_or_default()
+    }
+
+    fn keep(&mut self, dialogue: u64, story: Dialogue, turn: Turn) -> Turn {
+        if !matches!(turn.next, Next::Finish(_)) {
+            self.dialogues.insert(dialogue, story);
+        }
+        turn
+    }
+}

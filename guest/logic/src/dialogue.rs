@@ -1,0 +1,223 @@
+//! Straight-line code over turns: the executor.
+//!
+//! A dialogue is a future, and each of its awaits is a question to the host:
+//!
+//! ```text
+//! resume(outcome) ──► story runs ──► await asks for `next` ──► the turn goes out
+//!        ▲                                                          │
+//!        └──────────────── the host carries it out ◄────────────────┘
+//! ```
+//!
+//! There is no waker and no other task: a story moves only when its dialogue is resumed.
+
+use std::{
+    cell::RefCell,
+    future::{self, Future},
+    mem,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::wire::{
+    Effect, FileChange, FileUpdate, Finish, Instant, Level, LogLine, Next, Outcome, PlatformRequest,
+    PlatformResponse, Rest, Turn, UploadRequest, Workspace,
+};
+
+/// A flow between two turns. Dropping it cancels it.
+pub(crate) struct Dialogue {
+    host: Host,
+    story: Pin<Box<dyn Future<Output = Finish>>>,
+}
+
+impl Dialogue {
+    /// Runs `story` up to the first thing it asks for.
+    pub(crate) fn open<S, F>(now: Instant, story: S) -> (Self, Turn)
+    where
+        S: FnOnce(Host) -> F,
+        F: Future<Output = Finish> + 'static,
+    {
+        let host = Host { slot: Rc::new(RefCell::new(Slot { now, ..Slot::default() })) };
+        let mut dialogue = Self { story: Box::pin(story(host.clone())), host };
+        let turn = dialogue.advance();
+        (dialogue, turn)
+    }
+
+    /// Tells the story what happened, and runs it up to the next thing it asks for.
+    pub(crate) fn resume(&mut self, outcome: Outcome, now: Instant) -> Turn {
+        let mut slot = self.host.slot.borrow_mut();
+        slot.now = now;
+        slot.outcome = Some(outcome);
+        drop(slot);
+        self.advance()
+    }
+
+    /// Ends the story where it stands; what it still wants said comes back.
+    pub(crate) fn cancel(self, now: Instant) -> Vec<Effect> {
+        self.host.slot.borrow_mut().now = now;
+        drop(self.story);
+        mem::take(&mut self.host.slot.borrow_mut().effects)
+    }
+
+    fn advance(&mut self) -> Turn {
+        let polled = self.story.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let mut slot = self.host.slot.borrow_mut();
+        let next = match polled {
+            Poll::Ready(finish) => Next::Finish(finish),
+            // A story that waits for nothing would wait for ever.
+            Poll::Pending => slot.asked.take().unwrap_or(Next::Finish(Finish::Done)),
+        };
+        Turn { effects: mem::take(&mut slot.effects), next }
+    }
+}
+
+/// What a story may ask of the host; awaiting it ends the turn.
+#[derive(Clone)]
+pub(crate) struct Host {
+    slot: Rc<RefCell<Slot>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    now: Instant,
+    effects: Vec<Effect>,
+    asked: Option<Next>,
+    outcome: Option<Outcome>,
+}
+
+/// Why a request brought no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NoAnswer {
+    /// It was larger than its limit.
+    Overflowed,
+    /// The host does not do this; nothing was sent.
+    Refused(String),
+    /// The connection failed; the flag says whether the request may have arrived.
+    Unreachable { reason: String, maybe_sent: bool },
+}
+
+impl Host {
+    /// When the running turn began.
+    pub(crate) fn now(&self) -> Instant {
+        self.slot.borrow().now
+    }
+
+    pub(crate) fn effect(&self, effect: Effect) {
+        self.slot.borrow_mut().effects.push(effect);
+    }
+
+    pub(crate) fn log(&self, level: Level, text: impl Into<String>) {
+        self.effect(Effect::Log(LogLine { level, text: text.into() }));
+    }
+
+    pub(crate) async fn send(&self, request: PlatformRequest) -> Result<PlatformResponse, NoAnswer> {
+        answered(self.ask(Next::Send(request)).await)
+    }
+
+    pub(crate) async fn upload(&self, request: UploadRequest) -> Result<PlatformResponse, NoAnswer> {
+        answered(self.ask(Next::Upload(request)).await)
+    }
+
+    /// Changes a file, or says why it could not be changed.
+    pub(crate) async fn store(&self, workspace: Workspace, change: FileChange) -> Result<(), String> {
+        match self.ask(Next::Store(FileUpdate { workspace, change })).await {
+            Outcome::Stored => Ok(()),
+            Outcome::Refused(why) | Outcome::StoreFailed(why) => Err(why),
+            outcome @ (Outcome::Overflowed
+            | Outcome::Responded(_)
+            | Outcome::Rested
+            | Outcome::Unreachable(_)) => Err(out_of_step(&outcome)),
+        }
+    }
+
+    pub(crate) async fn rest_until(&self, until: Instant) {
+        self.rest(Rest { until, arrivals_over: None }).await;
+    }
+
+    /// Rests until a time, or until more than `seen` messages have arrived.
+    pub(crate) async fn rest_until_arrival(&self, until: Instant, seen: u64) {
+        self.rest(Rest { until, arrivals_over: Some(seen) }).await;
+    }
+
+    async fn rest(&self, rest: Rest) {
+        self.ask(Next::Rest(rest)).await;
+    }
+
+    async fn ask(&self, next: Next) -> Outcome {
+        self.slot.borrow_mut().asked = Some(next);
+        future::poll_fn(|_| self.slot.borrow_mut().outcome.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+}
+
+fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
+    match outcome {
+        Outcome::Responded(response) => Ok(response),
+        Outcome::Overflowed => Err(NoAnswer::Overflowed),
+        Outcome::Refused(why) => Err(NoAnswer::Refused(why)),
+        Outcome::Unreachable(why) => {
+            Err(NoAnswer::Unreachable { reason: why.reason, maybe_sent: why.maybe_sent })
+        }
+        Outcome::Rested | Outcome::Stored | Outcome::StoreFailed(_) => {
+            Err(NoAnswer::Unreachable { reason: out_of_step(&outcome), maybe_sent: true })
+        }
+    }
+}
+
+fn out_of_step(outcome: &Outcome) -> String {
+    format!("the host answered something else than it was asked for: {outcome:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_await_is_a_turn_and_the_end_is_a_finish() {
+        let (mut dialogue, first) = Dialogue::open(10, async |host: Host| {
+            host.log(Level::Info, "begun");
+            host.rest_until(host.now() + 5).await;
+            host.log(Level::Info, format!("rested until {}", host.now()));
+            Finish::Done
+        });
+
+        assert_eq!(first.next, Next::Rest(Rest { until: 15, arrivals_over: None }));
+        assert_eq!(first.effects.len(), 1);
+
+        let last = dialogue.resume(Outcome::Rested, 17);
+
+        assert_eq!(last.next, Next::Finish(Finish::Done));
+        assert_eq!(last.effects, [info("rested until 17")]);
+    }
+
+    #[test]
+    fn what_a_dropped_story_says_is_not_lost() {
+        struct Farewell(Host);
+        impl Drop for Farewell {
+            fn drop(&mut self) {
+                self.0.log(Level::Info, "gone");
+            }
+        }
+        let (dialogue, _) = Dialogue::open(0, async |host: Host| {
+            let _farewell = Farewell(host.clone());
+            host.rest_until(100).await;
+            Finish::Done
+        });
+
+        assert_eq!(dialogue.cancel(50), [info("gone")]);
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_never_success() {
+        assert_eq!(
+            answered(Outcome::Stored).unwrap_err(),
+            NoAnswer::Unreachable {
+                reason: "the host answered something else than it was asked for: Outcome::Stored".to_owned(),
+                maybe_sent: true
+            }
+        );
+    }
+
+    fn info(text: &str) -> Effect {
+        Effect::Log(LogLine { level: Level::Info, text: text.to_owned() })
+    }
+}

@@ -1,0 +1,135 @@
+//! Every endpoint of the platform: how to ask, and how to read the answer.
+//!
+//! One file an area. Each endpoint is two functions, or one async function over both. Nothing
+//! else in the component spells a path of the platform.
+
+pub(crate) mod peers;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    dialogue::{Host, NoAnswer},
+    untrusted,
+    wire::{Limits, Method, PlatformRequest, PlatformResponse, Workspace},
+};
+
+/// Reads of small things.
+const READ: Limits = Limits { connect_ms: 5_000, first_byte_ms: 10_000, total_ms: 20_000, body_bytes: MIB };
+
+const MIB: u32 = 1 << 20;
+
+/// Why a call to the platform gave nothing to work with.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub(crate) enum PlatformError {
+    #[error("the answer is larger than accepted")]
+    Overflowed,
+    /// This side does not send such a request.
+    #[error("not sent: {0}")]
+    Refused(String),
+    /// Something in front of the platform answered, or the platform is not the expected one.
+    #[error("HTTP 200, but the body {0}")]
+    Shape(String),
+    /// Any status that is not a success, with the platform's own words if it had any.
+    #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
+    Status { status: u16, said: String },
+    #[error("{reason}")]
+    Unreachable { reason: String, maybe_sent: bool },
+}
+
+impl From<NoAnswer> for PlatformError {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Overflowed => Self::Overflowed,
+            NoAnswer::Refused(why) => Self::Refused(why),
+            NoAnswer::Unreachable { reason, maybe_sent } => Self::Unreachable { reason, maybe_sent },
+        }
+    }
+}
+
+/// A GET of `path` by `workspace`.
+fn get<const N: usize>(workspace: Workspace, path: [&str; N]) -> PlatformRequest {
+    PlatformRequest {
+        workspace,
+        method: Method::Get,
+        path: path.map(str::to_owned).into(),
+        query: Vec::new(),
+        identify: false,
+        body: None,
+        limits: READ,
+    }
+}
+
+/// Reads a success as `T`.
+fn read<T: DeserializeOwned>(response: &PlatformResponse) -> Result<T, PlatformError> {
+    let body = success(response)?;
+    serde_json::from_slice(body).map_err(|cause| PlatformError::Shape(format!("was not JSON: {cause}")))
+}
+
+/// The elements of a list.
+fn rows(answer: Value) -> Result<Vec<Value>, PlatformError> {
+    let kind = match answer {
+        Value::Array(rows) => return Ok(rows),
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Object(_) => "an object",
+    };
+    Err(PlatformError::Shape(format!("was not a list but {kind}")))
+}
+
+/// The body of a success.
+fn success(response: &PlatformResponse) -> Result<&[u8], PlatformError> {
+    if (200..300).contains(&response.status) {
+        return Ok(&response.body);
+    }
+    Err(PlatformError::Status { status: response.status, said: said(&response.body) })
+}
+
+/// What an error body says, on one line of at most 200 characters: the field `error` of an
+/// object, else nothing for HTML, else the text itself.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let said = match serde_json::from_str::<Value>(&text) {
+        Ok(Value::Object(object)) => match object.get("error") {
+            Some(Value::String(error)) => error.clone(),
+            Some(error) => error.to_string(),
+            None => text.into_owned(),
+        },
+        Ok(_) => text.into_owned(),
+        Err(_) if text.trim_start().starts_with('<') => String::new(),
+        Err(_) => text.into_owned(),
+    };
+    untrusted::excerpt(&said, 200)
+}
+
+/// Sends, and reads a success as `T`.
+async fn fetch<T: DeserializeOwned>(host: &Host, request: PlatformRequest) -> Result<T, PlatformError> {
+    read(&host.send(request).await?)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::wire::Outcome;
+
+    /// An answer of the platform.
+    pub(crate) fn responded(status: u16, body: &Value) -> Outcome {
+        Outcome::Responded(PlatformResponse {
+            status,
+            json: true,
+            retry_after_ms: None,
+            server_time_ms: None,
+            body: body.to_string().into_bytes(),
+        })
+    }
+
+    #[test]
+    fn an_error_page_has_nothing_to_say() {
+        assert_eq!(said(b"<html><body>502</body></html>"), "");
+        assert_eq!(said(br#"{"error":"workspace not found"}"#), "workspace not found");
+        assert_eq!(said(b"404 page not found"), "404 page not found");
+    }
+}

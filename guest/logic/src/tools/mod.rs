@@ -1,0 +1,250 @@
+//! What an agent can do: the table of tools, and what all of them share.
+//!
+//! A tool is one file and one row of [`TOOLS`]. It has its arguments and its facts as types; both
+//! schemas come from these types, so what a client is told and what is accepted cannot differ.
+
+mod list_peers;
+
+use std::{future::Future, pin::Pin, rc::Rc};
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    dialogue::{Dialogue, Host},
+    untrusted,
+    wire::{Answer, Finish, Instant, ToolSpec, Turn},
+    world::World,
+};
+
+/// All tools, in the order in which clients see them.
+const TOOLS: &[Entry] = &[entry::<list_peers::ListPeers>()];
+
+/// A tool: its description, its arguments, its facts, and what it does.
+pub(crate) trait Tool {
+    const SPEC: Spec;
+
+    /// Parsed once, from the arguments object. Fields have defaults, so that a missing one can be
+    /// answered in the tool's own words; `#[schemars(required)]` marks those that clients must give.
+    type Arguments: DeserializeOwned + JsonSchema;
+
+    /// What the tool found out.
+    type Facts: Facts;
+
+    async fn run(host: Host, world: Rc<World>, arguments: Self::Arguments) -> Result<Self::Facts, Failure>;
+}
+
+/// What a client shows of a tool, and decides by.
+pub(crate) struct Spec {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) description: &'static str,
+    /// Changes nothing.
+    pub(crate) read_only: bool,
+    /// A second call with the same arguments changes nothing further.
+    pub(crate) idempotent: bool,
+    /// Clients that load tools late have this one from the start.
+    pub(crate) always_load: bool,
+}
+
+/// The result of a tool, as text for an agent and as JSON for a program.
+pub(crate) trait Facts: Serialize + JsonSchema {
+    /// Words for an agent.
+    fn text(&self, world: &World) -> String;
+}
+
+/// A tool failed: text that begins with `Error` or the like, and says what to do next.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A call from its arguments to its answer.
+type Call = fn(Host, Rc<World>, Value) -> Pin<Box<dyn Future<Output = Answer>>>;
+
+/// A row of the table.
+struct Entry {
+    spec: Spec,
+    input: fn() -> Value,
+    output: fn() -> Value,
+    run: Call,
+}
+
+const fn entry<T: Tool + 'static>() -> Entry {
+    Entry {
+        spec: T::SPEC,
+        input: schema::<T::Arguments>,
+        output: schema::<T::Facts>,
+        run: |host, world, arguments| Box::pin(run::<T>(host, world, arguments)),
+    }
+}
+
+async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
+    let arguments = match serde_json::from_value(arguments) {
+        Ok(arguments) => arguments,
+        Err(cause) => return failed(format!("Error: the arguments do not fit: {cause}")),
+    };
+    match T::run(host, Rc::clone(&world), arguments).await {
+        Ok(facts) => Answer {
+            text: vec![facts.text(&world)],
+            is_error: false,
+            structured: world.settings.structured.then(|| serde_json::to_string(&facts).ok()).flatten(),
+        },
+        Err(Failure(text)) => failed(text),
+    }
+}
+
+fn failed(text: String) -> Answer {
+    Answer { text: vec![text], is_error: true, structured: None }
+}
+
+/// Begins a call.
+pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant) -> (Dialogue, Turn) {
+    let world = Rc::clone(world);
+    let entry = TOOLS.iter().find(|entry| entry.spec.name == name);
+    let unknown = || format!("Unknown tool: {}", untrusted::name(name));
+    let arguments = serde_json::from_str::<Value>(arguments);
+    let name = entry.map(|entry| entry.run).ok_or_else(unknown);
+    Dialogue::open(now, |host| async move {
+        Finish::Answer(match (name, arguments) {
+            (Ok(run), Ok(arguments)) => run(host, world, arguments).await,
+            (Ok(_), Err(cause)) => failed(format!("Error: the arguments are not JSON: {cause}")),
+            (Err(unknown), _) => failed(unknown),
+        })
+    })
+}
+
+/// What clients see of all tools.
+pub(crate) fn specs(world: &World) -> Vec<ToolSpec> {
+    TOOLS.iter().map(|entry| tool_spec(entry, world.settings.structured)).collect()
+}
+
+fn tool_spec(entry: &Entry, structured: bool) -> ToolSpec {
+    ToolSpec {
+        name: entry.spec.name.to_owned(),
+        title: entry.spec.title.to_owned(),
+        description: entry.spec.description.to_owned(),
+        input_schema: (entry.input)().to_string(),
+        output_schema: structured.then(|| (entry.output)().to_string()),
+        read_only: entry.spec.read_only,
+        destructive: false,
+        idempotent: entry.spec.idempotent,
+        // The workspaces of the platform are a closed set.
+        open_world: false,
+        meta: entry.spec.always_load.then(|| r#"{"anthropic/alwaysLoad":true}"#.to_owned()),
+    }
+}
+
+/// The schema of a type, inlined, without the decorations that some clients refuse.
+fn schema<T: JsonSchema>() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.meta_schema = None;
+    settings.inline_subschemas = true;
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.remove("title");
+    schema.remove("description");
+    schema.to_value()
+}
+
+/// What an agent must know to use the tools.
+pub(crate) fn instructions(_world: &World) -> String {
+    String::new()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{
+        dialogue::Dialogue,
+        wire::{Next, Outcome, Permissions, PlatformRequest, Settings, WorkspaceSettings},
+    };
+
+    /// The id of the workspace that tests act for.
+    pub(crate) const OWN: &str = "11111111-1111-4111-8111-111111111111";
+
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            seed: (1, 2, 3, 4),
+            workspaces: vec![WorkspaceSettings {
+                id: OWN.to_owned(),
+                platform: "http://platform.test".to_owned(),
+            }],
+            inbox: true,
+            structured: false,
+            bare_peer_text: false,
+            delegate_durably: false,
+            durable_budget_secs: 300,
+            poll_timeout_secs: 2,
+            permissions: Permissions {
+                roles: vec!["operator".to_owned()],
+                allowed_actions: Vec::new(),
+                tier: 1,
+            },
+        }
+    }
+
+    /// A call between two turns, driven by hand.
+    pub(crate) struct Call {
+        pub(crate) dialogue: Dialogue,
+        pub(crate) turn: Turn,
+    }
+
+    impl Call {
+        pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &Value) -> Self {
+            let (dialogue, turn) = open(world, name, &arguments.to_string(), 0);
+            Self { dialogue, turn }
+        }
+
+        /// The request that the call waits for.
+        pub(crate) fn request(&self) -> &PlatformRequest {
+            match &self.turn.next {
+                Next::Send(request) => request,
+                Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
+                    panic!("not a request: {:?}", self.turn.next)
+                }
+            }
+        }
+
+        /// Tells the call what happened.
+        pub(crate) fn then(&mut self, outcome: Outcome, now: Instant) -> &mut Self {
+            self.turn = self.dialogue.resume(outcome, now);
+            self
+        }
+
+        /// The answer with which the call ended.
+        pub(crate) fn answer(&self) -> &Answer {
+            match &self.turn.next {
+                Next::Finish(Finish::Answer(answer)) => answer,
+                Next::Finish(Finish::Done)
+                | Next::Rest(_)
+                | Next::Send(_)
+                | Next::Store(_)
+                | Next::Upload(_) => {
+                    panic!("not an answer: {:?}", self.turn.next)
+                }
+            }
+        }
+
+        /// The text of the answer with which the call ended.
+        pub(crate) fn text(&self) -> &str {
+            &self.answer().text[0]
+        }
+    }
+
+    pub(crate) fn world() -> Rc<World> {
+        Rc::new(World::new(settings()))
+    }
+
+    #[test]
+    fn an_unknown_tool_is_answered_by_name() {
+        let call = Call::open(&world(), "rm\n-rf", &Value::Null);
+
+        assert_eq!(call.text(), "Unknown tool: rm -rf");
+        assert!(call.answer().is_error);
+    }
+}

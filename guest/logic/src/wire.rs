@@ -1,0 +1,11 @@
+//! The words of `wit/` by name.
+
+pub(crate) use crate::bindings::exports::molecule::mcp::{
+    setup::{Permissions, Settings, WorkspaceSettings},
+    tools::ToolSpec,
+    turns::{Answer, Effect, FileUpdate, Finish, Level, LogLine, Next, Outcome, Rest, Turn, Working},
+    types::{
+        FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+        Workspace,
+    },
+};
