@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Reads of small things.
-const READ: Limits = Limits { connect_ms: 5_000, first_byte_ms: 10_000, total_ms: 20_000, body_bytes: MIB };
+const READ: Limits = Limits { first_byte_ms: 10_000, total_ms: 20_000, body_bytes: MIB };
 
 const MIB: u32 = 1 << 20;
 
