@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     dialogue::{Host, NoAnswer},
-    untrusted,
+    redact, untrusted,
     wire::{Limits, Method, PlatformRequest, PlatformResponse, Workspace},
 };
 
@@ -88,8 +88,8 @@ fn success(response: &PlatformResponse) -> Result<&[u8], PlatformError> {
     Err(PlatformError::Status { status: response.status, said: said(&response.body) })
 }
 
-/// What an error body says, on one line of at most 200 characters: the field `error` of an
-/// object, else nothing for HTML, else the text itself.
+/// What an error body says, on one line of at most 200 characters and without credentials: the
+/// field `error` of an object, else nothing for HTML, else the text itself.
 fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let said = match serde_json::from_str::<Value>(&text) {
@@ -102,7 +102,7 @@ fn said(body: &[u8]) -> String {
         Err(_) if text.trim_start().starts_with('<') => String::new(),
         Err(_) => text.into_owned(),
     };
-    untrusted::excerpt(&said, 200)
+    untrusted::excerpt(&redact::diagnostic(&said), 200)
 }
 
 /// Sends, and reads a success as `T`.
@@ -131,5 +131,13 @@ pub(crate) mod tests {
         assert_eq!(said(b"<html><body>502</body></html>"), "");
         assert_eq!(said(br#"{"error":"workspace not found"}"#), "workspace not found");
         assert_eq!(said(b"404 page not found"), "404 page not found");
+    }
+
+    #[test]
+    fn an_error_that_quotes_a_credential_is_shown_without_it() {
+        assert_eq!(
+            said(br#"{"error":"refused: Bearer 0123456789abcdef0123"}"#),
+            "refused: <redacted-secret>"
+        );
     }
 }
