@@ -1,0 +1,224 @@
+//! The one owner of the component's store.
+//!
+//! Calls go one after the other; each computes and returns. After a trap the store is thrown away
+//! and the next call finds a fresh instance: what was on disk is handed to it again by those who
+//! reopen their dialogues, and everybody else is told to try again.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use thiserror::Error;
+use tokio::sync::Mutex;
+use wasmtime::{
+    Engine, Store, StoreLimits, StoreLimitsBuilder,
+    component::{Component, Linker, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::{
+    bindings::{Agent, AgentPre},
+    engine,
+    watchdog::Watchdog,
+    wire::{Effect, Instant, Outcome, Settings, ToolSpec, Turn, Workspace},
+};
+
+/// Room for one message of the largest size the platform has, several times over.
+const MEMORY_BYTES: usize = 256 << 20;
+const TABLE_ELEMENTS: usize = 20_000;
+
+static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
+
+/// The guest trapped, or could not be built; the call may be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the sandboxed tool logic stopped: {0}")]
+pub struct GuestDown(pub String);
+
+/// The running component.
+pub struct Guest {
+    engine: Engine,
+    pre: AgentPre<Powers>,
+    settings: Settings,
+    watchdog: Watchdog,
+    live: Mutex<Option<Live>>,
+}
+
+/// An instance and its store; gone after a trap.
+struct Live {
+    store: Store<Powers>,
+    agent: Agent,
+}
+
+/// What the guest has: limits, and a WASI without arguments, environment, files, clocks to wait on or sockets.
+struct Powers {
+    limits: StoreLimits,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Powers {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl Guest {
+    /// Loads the component that was built into this program.
+    ///
+    /// # Errors
+    /// When the component does not fit this machine; a program in that state cannot work.
+    pub fn embedded(settings: Settings) -> anyhow::Result<Arc<Self>> {
+        let engine = Engine::new(&engine::config())?;
+        let component = deserialize(&engine)?;
+        let mut linker = Linker::<Powers>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        let pre = AgentPre::new(linker.instantiate_pre(&component)?)?;
+        let watchdog = Watchdog::new(&engine)?;
+        Ok(Arc::new(Self { engine, pre, settings, watchdog, live: Mutex::new(None) }))
+    }
+
+    /// All tools, always in the same order.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn specs(&self) -> Result<Vec<ToolSpec>, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_tools().call_specs(&mut live.store)).await
+    }
+
+    /// What an agent must know to use the tools.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn instructions(&self) -> Result<String, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_tools().call_instructions(&mut live.store)).await
+    }
+
+    /// Begins a tool call; `arguments` is a JSON object.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn open_tool(
+        &self,
+        dialogue: u64,
+        name: &str,
+        arguments: &str,
+        now: Instant,
+    ) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_tools().call_open(&mut live.store, dialogue, name, arguments, now)
+        })
+        .await
+    }
+
+    /// Begins to fetch the messages of a workspace.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn open_inbox(
+        &self,
+        dialogue: u64,
+        workspace: Workspace,
+        cursor: Option<&str>,
+        now: Instant,
+    ) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_inbox().call_open(&mut live.store, dialogue, workspace, cursor, now)
+        })
+        .await
+    }
+
+    /// Shows the body of a successful register or heartbeat.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn open_secrets(
+        &self,
+        dialogue: u64,
+        workspace: Workspace,
+        body: &[u8],
+        now: Instant,
+    ) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_secrets().call_open(&mut live.store, dialogue, workspace, body, now)
+        })
+        .await
+    }
+
+    /// Says which secret is on disk.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn remember_secret(&self, workspace: Workspace, secret: &str) -> Result<(), GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_secrets().call_remember(&mut live.store, workspace, secret))
+            .await
+    }
+
+    /// Tells a dialogue what happened.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn resume(&self, dialogue: u64, outcome: &Outcome, now: Instant) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_dialogues().call_resume(&mut live.store, dialogue, outcome, now)
+        })
+        .await
+    }
+
+    /// Gives a dialogue up between two turns.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn cancel(&self, dialogue: u64, now: Instant) -> Result<Vec<Effect>, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_dialogues().call_cancel(&mut live.store, dialogue, now))
+            .await
+    }
+
+    async fn call<T>(&self, verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>) -> Result<T, GuestDown> {
+        let mut live = self.live.lock().await;
+        let mut running = match live.take() {
+            Some(running) => running,
+            None => self.instantiate().map_err(|cause| down(&cause))?,
+        };
+        running.store.set_epoch_deadline(1);
+        let called = self.watchdog.watch(|| panic::catch_unwind(AssertUnwindSafe(|| verb(&mut running))));
+        match called {
+            Ok(Ok(value)) => {
+                *live = Some(running);
+                Ok(value)
+            }
+            Ok(Err(cause)) => Err(down(&cause)),
+            Err(_) => Err(GuestDown("a host function panicked".to_owned())),
+        }
+    }
+
+    fn instantiate(&self) -> wasmtime::Result<Live> {
+        let powers = Powers {
+            limits: StoreLimitsBuilder::new()
+                .memory_size(MEMORY_BYTES)
+                .table_elements(TABLE_ELEMENTS)
+                .instances(16)
+                .tables(16)
+                .memories(4)
+                .build(),
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(&self.engine, powers);
+        store.limiter(|powers| &mut powers.limits);
+        store.set_epoch_deadline(u64::MAX / 2);
+        let agent = self.pre.instantiate(&mut store)?;
+        agent.molecule_mcp_setup().call_start(&mut store, &self.settings)?;
+        Ok(Live { store, agent })
+    }
+}
+
+fn down(cause: &wasmtime::Error) -> GuestDown {
+    GuestDown(cause.root_cause().to_string())
+}
+
+#[expect(unsafe_code, reason = "the bytes are this build's own output, compiled in, and never a file's")]
+fn deserialize(engine: &Engine) -> wasmtime::Result<Component> {
+    // SAFETY: `COMPONENT` was written by `build.rs` with the same wasmtime and the same configuration.
+    unsafe { Component::deserialize(engine, COMPONENT) }
+}

@@ -1,0 +1,3 @@
+//! The program `molecule-mcp`.
+
+fn main() {}

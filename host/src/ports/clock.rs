@@ -1,0 +1,1 @@
+//! Time that goes on while the machine sleeps.

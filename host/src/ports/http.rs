@@ -1,0 +1,1 @@
+//! Requests to the platform: the one place that holds the token and names the origin.

@@ -1,0 +1,1 @@
+//! Registers the workspace and keeps it alive.

@@ -1,0 +1,119 @@
+//! When the outward work may begin.
+//!
+//! Clients start a server more than once: to probe it, to list its tools, twice at the same time.
+//! Until a session is known to be real, the program answers and does nothing else: no request, no
+//! lock, no file.
+//!
+//! ```text
+//! start ──── 3 s ────────────────────────────┐
+//! greeting (handshake, first request) ─ 1 s ─┼──► begun
+//! first tool call ───────────────────────────┘
+//! ```
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time};
+
+/// A listing client is gone 30 ms after its greeting.
+const AFTER_GREETING: Duration = Duration::from_secs(1);
+/// A terminal, or a loop that sends nothing.
+const AFTER_START: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Started,
+    Greeted,
+    Begun,
+}
+
+/// Whether the client means it. Cloning gives another handle on the same session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    stage: watch::Sender<Stage>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { stage: watch::Sender::new(Stage::Started) }
+    }
+}
+
+impl Session {
+    /// The client has finished its handshake, or sent a first stateless request other than a probe.
+    pub fn greeted(&self) {
+        self.reach(Stage::Greeted);
+    }
+
+    /// The client called a tool.
+    pub fn tool_called(&self) {
+        self.reach(Stage::Begun);
+    }
+
+    /// Returns once outward work may begin, counted from this call.
+    pub async fn begun(&self) {
+        let mut stage = self.stage.subscribe();
+        let greeted = async {
+            // The sender lives as long as `self`.
+            let _ = stage.wait_for(|stage| *stage >= Stage::Greeted).await;
+            let begun = async {
+                let _ = stage.wait_for(|stage| *stage >= Stage::Begun).await;
+            };
+            let _ = time::timeout(AFTER_GREETING, begun).await;
+        };
+        let _ = time::timeout(AFTER_START, greeted).await;
+    }
+
+    fn reach(&self, reached: Stage) {
+        self.stage.send_if_modified(|stage| {
+            let later = *stage < reached;
+            if later {
+                *stage = reached;
+            }
+            later
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_a_session_after_three_seconds() {
+        assert_eq!(begun_after(&Session::default()).await, AFTER_START);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeting_is_a_session_after_one_second() {
+        let session = Session::default();
+        session.greeted();
+
+        assert_eq!(begun_after(&session).await, AFTER_GREETING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tool_call_is_a_session_at_once() {
+        let session = Session::default();
+        session.greeted();
+        session.tool_called();
+
+        assert_eq!(begun_after(&session).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_greeting_after_a_call_takes_nothing_back() {
+        let session = Session::default();
+        session.tool_called();
+        session.greeted();
+
+        assert_eq!(begun_after(&session).await, Duration::ZERO);
+    }
+
+    async fn begun_after(session: &Session) -> Duration {
+        let start = Instant::now();
+        session.begun().await;
+        start.elapsed()
+    }
+}
