@@ -163,8 +163,18 @@ fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
     }
 }
 
+/// Names the kind of the outcome alone: its content may be confidential.
 fn out_of_step(outcome: &Outcome) -> String {
-    format!("the host answered something else than it was asked for: {outcome:?}")
+    let kind = match outcome {
+        Outcome::Overflowed => "overflowed",
+        Outcome::Refused(_) => "refused",
+        Outcome::Responded(_) => "responded",
+        Outcome::Rested => "rested",
+        Outcome::StoreFailed(_) => "store-failed",
+        Outcome::Stored => "stored",
+        Outcome::Unreachable(_) => "unreachable",
+    };
+    format!("the host answered something else than it was asked for: {kind}")
 }
 
 #[cfg(test)]
@@ -211,7 +221,7 @@ mod tests {
         assert_eq!(
             answered(Outcome::Stored).unwrap_err(),
             NoAnswer::Unreachable {
-                reason: "the host answered something else than it was asked for: Outcome::Stored".to_owned(),
+                reason: "the host answered something else than it was asked for: stored".to_owned(),
                 maybe_sent: true
             }
         );
