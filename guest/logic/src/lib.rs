@@ -7,8 +7,11 @@
 //! | `platform` | how to ask each endpoint, and how to read its answer |
 //! | `tools` | what an agent can do, one file a tool |
 //! | `inbox` | what is fetched, staged, handed out and dealt with |
+//! | `permissions` | what roles and tier allow |
+//! | `redact` | which parts of a text are credentials |
 //! | `secrets` | whether a secret is worth storing |
 //! | `untrusted` | how words from outside are shown |
+//! | `uploads` | which files are the agent's own |
 //! | `world` | what all dialogues share |
 
 mod agent;
@@ -16,12 +19,14 @@ pub mod bindings;
 mod dialogue;
 mod inbox;
 mod peers;
+mod permissions;
 mod platform;
 mod random;
 mod redact;
 mod secrets;
 mod tools;
 mod untrusted;
+mod uploads;
 mod wire;
 mod world;
 

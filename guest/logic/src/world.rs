@@ -11,6 +11,7 @@ use crate::{
     peers::Peers,
     random::Random,
     secrets::Secrets,
+    uploads::OwnUploads,
     wire::{Effect, Settings, Working, Workspace, WorkspaceSettings},
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct World {
     pub(crate) peers: RefCell<Peers>,
     pub(crate) inbox: RefCell<Inbox>,
     pub(crate) secrets: RefCell<Secrets>,
+    pub(crate) own_uploads: RefCell<OwnUploads>,
     active_tasks: Cell<u32>,
 }
 
@@ -31,6 +33,7 @@ impl World {
             peers: RefCell::default(),
             inbox: RefCell::default(),
             secrets: RefCell::default(),
+            own_uploads: RefCell::default(),
             active_tasks: Cell::new(0),
             settings,
         }
