@@ -61,6 +61,12 @@ fn get<const N: usize>(workspace: Workspace, path: [&str; N]) -> PlatformRequest
     }
 }
 
+/// A POST of `body` to `path` by `workspace`.
+fn post<const N: usize>(workspace: Workspace, path: [&str; N], body: &Value) -> PlatformRequest {
+    let body = Some(body.to_string().into_bytes());
+    PlatformRequest { method: Method::Post, body, ..get(workspace, path) }
+}
+
 /// Reads a success as `T`.
 fn read<T: DeserializeOwned>(response: &PlatformResponse) -> Result<T, PlatformError> {
     let body = success(response)?;

@@ -3,6 +3,7 @@
 //! A tool is one file and one row of [`TOOLS`]. It has its arguments and its facts as types; both
 //! schemas come from these types, so what a client is told and what is accepted cannot differ.
 
+mod arguments;
 mod list_peers;
 
 use std::{future::Future, pin::Pin, rc::Rc};
@@ -25,8 +26,9 @@ const TOOLS: &[Entry] = &[entry::<list_peers::ListPeers>()];
 pub(crate) trait Tool {
     const SPEC: Spec;
 
-    /// Parsed once, from the arguments object. Fields have defaults, so that a missing one can be
-    /// answered in the tool's own words; `#[schemars(required)]` marks those that clients must give.
+    /// Parsed once, from the arguments object. The types of [`arguments`] take a missing value as an
+    /// empty one, so that it can be answered in the tool's own words. What clients see as optional
+    /// has `#[serde(default)]`.
     type Arguments: DeserializeOwned + JsonSchema;
 
     /// What the tool found out.
@@ -85,9 +87,9 @@ const fn entry<T: Tool + 'static>() -> Entry {
 }
 
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
-    let arguments = match serde_json::from_value(arguments) {
+    let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(cause) => return failed(format!("Error: the arguments do not fit: {cause}")),
+        Err(Failure(text)) => return failed(text),
     };
     match T::run(host, Rc::clone(&world), arguments).await {
         Ok(facts) => Answer {
