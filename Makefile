@@ -1,0 +1,48 @@
+# Every verb of the project. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench lint fmt deny check clean
+
+export RUST_BACKTRACE ?= 1
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what the project needs beside rustup, python3 and node
+	@tests/setup.sh
+
+build: setup ## the release binary
+	cargo build --release --locked -p molecule-mcp
+	@echo "built $(TARGET)/release/molecule-mcp"
+
+demo: setup ## watch a message travel from the canvas to an agent and back
+	cargo build --release --locked -p molecule-mcp -p standin
+	cargo run --release --locked -q -p molecule-tests --bin demo -- $(TARGET)/release
+
+test: setup ## every test: units, stories, real processes, real MCP clients
+	cargo build --locked -p molecule-mcp -p standin
+	cargo test --locked --workspace
+	tests/clients/run.sh $(TARGET)/debug
+
+bench: setup ## speed and memory beside a bare MCP server, against the budgets
+	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
+	cargo run --release --locked -q -p molecule-tests --bin bench -- $(TARGET)/release
+
+lint: ## clippy with the project's rules, and the format
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p molecule-component --target wasm32-wasip2 -- -D warnings
+
+fmt: ## put every file into the project's format
+	cargo fmt --all
+
+deny: setup ## licences, sources and banned crates
+	cargo deny --offline --log-level error check bans licenses sources
+
+check: lint deny test ## what CI runs
+
+clean: ## remove everything that was built
+	cargo clean
+	rm -rf tests/clients/node_modules tests/clients/.venv

