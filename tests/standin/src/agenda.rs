@@ -1,0 +1,67 @@
+//! What the platform still has to do, and when.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::activity::NewRow;
+use crate::now::Now;
+use crate::platform::Platform;
+
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Start, or retry, a delegation.
+    Delegate(Uuid),
+    /// Store an inbound message, and say so.
+    Receive(Box<NewRow>),
+    /// Look for stale workspaces and old rows, and come back.
+    Sweep,
+}
+
+/// Jobs by due time; those of one instant in the order they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    jobs: BTreeMap<(Now, u64), Job>,
+    added: u64,
+}
+
+impl Agenda {
+    pub(crate) fn add(&mut self, due: Now, job: Job) {
+        self.added += 1;
+        self.jobs.insert((due, self.added), job);
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Now> {
+        self.jobs.keys().next().map(|(due, _)| *due)
+    }
+
+    fn take_due(&mut self, now: Now) -> Option<(Now, Job)> {
+        let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((due, _), job) = first.remove_entry();
+        Some((due, job))
+    }
+}
+
+impl Platform {
+    /// Lets time pass: does everything that is due by `now`.
+    pub fn tick(&mut self, now: Now) {
+        while let Some((due, job)) = self.agenda.take_due(now) {
+            match job {
+                Job::Delegate(id) => self.run_delegation(id, now),
+                Job::Receive(row) => self.receive(*row, due),
+                Job::Sweep => {
+                    self.sweep(now);
+                    self.prune(now);
+                    self.agenda.add(now.plus(self.switches.sweep_interval), Job::Sweep);
+                }
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// When [`Platform::tick`] has something to do next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Now> {
+        self.agenda.next_due()
+    }
+}

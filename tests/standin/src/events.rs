@@ -1,0 +1,211 @@
+//! What the platform tells those who listen. No replay, and silent loss beyond a full buffer.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::activity::Row;
+use crate::call::Call;
+use crate::http::{Reply, Response};
+use crate::ids::database_uuid;
+use crate::json;
+use crate::now::Now;
+use crate::platform::Platform;
+use crate::switches::Level;
+use crate::tokens::LookupFailed;
+use crate::workspaces::not_found;
+
+/// Events that a stream holds while its reader is away.
+const STREAM_BUFFER: usize = 64;
+const WEB_SOCKET_BUFFER: usize = 256;
+const ERROR_DETAIL_MAX: usize = 4096;
+
+/// Names a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(u64);
+
+/// Something that happened to a workspace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When it was sent.
+    pub at: Now,
+    /// In capitals, such as `ACTIVITY_LOGGED`.
+    pub kind: &'static str,
+    /// Whose event it is.
+    pub workspace: Uuid,
+    /// Its content.
+    pub data: Value,
+}
+
+impl Event {
+    /// The event as one line of a server-sent stream, with the empty line behind it.
+    #[must_use]
+    pub fn to_sse(&self) -> String {
+        let body = json!({ "type": self.kind, "timestamp": self.at.micros() / 1000, "data": self.data });
+        format!("data: {}\n\n", json::encode(&body))
+    }
+
+    /// The event as a WebSocket text frame has it.
+    #[must_use]
+    pub fn to_frame(&self) -> String {
+        let body = json!({
+            "event": self.kind,
+            "workspace_id": self.workspace.to_string(),
+            "timestamp": self.at.rfc3339(),
+            "payload": self.data,
+        });
+        json::encode(&body)
+    }
+}
+
+#[derive(Debug)]
+enum Audience {
+    Everybody,
+    /// A workspace and all it may talk to.
+    Related(Uuid),
+    Single(Uuid),
+}
+
+#[derive(Debug)]
+struct Stream {
+    audience: Audience,
+    waiting: VecDeque<Event>,
+    capacity: usize,
+    /// Accepted, but never says a word.
+    silent: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    streams: BTreeMap<StreamId, Stream>,
+    opened: u64,
+    last: BTreeMap<Uuid, Now>,
+}
+
+impl Events {
+    fn open(&mut self, audience: Audience, capacity: usize, silent: bool) -> StreamId {
+        self.opened += 1;
+        let id = StreamId(self.opened);
+        self.streams.insert(id, Stream { audience, waiting: VecDeque::new(), capacity, silent });
+        id
+    }
+
+    /// When the last event about a workspace was sent.
+    pub(crate) fn last_of(&self, workspace: Uuid) -> Option<Now> {
+        self.last.get(&workspace).copied()
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        self.streams.clear();
+    }
+}
+
+impl Platform {
+    /// Listens to the events of one workspace, from here on.
+    pub fn subscribe(&mut self, workspace: Uuid) -> StreamId {
+        self.events.open(Audience::Single(workspace), STREAM_BUFFER, false)
+    }
+
+    /// Takes the events that wait on a stream; nothing if the stream is closed.
+    pub fn drain(&mut self, stream: StreamId) -> Option<Vec<Event>> {
+        self.events.streams.get_mut(&stream).map(|stream| stream.waiting.drain(..).collect())
+    }
+
+    /// Whether a stream never shows its opening comment.
+    #[must_use]
+    pub fn is_silent(&self, stream: StreamId) -> bool {
+        self.events.streams.get(&stream).is_some_and(|stream| stream.silent)
+    }
+
+    /// Stops listening.
+    pub fn unsubscribe(&mut self, stream: StreamId) {
+        self.events.streams.remove(&stream);
+    }
+
+    /// Closes every stream, as a restart of the platform would.
+    pub fn close_streams(&mut self) {
+        self.events.close_all();
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.events.streams.len()
+    }
+
+    pub(crate) fn emit(&mut self, workspace: Uuid, kind: &'static str, data: Value, now: Now) {
+        self.events.last.insert(workspace, now);
+        let event = Event { at: now, kind, workspace, data };
+        let workspaces = &self.workspaces;
+        for stream in self.events.streams.values_mut() {
+            let listens = match stream.audience {
+                Audience::Everybody => true,
+                Audience::Related(own) => workspaces.may_talk(&own.to_string(), &workspace.to_string()),
+                Audience::Single(own) => own == workspace,
+            };
+            if listens && !stream.silent && stream.waiting.len() < stream.capacity {
+                stream.waiting.push_back(event.clone());
+            }
+        }
+    }
+
+    /// A stored row as its event has it: no ids of the row, no body that is not there.
+    pub(crate) fn announce_row(&mut self, row: &Row, now: Now) {
+        let mut data = Map::new();
+        data.insert("activity_type".to_owned(), json!(row.activity_type));
+        data.insert("duration_ms".to_owned(), json!(row.duration_ms));
+        if let Some(detail) = row.error_detail.as_deref().filter(|_| self.level == Level::Later) {
+            let end = detail.floor_char_boundary(ERROR_DETAIL_MAX);
+            data.insert("error_detail".to_owned(), json!(detail.get(..end)));
+        }
+        data.insert("method".to_owned(), json!(row.method));
+        row.insert_bodies(&mut data);
+        data.insert("source_id".to_owned(), json!(row.source.map(|id| id.to_string())));
+        data.insert("status".to_owned(), json!(row.status));
+        data.insert("summary".to_owned(), json!(row.summary));
+        data.insert("target_id".to_owned(), json!(row.target.map(|id| id.to_string())));
+        self.emit(row.workspace, "ACTIVITY_LOGGED", Value::Object(data), now);
+    }
+
+    pub(crate) fn open_stream(&mut self, id: &str) -> Reply {
+        let Some(workspace) = database_uuid(id) else {
+            return Reply::Answer(Response::error(500, "failed to verify workspace"));
+        };
+        if self.workspaces.get(workspace).is_none() {
+            return Reply::Answer(not_found());
+        }
+        let stream = self.subscribe(workspace);
+        Reply::Events(stream_head(), stream)
+    }
+
+    pub(crate) fn silent_stream(&mut self) -> Reply {
+        Reply::Events(stream_head(), self.events.open(Audience::Everybody, 0, true))
+    }
+
+    /// Without a name no credentials are asked for, and every event is delivered.
+    pub(crate) fn open_web_socket(&mut self, call: &Call) -> Reply {
+        let upgrade = call.header("Upgrade").is_some_and(|wanted| wanted.eq_ignore_ascii_case("websocket"));
+        if !upgrade {
+            return Reply::Answer(Response::new(400, "text/plain; charset=utf-8", "Bad Request\n"));
+        }
+        let Some(caller) = call.caller() else {
+            return Reply::Upgrade(self.events.open(Audience::Everybody, WEB_SOCKET_BUFFER, false));
+        };
+        if let Err(LookupFailed) = self.tokens.has_live(caller) {
+            return Reply::Answer(Response::error(500, "auth check failed"));
+        }
+        if let Err(refusal) = self.bootstrap_gate(call, caller) {
+            return Reply::Answer(refusal);
+        }
+        let own = database_uuid(caller).unwrap_or_default();
+        Reply::Upgrade(self.events.open(Audience::Related(own), WEB_SOCKET_BUFFER, false))
+    }
+}
+
+fn stream_head() -> Response {
+    Response::empty(200)
+        .with("Content-Type", "text/event-stream")
+        .with("Cache-Control", "no-cache")
+        .with("X-Accel-Buffering", "no")
+}

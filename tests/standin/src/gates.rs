@@ -1,0 +1,96 @@
+//! Who may call what. Refused credentials are always a 401.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::call::Call;
+use crate::http::Response;
+use crate::platform::Platform;
+use crate::tokens::LookupFailed;
+
+impl Platform {
+    /// Register, heartbeat, card: an id without live tokens, or with an unreadable store, is let in.
+    pub(crate) fn bootstrap_gate(&mut self, call: &Call, workspace: &str) -> Result<(), Response> {
+        self.own_token(call, workspace, "workspace")
+    }
+
+    /// Discovery and peers.
+    pub(crate) fn discovery_gate(&mut self, call: &Call, workspace: &str) -> Result<(), Response> {
+        if self.switches.gates_open() {
+            return Ok(());
+        }
+        self.own_token(call, workspace, "workspace")
+    }
+
+    /// A2A as another workspace than the target.
+    pub(crate) fn caller_gate(&mut self, call: &Call, caller: &str) -> Result<(), Response> {
+        self.own_token(call, caller, "caller")
+    }
+
+    /// Everything below `/workspaces/:id/`. Strict: no live token means nobody gets in.
+    pub(crate) fn workspace_gate(&mut self, call: &Call, workspace: &str) -> Result<(), Response> {
+        let Some(token) = call.bearer() else {
+            let trusted = self.switches.ui_proxy && call.is_same_origin();
+            let open = self.switches.gates_open() || trusted;
+            return if open { Ok(()) } else { Err(Response::error(401, "missing workspace auth token")) };
+        };
+        if self.is_operator(token) {
+            return Ok(());
+        }
+        self.require_token_of(call, workspace)
+    }
+
+    /// Passes only a live token of this very workspace, not the operator's.
+    pub(crate) fn require_token_of(&mut self, call: &Call, workspace: &str) -> Result<(), Response> {
+        match call.bearer() {
+            None => Err(Response::error(401, "missing workspace auth token")),
+            Some(token) if self.owns(token, workspace, call) => Ok(()),
+            Some(_) => Err(Response::error(401, "invalid workspace auth token")),
+        }
+    }
+
+    pub(crate) fn admin_gate(&mut self, call: &Call) -> Result<(), Response> {
+        let any_live = self.tokens.any_live().map_err(|LookupFailed| unavailable())?;
+        if (!any_live && self.switches.admin_token.is_none()) || self.switches.gates_open() {
+            return Ok(());
+        }
+        let token = call.bearer().ok_or_else(|| Response::error(401, "admin auth required"))?;
+        let passes = match &self.switches.admin_token {
+            Some(operator) => operator == token,
+            None => self.token_owner(token, call).is_some(),
+        };
+        if passes { Ok(()) } else { Err(Response::error(401, "invalid admin auth token")) }
+    }
+
+    /// The workspace that a bearer belongs to.
+    pub(crate) fn token_owner(&mut self, token: &str, call: &Call) -> Option<Uuid> {
+        let owner = self.tokens.used(token, call.now)?.workspace;
+        self.workspaces.get(owner).filter(|workspace| !workspace.is_removed()).map(|workspace| workspace.id)
+    }
+
+    pub(crate) fn is_operator(&self, token: &str) -> bool {
+        self.switches.admin_token.as_deref() == Some(token)
+    }
+
+    fn own_token(&mut self, call: &Call, workspace: &str, whose: &str) -> Result<(), Response> {
+        match self.tokens.has_live(workspace) {
+            Err(LookupFailed) | Ok(false) => return Ok(()),
+            Ok(true) => {}
+        }
+        match call.bearer() {
+            None => Err(Response::error(401, format!("missing {whose} auth token"))),
+            Some(token) if self.owns(token, workspace, call) => Ok(()),
+            Some(_) => Err(Response::error(401, format!("invalid {whose} auth token"))),
+        }
+    }
+
+    /// The binding compares texts, so the right id in upper case is a wrong one.
+    fn owns(&mut self, token: &str, workspace: &str, call: &Call) -> bool {
+        self.token_owner(token, call).is_some_and(|owner| owner.to_string() == workspace)
+    }
+}
+
+fn unavailable() -> Response {
+    let error = "platform datastore unavailable — retry shortly";
+    Response::json(503, json!({ "code": "platform_unavailable", "error": error }))
+}

@@ -1,0 +1,203 @@
+//! What no client can do: endpoints below `/_test/`, without authentication and outside all layers.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::activity::{NewRow, Refused};
+use crate::call::Call;
+use crate::faults::Fault;
+use crate::http::{Answer, Response};
+use crate::ids::database_uuid;
+use crate::json::{Fields, Malformed};
+use crate::model::Status;
+use crate::now::Now;
+use crate::platform::Platform;
+
+pub(crate) const PREFIX: &str = "/_test/";
+
+impl Platform {
+    pub(crate) fn hook(&mut self, name: &str, call: &Call) -> Response {
+        let answer = match (call.request.method.as_str(), name) {
+            ("GET", "requests") => Ok(self.logged_requests(call)),
+            ("GET", "notifies") => Ok(self.logged_notifies()),
+            ("POST", _) => match call.fields() {
+                Ok(fields) => self.post_hook(name, &fields, call.now),
+                Err(Malformed) => Err(malformed(Malformed)),
+            },
+            _ => Err(Response::error(404, "no such hook")),
+        };
+        answer.unwrap_or_else(|refusal| refusal)
+    }
+
+    fn post_hook(&mut self, name: &str, fields: &Fields, now: Now) -> Answer {
+        match name {
+            "activity" => self.insert_rows(fields, now),
+            "activity/delete" => {
+                let id = self.row_id(fields, "id")?;
+                self.activity.remove(id);
+                done()
+            }
+            "activity/hold" => {
+                let row = fields.value("row").ok_or(Malformed).map_err(malformed)?;
+                let id = self.insert_row(row, true, now)?;
+                Ok(Response::json(200, json!({ "hold": id.to_string() })))
+            }
+            "activity/release" => {
+                let id = self.row_id(fields, "hold")?;
+                self.activity.find_mut(id).into_iter().for_each(|row| row.visible = true);
+                done()
+            }
+            "fault" => {
+                self.inject(Fault::parse(fields).map_err(malformed)?);
+                done()
+            }
+            "faults/clear" => {
+                self.clear_faults();
+                done()
+            }
+            "outage" => self.outage(fields),
+            "peer-message" => {
+                let from = self.hooked_workspace(fields, "from")?;
+                let target = self.hooked_workspace(fields, "workspace_id")?;
+                let text = fields.text("text").map_err(malformed)?.unwrap_or_default();
+                Ok(Response::json(200, json!({ "id": self.peer_sends(from, target, text).to_string() })))
+            }
+            "streams/close" => {
+                self.close_streams();
+                done()
+            }
+            "sweep" => {
+                self.sweep(now);
+                done()
+            }
+            "uploads/expire" => self.expire_upload(fields, now),
+            "user-message" => {
+                let target = self.hooked_workspace(fields, "workspace_id")?;
+                let text = fields.text("text").map_err(malformed)?.unwrap_or_default();
+                Ok(Response::json(200, json!({ "id": self.user_sends(target, text).to_string() })))
+            }
+            "workspaces/age-heartbeat" => {
+                let id = self.hooked_workspace(fields, "workspace_id")?;
+                let seconds = fields.integer("seconds").map_err(malformed)?.unwrap_or(0);
+                let age = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+                self.alter(id, |workspace| workspace.last_heartbeat_at = Some(now.minus(age)));
+                done()
+            }
+            "workspaces/status" => {
+                let id = self.hooked_workspace(fields, "workspace_id")?;
+                let status = fields.required("status").map_err(malformed)?;
+                let status = Status::parse(status).ok_or(Malformed).map_err(malformed)?;
+                self.alter(id, |workspace| workspace.status = status);
+                done()
+            }
+            _ => Err(Response::error(404, "no such hook")),
+        }
+    }
+
+    fn insert_rows(&mut self, fields: &Fields, now: Now) -> Answer {
+        let rows = fields.value("rows").and_then(Value::as_array).ok_or(Malformed).map_err(malformed)?;
+        let mut ids = Vec::new();
+        for row in rows {
+            ids.push(json!(self.insert_row(row, false, now)?.to_string()));
+        }
+        Ok(Response::json(200, json!({ "ids": ids })))
+    }
+
+    fn insert_row(&mut self, row: &Value, held: bool, now: Now) -> Result<Uuid, Response> {
+        let fields = Fields::from_value(row).map_err(malformed)?;
+        let workspace = self.hooked_workspace(&fields, "workspace_id")?;
+        let row = self.hooked_row(&fields, workspace).map_err(malformed)?;
+        let row = NewRow { held, ..row };
+        self.activity.insert(row, now).map(|row| row.id).map_err(|Refused| malformed(Malformed))
+    }
+
+    fn hooked_row(&mut self, fields: &Fields, workspace: Uuid) -> Result<NewRow, Malformed> {
+        let text = |name| fields.text(name).map(|text| text.map(str::to_owned));
+        let created_at = fields.text("created_at")?;
+        Ok(NewRow {
+            source: text("source_id")?,
+            target: text("target_id")?,
+            method: text("method")?,
+            summary: text("summary")?,
+            request_body: fields.value("request_body").cloned(),
+            response_body: fields.value("response_body").cloned(),
+            duration_ms: fields.integer("duration_ms")?,
+            status: text("status")?,
+            error_detail: text("error_detail")?,
+            created_at: created_at.map(|text| Now::parse(text).ok_or(Malformed)).transpose()?,
+            ..self.new_row(workspace, fields.required("activity_type")?)
+        })
+    }
+
+    fn row_id(&mut self, fields: &Fields, name: &str) -> Result<Uuid, Response> {
+        let id = fields.required(name).map_err(malformed)?;
+        let found = database_uuid(id).filter(|id| self.activity.find_mut(*id).is_some());
+        found.ok_or_else(|| Response::error(404, "no such row"))
+    }
+
+    fn hooked_workspace(&self, fields: &Fields, name: &str) -> Result<Uuid, Response> {
+        let id = fields.required(name).map_err(malformed)?;
+        let found = self.workspaces.find(id).map(|workspace| workspace.id);
+        found.ok_or_else(|| Response::error(404, "no such workspace"))
+    }
+
+    fn expire_upload(&mut self, fields: &Fields, now: Now) -> Answer {
+        let id = database_uuid(fields.required("file_id").map_err(malformed)?);
+        let upload = self.uploads.iter_mut().find(|upload| Some(upload.id) == id);
+        let upload = upload.ok_or_else(|| Response::error(404, "no such upload"))?;
+        upload.expires_at = now;
+        done()
+    }
+
+    fn outage(&mut self, fields: &Fields) -> Answer {
+        let on = fields.flag("on").map_err(malformed)?.ok_or(Malformed).map_err(malformed)?;
+        match fields.required("store").map_err(malformed)? {
+            "activity" => self.activity.down = on,
+            "memories" => self.memories.down = on,
+            "org_tokens" => self.org_tokens_down = on,
+            "tokens" => self.tokens.down = on,
+            _ => return Err(Response::error(404, "no such store")),
+        }
+        done()
+    }
+
+    fn logged_requests(&self, call: &Call) -> Response {
+        let since = call.query("since").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let requests = self.requests(since).into_iter().map(|entry| {
+            let request = &entry.request;
+            let headers: serde_json::Map<String, Value> =
+                request.headers.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+            json!({
+                "number": entry.number,
+                "at": entry.at.rfc3339(),
+                "method": request.method,
+                "path": request.path,
+                "query": request.query,
+                "headers": headers,
+                "body": String::from_utf8_lossy(&request.body),
+                "status": entry.status,
+            })
+        });
+        Response::json_as_is(200, &json!({ "requests": requests.collect::<Vec<_>>() }))
+    }
+
+    fn logged_notifies(&self) -> Response {
+        let notified = self.requests(0).into_iter().filter_map(|entry| {
+            let rest = entry.request.path.strip_prefix("/workspaces/")?;
+            let workspace = rest.strip_suffix("/notify").filter(|_| entry.status == Some(200))?;
+            let body: Value = serde_json::from_slice(&entry.request.body).unwrap_or_default();
+            Some(json!({ "at": entry.at.rfc3339(), "workspace_id": workspace, "body": body }))
+        });
+        Response::json_as_is(200, &json!({ "notifies": notified.collect::<Vec<_>>() }))
+    }
+}
+
+fn done() -> Answer {
+    Ok(Response::json(200, json!({})))
+}
+
+fn malformed(_: Malformed) -> Response {
+    Response::error(400, "malformed")
+}

@@ -1,0 +1,145 @@
+//! Reading the activity log, and reporting to it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::activity::{NewRow, Row};
+use crate::call::Call;
+use crate::http::{Answer, Response};
+use crate::ids::database_uuid;
+use crate::json::Malformed;
+use crate::now::Now;
+use crate::platform::Platform;
+use crate::switches::Level;
+
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 500;
+const WINDOW_MAX_S: u64 = 2_592_000;
+const REPORTABLE: [&str; 7] =
+    ["a2a_send", "a2a_receive", "task_update", "agent_log", "skill_promotion", "memory_write", "error"];
+const CURSOR_GONE: &str = "since_id cursor not found (row may have been pruned or belongs to a different workspace); \
+                           omit since_id to reset";
+pub(crate) const BAD_INSTANT: &str = "before_ts must be an RFC3339 timestamp (e.g. 2026-05-01T00:00:00Z)";
+
+#[derive(Default)]
+struct Filter<'a> {
+    activity_type: Option<&'a str>,
+    peer: Option<Uuid>,
+    before: Option<Now>,
+    not_before: Option<Now>,
+    after: Option<Now>,
+    /// Whether the source has to be an agent, or has to be none.
+    has_source: Option<bool>,
+}
+
+impl Filter<'_> {
+    fn takes(&self, row: &Row) -> bool {
+        self.activity_type.is_none_or(|wanted| row.activity_type == wanted)
+            && self.peer.is_none_or(|peer| row.source == Some(peer) || row.target == Some(peer))
+            && self.before.is_none_or(|before| row.created_at < before)
+            && self.not_before.is_none_or(|start| row.created_at >= start)
+            && self.after.is_none_or(|cursor| row.created_at > cursor)
+            && self.has_source.is_none_or(|wanted| row.source.is_some() == wanted)
+    }
+}
+
+impl Platform {
+    /// Newest first, but oldest first behind a cursor.
+    pub(crate) fn read_activity(&self, call: &Call, id: &str) -> Answer {
+        let filter = self.filter(call, id)?;
+        let workspace = database_uuid(id).filter(|_| !self.activity.down);
+        let workspace = workspace.ok_or_else(|| Response::error(500, "query failed"))?;
+        let mut rows = self.activity.newest_first(workspace);
+        rows.retain(|row| filter.takes(row));
+        if filter.after.is_some() {
+            rows.reverse();
+        }
+        let page = rows.into_iter().take(limit(call)).map(Row::to_json);
+        Ok(Response::json_as_is(200, &Value::Array(page.collect())))
+    }
+
+    fn filter<'a>(&self, call: &'a Call, id: &str) -> Result<Filter<'a>, Response> {
+        let mut filter = Filter { activity_type: call.filled("type"), ..Filter::default() };
+        if self.level == Level::Later {
+            filter.peer = call.filled("peer_id").map(peer).transpose()?;
+            filter.before = call.filled("before_ts").map(before).transpose()?;
+        }
+        filter.not_before =
+            call.filled("since_secs").map(window).transpose()?.map(|span| call.now.minus(span));
+        filter.after = call.filled("since_id").map(|cursor| self.cursor(id, cursor)).transpose()?;
+        filter.has_source = match call.filled("source") {
+            None => None,
+            Some("canvas") => Some(false),
+            Some("agent") => Some(true),
+            Some(_) => return Err(Response::error(400, "source must be 'canvas' or 'agent'")),
+        };
+        Ok(filter)
+    }
+
+    /// The instant of the cursor row, which has to be in this very log.
+    fn cursor(&self, workspace: &str, cursor: &str) -> Result<Now, Response> {
+        let ids = database_uuid(workspace).zip(database_uuid(cursor)).filter(|_| !self.activity.down);
+        let (workspace, cursor) = ids.ok_or_else(|| Response::error(500, "cursor lookup failed"))?;
+        let found = self.activity.of(workspace).find(|row| row.id == cursor);
+        found.map(|row| row.created_at).ok_or_else(|| Response::error(410, CURSOR_GONE))
+    }
+
+    pub(crate) fn report_activity(&mut self, call: &Call, id: &str) -> Answer {
+        let row =
+            self.reported_row(call, id).map_err(|Malformed| Response::error(400, "invalid request body"))?;
+        if !REPORTABLE.contains(&row.activity_type.as_str()) {
+            let allowed = REPORTABLE.join(", ");
+            return Err(Response::error(400, format!("invalid activity_type, must be one of: {allowed}")));
+        }
+        if row.source.as_deref() != Some(id) {
+            return Err(Response::error(403, "source_id must match authenticated workspace"));
+        }
+        if row.workspace != Uuid::nil() {
+            self.receive(row, call.now);
+        }
+        Ok(Response::json(200, serde_json::json!({ "status": "logged" })))
+    }
+
+    fn reported_row(&mut self, call: &Call, id: &str) -> Result<NewRow, Malformed> {
+        let fields = call.fields()?;
+        let text = |name| fields.filled(name).map(|text| text.map(str::to_owned));
+        let workspace = self.workspaces.find(id).map(|workspace| workspace.id).unwrap_or_default();
+        let request = fields.value("request_body").or_else(|| fields.value("metadata")).cloned();
+        let row = self.new_row(workspace, fields.required("activity_type")?);
+        Ok(NewRow {
+            source: Some(text("source_id")?.unwrap_or_else(|| id.to_owned())),
+            target: text("target_id")?,
+            method: text("method")?,
+            summary: text("summary")?,
+            status: text("status")?,
+            error_detail: text("error_detail")?,
+            duration_ms: fields.integer("duration_ms")?,
+            request_body: request,
+            response_body: fields.value("response_body").cloned(),
+            ..row
+        })
+    }
+}
+
+fn limit(call: &Call) -> usize {
+    let wanted =
+        call.query("limit").and_then(|text| text.parse::<i64>().ok()).and_then(|n| usize::try_from(n).ok());
+    wanted.filter(|n| *n > 0).unwrap_or(PAGE).min(PAGE_MAX)
+}
+
+fn window(text: &str) -> Result<Duration, Response> {
+    let seconds = text.parse::<i64>().ok().and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
+    let seconds = seconds.ok_or_else(|| Response::error(400, "since_secs must be a positive integer"))?;
+    Ok(Duration::from_secs(seconds.min(WINDOW_MAX_S)))
+}
+
+fn peer(text: &str) -> Result<Uuid, Response> {
+    Uuid::try_parse(text).map_err(|_| Response::error(400, "peer_id must be a UUID"))?;
+    database_uuid(text).ok_or_else(|| Response::error(500, "query failed"))
+}
+
+fn before(text: &str) -> Result<Now, Response> {
+    Now::parse(text).ok_or_else(|| Response::error(400, BAD_INSTANT))
+}

@@ -1,0 +1,74 @@
+//! The rate limit: a fixed window a bucket, starting with the bucket's first request.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::call::Call;
+use crate::http::{Headers, Response};
+use crate::now::Now;
+use crate::switches::{Level, Switches};
+
+#[derive(Debug, Default)]
+pub(crate) struct RateLimit(BTreeMap<String, Window>);
+
+#[derive(Debug)]
+struct Window {
+    ends: Now,
+    left: u64,
+}
+
+impl RateLimit {
+    /// Counts a request. Either way there are headers to send; too many requests are refused.
+    pub(crate) fn count(
+        &mut self,
+        call: &Call,
+        level: Level,
+        switches: &Switches,
+    ) -> Result<Headers, Response> {
+        if switches.gates_open() {
+            return Ok([("X-Ratelimit-Limit", "unlimited")].into_iter().collect());
+        }
+        let fresh = Window { ends: call.now.plus(switches.rate_window), left: switches.rate_limit };
+        let window = self.0.entry(bucket(call, level)).or_insert_with(|| Window { ends: call.now, left: 0 });
+        if window.ends <= call.now {
+            *window = fresh;
+        }
+        let reset = window.ends.since(call.now).as_secs();
+        let allowed = window.left > 0;
+        window.left = window.left.saturating_sub(1);
+        let headers: Headers = [
+            ("X-Ratelimit-Limit", switches.rate_limit),
+            ("X-Ratelimit-Remaining", window.left),
+            ("X-Ratelimit-Reset", reset),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
+        if allowed { Ok(headers) } else { Err(too_many(headers, reset)) }
+    }
+}
+
+fn bucket(call: &Call, level: Level) -> String {
+    let address = format!("address {}", call.request.peer);
+    match level {
+        Level::Baseline => address,
+        Level::Later => {
+            let org = call.header("X-Molecule-Org-Id").map(|org| format!("org {org}"));
+            org.or_else(|| bearer(call)).unwrap_or(address)
+        }
+    }
+}
+
+/// Unlike at the gates the scheme word may have any letter case.
+fn bearer(call: &Call) -> Option<String> {
+    let (scheme, token) = call.header("Authorization")?.split_once(' ')?;
+    Some(format!("token {}", token.trim())).filter(|_| scheme.eq_ignore_ascii_case("Bearer"))
+}
+
+fn too_many(headers: Headers, reset: u64) -> Response {
+    let body = json!({ "error": "rate limit exceeded", "retry_after": reset });
+    let mut refusal = Response::json(429, body).with("Retry-After", reset.to_string());
+    refusal.headers.extend(&headers);
+    refusal
+}
