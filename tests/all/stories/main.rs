@@ -1,0 +1,3 @@
+//! Stories: the real component and the real driver on a paused clock. Minutes pass in no time.
+
+mod tools;

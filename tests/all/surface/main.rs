@@ -1,0 +1,1 @@
+//! What the program shows and needs.

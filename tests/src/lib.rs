@@ -1,0 +1,3 @@
+//! The harness: what every test of the whole stands on.
+
+pub mod story;
