@@ -59,7 +59,7 @@ impl Platform {
         let mut body =
             json!({ "delegation_id": delegation.to_string(), "status": "delegated", "target_id": target });
         if row.is_none() {
-            body["warning"] = json!("delegation dispatched but status tracking unavailable");
+            json::put(&mut body, "warning", json!("delegation dispatched but status tracking unavailable"));
         } else {
             self.announce_delegation(source, &delegation.to_string(), &target, &task, call.now);
         }
@@ -228,7 +228,7 @@ impl Platform {
             "target_id": delegation.target,
         });
         if drained {
-            data["via"] = json!("queue_drain");
+            json::put(&mut data, "via", json!("queue_drain"));
         }
         self.emit(delegation.source, "DELEGATION_COMPLETE", data, now);
     }
@@ -349,7 +349,7 @@ impl Platform {
         ];
         for (name, value) in optional {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                item[name] = json!(value);
+                json::put(&mut item, name, json!(value));
             }
         }
         item

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::a2a::{Message, plain_json};
 use crate::activity::NewRow;
 use crate::http::{Headers, Response};
+use crate::json;
 use crate::layers::with_headers;
 use crate::model::Status;
 use crate::normalise::method;
@@ -254,7 +255,7 @@ impl Platform {
             self.workspaces.get(message.target).is_some_and(|workspace| workspace.has_capability("session"));
         if own_session {
             let mut body = busy("workspace agent busy — adapter handles retry (native_session)");
-            body["native_session"] = json!(true);
+            json::put(&mut body, "native_session", json!(true));
             return Response::json(503, body).with("Retry-After", "30");
         }
         if message.patience.is_some_and(|patience| took >= patience) {

@@ -13,6 +13,7 @@ use crate::activity::NewRow;
 use crate::call::Call;
 use crate::http::{Answer, Headers, Reply, Response};
 use crate::ids::database_uuid;
+use crate::json;
 use crate::model::Mode;
 use crate::now::Now;
 use crate::platform::Platform;
@@ -105,7 +106,7 @@ impl Platform {
 
     fn upload_row(&mut self, upload: &Upload, created_at: Now) -> NewRow {
         let mut body = upload.to_json();
-        body["file_id"] = json!(upload.id.to_string());
+        json::put(&mut body, "file_id", json!(upload.id.to_string()));
         NewRow {
             target: Some(upload.workspace.to_string()),
             method: Some("chat_upload_receive".to_owned()),

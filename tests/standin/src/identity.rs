@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::call::Call;
 use crate::http::{Answer, Response};
 use crate::ids::database_uuid;
+use crate::json;
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::switches::Level;
@@ -102,7 +103,11 @@ impl Platform {
         }
         let mut body = json!({ "error": complaint, "runtime": workspace.runtime });
         if with_hint {
-            body["hint"] = json!("use POST /workspaces/:id/restart for container-backed runtimes");
+            json::put(
+                &mut body,
+                "hint",
+                json!("use POST /workspaces/:id/restart for container-backed runtimes"),
+            );
         }
         Err(Response::json(400, body))
     }
@@ -119,7 +124,7 @@ impl Platform {
         });
         let later = LATER_SNIPPETS.iter().filter(|_| self.level == Level::Later);
         for name in SNIPPETS.iter().chain(later) {
-            block[*name] = json!(format!("# {name} for {workspace} at {base}"));
+            json::put(&mut block, name, json!(format!("# {name} for {workspace} at {base}")));
         }
         block
     }

@@ -167,6 +167,13 @@ fn as_float(number: &Number) -> Number {
     Number::from_f64(float).unwrap_or_else(|| number.clone())
 }
 
+/// Sets a field of an object.
+pub(crate) fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
 /// Whether a text anywhere in the document holds U+0000, which the database refuses.
 pub(crate) fn has_nul(value: &Value) -> bool {
     match value {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::json;
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::switches::Level;
@@ -83,10 +84,10 @@ impl Entry {
             "updated_at": self.updated_at.rfc3339(),
         });
         if let Some(text) = self.text.as_deref().filter(|text| !text.is_empty()) {
-            entry["response_preview"] = json!(preview(text));
+            json::put(&mut entry, "response_preview", json!(preview(text)));
         }
         if let Some(error) = &self.error {
-            entry["error"] = json!(error);
+            json::put(&mut entry, "error", json!(error));
         }
         entry
     }

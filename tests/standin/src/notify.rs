@@ -7,7 +7,7 @@ use crate::activity::{NewRow, Refused};
 use crate::call::Call;
 use crate::http::{Answer, Response};
 use crate::ids::database_uuid;
-use crate::json::{Fields, Malformed};
+use crate::json::{self, Fields, Malformed};
 use crate::platform::Platform;
 use crate::switches::Level;
 use crate::workspaces::{not_found, workspace_id};
@@ -73,7 +73,7 @@ impl Platform {
                     "Size": attachment.size,
                 }),
             };
-            data["attachments"] = attachments.iter().map(seen).collect();
+            json::put(&mut data, "attachments", attachments.iter().map(seen).collect());
         }
         data
     }
@@ -88,7 +88,7 @@ impl Platform {
         let mut body = json!({ "result": message });
         if !attachments.is_empty() {
             let parts = attachments.iter().map(|file| json!({ "kind": "file", "file": file.to_json() }));
-            body["parts"] = parts.collect();
+            json::put(&mut body, "parts", parts.collect());
         }
         Ok(NewRow {
             method: Some("notify".to_owned()),
@@ -164,10 +164,10 @@ impl Attachment {
     fn to_json(&self) -> Value {
         let mut file = json!({ "uri": self.uri, "name": self.name });
         if !self.mime_type.is_empty() {
-            file["mimeType"] = json!(self.mime_type);
+            json::put(&mut file, "mimeType", json!(self.mime_type));
         }
         if self.size > 0 {
-            file["size"] = json!(self.size);
+            json::put(&mut file, "size", json!(self.size));
         }
         file
     }

@@ -55,9 +55,9 @@ impl Platform {
         self.emit(id, "WORKSPACE_ONLINE", online, call.now);
         let mut body = json!({ "delivery_mode": mode.as_str(), "status": "registered" });
         if matches!(self.tokens.has_live(&id.to_string()), Ok(false)) {
-            body["auth_token"] = json!(self.mint(id, call.now));
+            json::put(&mut body, "auth_token", json!(self.mint(id, call.now)));
         }
-        body["platform_inbound_secret"] = json!(self.inbound_secret(id, call.now));
+        json::put(&mut body, "platform_inbound_secret", json!(self.inbound_secret(id, call.now)));
         Ok(Response::json(200, body))
     }
 

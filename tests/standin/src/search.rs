@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::http::{Answer, Response};
 use crate::ids::{Ids, database_uuid};
 use crate::inbox::BAD_INSTANT;
+use crate::json;
 use crate::memory::Memory;
 use crate::now::Now;
 use crate::platform::Platform;
@@ -119,8 +120,8 @@ fn bubble(row: &Row, role: &str, text: Option<&str>, parts: Option<&Value>, id: 
     let files: Vec<Value> = parts.iter().filter_map(|part| part.get("file").cloned()).collect();
     let mut bubble = json!({ "id": id.to_string(), "role": role, "content": content });
     if !files.is_empty() {
-        bubble["attachments"] = json!(files);
+        json::put(&mut bubble, "attachments", json!(files));
     }
-    bubble["timestamp"] = json!(row.created_at.rfc3339());
+    json::put(&mut bubble, "timestamp", json!(row.created_at.rfc3339()));
     bubble
 }

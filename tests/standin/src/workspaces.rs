@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::call::Call;
 use crate::http::{Answer, Response};
 use crate::ids::database_uuid;
-use crate::json::{Fields, Malformed};
+use crate::json::{self, Fields, Malformed};
 use crate::model::{Mode, Status, Workspace};
 use crate::platform::Platform;
 use crate::switches::Level;
@@ -180,8 +180,8 @@ impl Platform {
             "y": y,
         });
         if self.level == Level::Later {
-            fields["broadcast_enabled"] = json!(workspace.broadcast_enabled);
-            fields["talk_to_user_enabled"] = json!(workspace.talk_to_user_enabled);
+            json::put(&mut fields, "broadcast_enabled", json!(workspace.broadcast_enabled));
+            json::put(&mut fields, "talk_to_user_enabled", json!(workspace.talk_to_user_enabled));
         }
         fields.as_object().cloned().unwrap_or_default()
     }
@@ -239,7 +239,7 @@ impl Platform {
         }
         let mut body = json!({ "status": "updated" });
         if fields.value("workspace_dir").is_some() {
-            body["needs_restart"] = json!(true);
+            json::put(&mut body, "needs_restart", json!(true));
         }
         Ok(Response::json(200, body))
     }

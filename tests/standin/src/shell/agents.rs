@@ -3,7 +3,6 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::{Shell, now};
@@ -55,7 +54,7 @@ impl Shell {
             () = self.overdue(dispatch.id, true) => None,
         };
         match body {
-            Some(body) => AgentOutcome::Answered(Response { body: Bytes::from(body), ..response }),
+            Some(body) => AgentOutcome::Answered(Response { body, ..response }),
             None => AgentOutcome::Cut(response.status),
         }
     }
