@@ -3,7 +3,10 @@
 //! One file an area. Each endpoint is two functions, or one async function over both. Nothing
 //! else in the component spells a path of the platform.
 
+pub(crate) mod memory;
+pub(crate) mod messages;
 pub(crate) mod peers;
+pub(crate) mod workspace;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +23,9 @@ const READ: Limits = Limits { first_byte_ms: 10_000, total_ms: 20_000, body_byte
 
 const MIB: u32 = 1 << 20;
 
+/// Before a second try to connect.
+const PAUSE_MS: u64 = 1_000;
+
 /// Why a call to the platform gave nothing to work with.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub(crate) enum PlatformError {
@@ -31,9 +37,10 @@ pub(crate) enum PlatformError {
     /// Something in front of the platform answered, or the platform is not the expected one.
     #[error("HTTP 200, but the body {0}")]
     Shape(String),
-    /// Any status that is not a success, with the platform's own words if it had any.
+    /// Any status that is not a success, with the platform's own words if it had any, and the pause
+    /// that it asks for.
     #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
-    Status { status: u16, said: String },
+    Status { status: u16, said: String, retry_after_ms: Option<u64> },
     #[error("{reason}")]
     Unreachable { reason: String, maybe_sent: bool },
 }
@@ -91,7 +98,11 @@ fn success(response: &PlatformResponse) -> Result<&[u8], PlatformError> {
     if (200..300).contains(&response.status) {
         return Ok(&response.body);
     }
-    Err(PlatformError::Status { status: response.status, said: said(&response.body) })
+    Err(PlatformError::Status {
+        status: response.status,
+        said: said(&response.body),
+        retry_after_ms: response.retry_after_ms,
+    })
 }
 
 /// What an error body says, on one line of at most 200 characters and without credentials: the
@@ -111,6 +122,19 @@ fn said(body: &[u8]) -> String {
     untrusted::excerpt(&redact::diagnostic(&said), 200)
 }
 
+/// Sends what must not arrive twice: once more only if the first try got nowhere.
+async fn send_again_if_unsent(
+    host: &Host,
+    request: PlatformRequest,
+) -> Result<PlatformResponse, PlatformError> {
+    let first = host.send(request.clone()).await;
+    if !matches!(first, Err(NoAnswer::Unreachable { maybe_sent: false, .. })) {
+        return Ok(first?);
+    }
+    host.rest_until(host.now().saturating_add(PAUSE_MS)).await;
+    Ok(host.send(request).await?)
+}
+
 /// Sends, and reads a success as `T`.
 async fn fetch<T: DeserializeOwned>(host: &Host, request: PlatformRequest) -> Result<T, PlatformError> {
     read(&host.send(request).await?)
@@ -119,7 +143,7 @@ async fn fetch<T: DeserializeOwned>(host: &Host, request: PlatformRequest) -> Re
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::wire::Outcome;
+    use crate::wire::{Outcome, Unreachable};
 
     /// An answer of the platform.
     pub(crate) fn responded(status: u16, body: &Value) -> Outcome {
@@ -130,6 +154,22 @@ pub(crate) mod tests {
             server_time_ms: None,
             body: body.to_string().into_bytes(),
         })
+    }
+
+    /// A success that comes from something in front of the platform.
+    pub(crate) fn page() -> Outcome {
+        Outcome::Responded(PlatformResponse {
+            status: 200,
+            json: false,
+            retry_after_ms: None,
+            server_time_ms: None,
+            body: b"<html><body>Canvas</body></html>".to_vec(),
+        })
+    }
+
+    /// No answer; `maybe_sent` says whether the request may have arrived.
+    pub(crate) fn unreachable(maybe_sent: bool) -> Outcome {
+        Outcome::Unreachable(Unreachable { reason: "connection reset".to_owned(), maybe_sent })
     }
 
     #[test]

@@ -3,12 +3,21 @@
 //! A tool is one file and one row of [`TOOLS`]. It has its arguments and its facts as types; both
 //! schemas come from these types, so what a client is told and what is accepted cannot differ.
 
+mod advice;
 mod arguments;
+mod attachments;
+mod commit_memory;
+mod get_workspace_info;
+mod instructions;
 mod list_peers;
+mod recall_memory;
+mod send_message_to_user;
+#[cfg(test)]
+mod surface_tests;
 
 use std::{future::Future, pin::Pin, rc::Rc};
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -20,7 +29,13 @@ use crate::{
 };
 
 /// All tools, in the order in which clients see them.
-const TOOLS: &[Entry] = &[entry::<list_peers::ListPeers>()];
+const TOOLS: &[Entry] = &[
+    entry::<list_peers::ListPeers>(),
+    entry::<get_workspace_info::GetWorkspaceInfo>(),
+    entry::<send_message_to_user::SendMessageToUser>(),
+    entry::<commit_memory::CommitMemory>(),
+    entry::<recall_memory::RecallMemory>(),
+];
 
 /// A tool: its description, its arguments, its facts, and what it does.
 pub(crate) trait Tool {
@@ -147,15 +162,23 @@ fn schema<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.meta_schema = None;
     settings.inline_subschemas = true;
+    settings.transforms.push(Box::new(RecursiveTransform(description_on_one_line)));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
     schema.remove("description");
     schema.to_value()
 }
 
+/// The line breaks of a doc comment mean nothing to a client.
+fn description_on_one_line(schema: &mut Schema) {
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+}
+
 /// What an agent must know to use the tools.
-pub(crate) fn instructions(_world: &World) -> String {
-    String::new()
+pub(crate) fn instructions(world: &World) -> String {
+    instructions::instructions(world)
 }
 
 #[cfg(test)]
@@ -210,6 +233,11 @@ pub(crate) mod tests {
                     panic!("not a request: {:?}", self.turn.next)
                 }
             }
+        }
+
+        /// The request's body.
+        pub(crate) fn body(&self) -> Value {
+            serde_json::from_slice(self.request().body.as_deref().unwrap_or_default()).unwrap()
         }
 
         /// Tells the call what happened.

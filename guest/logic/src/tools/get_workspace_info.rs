@@ -1,0 +1,177 @@
+//! `get_workspace_info`: who this agent is.
+
+use std::rc::Rc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Facts, Failure, Spec, Tool, advice::advice};
+use crate::{
+    dialogue::Host,
+    platform::{
+        PlatformError,
+        workspace::{self, Record, Removal},
+    },
+    world::World,
+};
+
+/// What helps a deleted workspace.
+const DELETED: &str = "This workspace was deleted: messages no longer arrive, and the other tools fail. Ask the operator \
+                       for a new workspace and token from the canvas, Tokens tab.";
+
+pub(super) struct GetWorkspaceInfo;
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Arguments {}
+
+/// The platform's record of this workspace.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct WorkspaceInfo {
+    fields: Map<String, Value>,
+}
+
+impl Tool for GetWorkspaceInfo {
+    const SPEC: Spec = Spec {
+        name: "get_workspace_info",
+        title: "Show this workspace",
+        description: "Shows this agent's own workspace: id, name, role, tier, parent and status, as JSON. Use it to \
+                      learn your identity before you report who you are, and whether you may write GLOBAL memory \
+                      (tier 0 only).",
+        read_only: true,
+        idempotent: true,
+        always_load: false,
+    };
+
+    type Arguments = Arguments;
+    type Facts = WorkspaceInfo;
+
+    async fn run(host: Host, world: Rc<World>, _arguments: Arguments) -> Result<WorkspaceInfo, Failure> {
+        let workspace = world.primary();
+        let id = world.id(workspace);
+        match workspace::record(&host, workspace, id).await {
+            Ok(Record::Kept(fields)) => Ok(WorkspaceInfo { fields: with_hint(fields) }),
+            Ok(Record::Removed(removal)) => Err(removed(removal, id)),
+            Err(why) => Err(Failure::new(pretty(&json!({ "error": name(&why), "hint": advice(&why) })))),
+        }
+    }
+}
+
+impl Facts for WorkspaceInfo {
+    fn text(&self, _world: &World) -> String {
+        pretty(&self.fields)
+    }
+}
+
+/// Some platforms keep deleted workspaces, and the status alone is easily overlooked.
+fn with_hint(mut fields: Map<String, Value>) -> Map<String, Value> {
+    if fields.get("status").is_some_and(|status| status == "removed") {
+        fields.entry("hint").or_insert_with(|| DELETED.into());
+    }
+    fields
+}
+
+fn removed(Removal { id, removed_at, hint }: Removal, own: &str) -> Failure {
+    Failure::new(pretty(&json!({
+        "error": "removed",
+        "id": id.as_deref().unwrap_or(own),
+        "removed_at": removed_at,
+        "hint": hint.as_deref().unwrap_or(DELETED),
+    })))
+}
+
+/// What failed, in a few words.
+fn name(why: &PlatformError) -> String {
+    match why {
+        PlatformError::Status { status: 404, .. } => "not found".to_owned(),
+        PlatformError::Overflowed
+        | PlatformError::Refused(_)
+        | PlatformError::Shape(_)
+        | PlatformError::Status { .. }
+        | PlatformError::Unreachable { .. } => why.to_string(),
+    }
+}
+
+fn pretty<T: Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{Call, OWN, world};
+    use crate::{
+        platform::tests::{page, responded, unreachable},
+        wire::Outcome,
+    };
+
+    #[test]
+    fn the_record_is_shown_as_the_platform_keeps_it() {
+        let record =
+            json!({"id": OWN, "name": "ext-1", "role": null, "tier": 3, "status": "online", "new": [1]});
+
+        let call = answered(responded(200, &record));
+
+        assert_eq!(json_of(&call), record);
+        assert!(call.text().starts_with("{\n  \"id\": "));
+        assert!(!call.answer().is_error);
+    }
+
+    #[test]
+    fn a_deleted_workspace_that_is_still_kept_is_said_to_be_deleted() {
+        let call = answered(responded(200, &json!({"id": OWN, "status": "removed"})));
+
+        assert_eq!(json_of(&call)["status"], "removed");
+        assert!(json_of(&call)["hint"].as_str().unwrap().starts_with("This workspace was deleted"));
+    }
+
+    #[test]
+    fn a_deleted_workspace_is_told_with_the_advice_of_the_platform() {
+        let removal = json!({"error": "workspace removed", "id": "w", "removed_at": "2026-05-01T04:55:24.1Z",
+                             "hint": "Regenerate it"});
+        let told = json_of(&answered(responded(410, &removal)));
+        assert_eq!(
+            told,
+            json!({"error": "removed", "id": "w", "removed_at": "2026-05-01T04:55:24.1Z", "hint": "Regenerate it"})
+        );
+
+        let call = answered(responded(410, &json!("gone")));
+        let told = json_of(&call);
+        assert_eq!(
+            (&told["error"], &told["id"], &told["removed_at"]),
+            (&json!("removed"), &json!(OWN), &Value::Null)
+        );
+        assert!(told["hint"].as_str().unwrap().starts_with("This workspace was deleted"));
+        assert!(call.answer().is_error);
+    }
+
+    #[test]
+    fn a_failure_is_json_with_the_next_step() {
+        for (outcome, error) in [
+            (responded(404, &json!({"error": "workspace not found"})), "not found"),
+            (responded(500, &json!({"error": "query failed"})), "HTTP 500: query failed"),
+            (unreachable(true), "connection reset"),
+            (page(), "HTTP 200, but the body was not JSON"),
+            (responded(200, &json!([])), "HTTP 200, but the body was not JSON"),
+        ] {
+            let call = answered(outcome);
+            let told = json_of(&call);
+            assert!(told["error"].as_str().unwrap().starts_with(error), "{told}");
+            assert_ne!(told["hint"], "");
+            assert!(call.answer().is_error);
+        }
+    }
+
+    fn answered(outcome: Outcome) -> Call {
+        let mut call = Call::open(&world(), "get_workspace_info", &json!({}));
+        assert_eq!(call.request().path, ["workspaces", OWN]);
+        call.then(outcome, 5);
+        call
+    }
+
+    fn json_of(call: &Call) -> Value {
+        serde_json::from_str(call.text()).unwrap()
+    }
+}
