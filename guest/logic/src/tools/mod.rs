@@ -19,7 +19,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     dialogue::{Dialogue, Host},
@@ -95,7 +95,7 @@ struct Entry {
 const fn entry<T: Tool + 'static>() -> Entry {
     Entry {
         spec: T::SPEC,
-        input: schema::<T::Arguments>,
+        input: input_schema::<T::Arguments>,
         output: schema::<T::Facts>,
         run: |host, world, arguments| Box::pin(run::<T>(host, world, arguments)),
     }
@@ -155,6 +155,15 @@ fn tool_spec(entry: &Entry, structured: bool) -> ToolSpec {
         open_world: false,
         meta: entry.spec.always_load.then(|| r#"{"anthropic/alwaysLoad":true}"#.to_owned()),
     }
+}
+
+/// The schema of arguments; clients expect a list of them even where there are none.
+fn input_schema<T: JsonSchema>() -> Value {
+    let mut schema = schema::<T>();
+    if let Some(keywords) = schema.as_object_mut() {
+        keywords.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    }
+    schema
 }
 
 /// The schema of a type, inlined, without the decorations that some clients refuse.

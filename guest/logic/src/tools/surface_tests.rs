@@ -190,13 +190,13 @@ fn every_schema_of_arguments_is_plain() {
         assert_eq!(schema["type"], "object", "{}", tool.name);
         let required: Vec<_> = tool.required.iter().map(|name| json!(name)).collect();
         assert_eq!(schema["required"].as_array().cloned().unwrap_or_default(), required, "{}", tool.name);
-        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+        let properties = schema["properties"].as_object().unwrap();
         let types: Vec<_> = properties
             .iter()
             .map(|(name, property)| (name.as_str(), property["type"].as_str().unwrap()))
             .collect();
         assert_eq!(types, tool.properties, "{}", tool.name);
-        for (name, property) in &properties {
+        for (name, property) in properties {
             let description = property["description"].as_str().unwrap_or_default();
             assert!(!description.is_empty() && !description.contains('\n'), "{}, {name}", tool.name);
         }
