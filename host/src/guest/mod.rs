@@ -5,7 +5,7 @@ mod engine;
 mod owner;
 mod watchdog;
 
-pub use owner::{Guest, GuestDown};
+pub use owner::{Guest, GuestDown, Surface};
 
 /// The words of `wit/` by name.
 pub mod wire {

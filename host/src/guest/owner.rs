@@ -35,6 +35,15 @@ static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cw
 #[error("the sandboxed tool logic stopped: {0}")]
 pub struct GuestDown(pub String);
 
+/// The names of the interfaces between the component and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surface {
+    /// What the component asks for.
+    pub imports: Vec<String>,
+    /// What the component offers.
+    pub exports: Vec<String>,
+}
+
 /// The running component.
 pub struct Guest {
     engine: Engine,
@@ -76,6 +85,16 @@ impl Guest {
         let pre = AgentPre::new(linker.instantiate_pre(&component)?)?;
         let watchdog = Watchdog::new(&engine)?;
         Ok(Arc::new(Self { engine, pre, settings, watchdog, live: Mutex::new(None) }))
+    }
+
+    /// What the component asks of its host, and what it offers: names with versions, in its own order.
+    #[must_use]
+    pub fn surface(&self) -> Surface {
+        let component = self.pre.instance_pre().component().component_type();
+        Surface {
+            imports: component.imports(&self.engine).map(|(name, _)| name.to_owned()).collect(),
+            exports: component.exports(&self.engine).map(|(name, _)| name.to_owned()).collect(),
+        }
     }
 
     /// All tools, always in the same order.

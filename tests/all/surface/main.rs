@@ -1,1 +1,3 @@
-//! What the program shows and needs.
+//! What the program shows to others, and the rules that keep its parts apart.
+
+mod component;
