@@ -19,9 +19,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::wire::{
-    Effect, FileChange, FileUpdate, Finish, Instant, Level, LogLine, Next, Outcome, PlatformRequest,
-    PlatformResponse, Rest, Turn, UploadRequest, Workspace,
+use crate::{
+    redact,
+    wire::{
+        Effect, FileChange, FileUpdate, Finish, Instant, Level, LogLine, Next, Outcome, PlatformRequest,
+        PlatformResponse, Rest, Turn, UploadRequest, Workspace,
+    },
 };
 
 /// A flow between two turns. Dropping it cancels it.
@@ -106,8 +109,9 @@ impl Host {
         self.slot.borrow_mut().effects.push(effect);
     }
 
-    pub(crate) fn log(&self, level: Level, text: impl Into<String>) {
-        self.effect(Effect::Log(LogLine { level, text: text.into() }));
+    /// Says `text` to the operator, without the credentials that it may quote.
+    pub(crate) fn log(&self, level: Level, text: impl AsRef<str>) {
+        self.effect(Effect::Log(LogLine { level, text: redact::diagnostic(text.as_ref()) }));
     }
 
     pub(crate) async fn send(&self, request: PlatformRequest) -> Result<PlatformResponse, NoAnswer> {

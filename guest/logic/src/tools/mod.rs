@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     dialogue::{Dialogue, Host},
-    untrusted,
+    redact, untrusted,
     wire::{Answer, Finish, Instant, ToolSpec, Turn},
     world::World,
 };
@@ -104,7 +104,7 @@ const fn entry<T: Tool + 'static>() -> Entry {
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
     let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
-        Err(Failure(text)) => return failed(text),
+        Err(Failure(text)) => return failed(&text),
     };
     match T::run(host, Rc::clone(&world), arguments).await {
         Ok(facts) => Answer {
@@ -112,12 +112,13 @@ async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer 
             is_error: false,
             structured: world.settings.structured.then(|| serde_json::to_string(&facts).ok()).flatten(),
         },
-        Err(Failure(text)) => failed(text),
+        Err(Failure(text)) => failed(&text),
     }
 }
 
-fn failed(text: String) -> Answer {
-    Answer { text: vec![text], is_error: true, structured: None }
+/// Whatever an error quotes, it shows no credential.
+fn failed(text: &str) -> Answer {
+    Answer { text: vec![redact::diagnostic(text)], is_error: true, structured: None }
 }
 
 /// Begins a call.
@@ -130,8 +131,8 @@ pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant)
     Dialogue::open(now, |host| async move {
         Finish::Answer(match (name, arguments) {
             (Ok(run), Ok(arguments)) => run(host, world, arguments).await,
-            (Ok(_), Err(cause)) => failed(format!("Error: the arguments are not JSON: {cause}")),
-            (Err(unknown), _) => failed(unknown),
+            (Ok(_), Err(cause)) => failed(&format!("Error: the arguments are not JSON: {cause}")),
+            (Err(unknown), _) => failed(&unknown),
         })
     })
 }
@@ -277,6 +278,13 @@ pub(crate) mod tests {
 
     pub(crate) fn world() -> Rc<World> {
         Rc::new(World::new(settings()))
+    }
+
+    #[test]
+    fn an_error_that_quotes_a_credential_shows_none() {
+        let call = Call::open(&world(), "Bearer 0123456789abcdef0123", &Value::Null);
+
+        assert_eq!(call.text(), "Unknown tool: <redacted-secret>");
     }
 
     #[test]
