@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::a2a::Passage;
-use crate::activity::{NewRow, Row};
+use crate::activity::{NewRow, Refused, Row};
 use crate::agenda::Job;
 use crate::call::Call;
 use crate::dispatch::{Launched, Purpose};
@@ -171,9 +171,9 @@ impl Platform {
     }
 
     fn delegation_completed(&mut self, id: Uuid, text: &str, now: Now) {
-        let stored = self.shortened(text, SUMMARY).and_then(|summary| {
+        let stored = self.result_summary(text).and_then(|summary| {
             let row = NewRow {
-                summary: Some(format!("Delegation completed ({summary})")),
+                summary: Some(summary),
                 status: Some("completed".to_owned()),
                 response_body: Some(json!({ "text": text, "delegation_id": id.to_string() })),
                 ..self.result_row(id)
@@ -209,11 +209,11 @@ impl Platform {
     /// A message from the busy queue was answered. The result row changes in place, the other one does not.
     pub(crate) fn delegation_drained(&mut self, id: Uuid, answer: &Response, now: Now) -> String {
         let text = reply_text(answer);
-        let summary = self.shortened(&text, SUMMARY).unwrap_or_default();
+        let summary = self.result_summary(&text).unwrap_or_default();
         let row = self.delegations.get(&id).and_then(|delegation| delegation.result_row);
         if let Some(row) = row.and_then(|row| self.activity.find_mut(row)) {
             row.status = "completed".to_owned();
-            row.summary = Some(format!("Delegation completed ({summary})"));
+            row.summary = Some(summary);
             row.response_body = Some(json::stored(&json!({ "text": text, "delegation_id": id.to_string() })));
         }
         self.announce_result(id, &text, true, now);
@@ -300,6 +300,14 @@ impl Platform {
                 format!("{}…", text.get(..end).unwrap_or_default())
             }
         }
+    }
+
+    /// The start of a result. At the baseline a cut through a character spoils the row.
+    fn result_summary(&self, text: &str) -> Result<String, Refused> {
+        if self.level == Level::Baseline && !text.is_char_boundary(SUMMARY.min(text.len())) {
+            return Err(Refused);
+        }
+        Ok(format!("Delegation completed ({})", self.preview(text, SUMMARY)))
     }
 
     /// Every row that looks like a delegation, whoever wrote it.
@@ -389,11 +397,11 @@ impl Platform {
 
     fn recorded_completed(&mut self, source: Uuid, delegation: &str, text: &str, now: Now) {
         self.set_recorded(source, delegation, "completed", None);
-        if let Ok(summary) = self.shortened(text, SUMMARY) {
+        if let Ok(summary) = self.result_summary(text) {
             let row = NewRow {
                 source: Some(source.to_string()),
                 method: Some("delegate_result".to_owned()),
-                summary: Some(format!("Delegation completed ({summary})")),
+                summary: Some(summary),
                 status: Some("completed".to_owned()),
                 response_body: Some(json!({ "text": text, "delegation_id": delegation })),
                 ..self.new_row(source, "delegation")

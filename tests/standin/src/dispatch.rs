@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::a2a::{Message, plain_json};
+use crate::a2a::Message;
 use crate::activity::NewRow;
 use crate::http::{Headers, Response};
 use crate::json;
@@ -234,7 +234,7 @@ impl Platform {
             return Response::error(reply.status, error.unwrap_or_else(|| reason_phrase(reply.status)));
         }
         if reply.body.is_empty() && self.level == Level::Later && reply.status != 204 {
-            return plain_json(reply.status, &json!({ "error": "agent returned empty response body" }));
+            return Response::error(reply.status, "agent returned empty response body");
         }
         let length = reply.body.len().min(REPLY_MAX);
         Response::new(reply.status, "application/json", reply.body.slice(..length))

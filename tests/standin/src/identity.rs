@@ -126,7 +126,7 @@ impl Platform {
         for name in SNIPPETS.iter().chain(later) {
             json::put(&mut block, name, json!(format!("# {name} for {workspace} at {base}")));
         }
-        block
+        json::alphabetical(block)
     }
 }
 

@@ -24,8 +24,7 @@ impl Platform {
     /// Gives the headers to add to the answer, or the answer itself if the request got no further.
     pub(crate) fn layers(&mut self, call: &Call, path: &Segments) -> Result<Headers, Response> {
         if let Some(location) = routes::redirect(self.level, &call.request.method, path) {
-            let status = if call.request.method == "GET" { 301 } else { 307 };
-            return Err(Response::empty(status).with("Location", location));
+            return Err(moved(&call.request.method, &location));
         }
         let mut headers = cross_origin(call)?;
         let counted = self.rate_limit.count(call, self.level, &self.switches);
@@ -56,6 +55,14 @@ impl Platform {
 pub(crate) fn with_headers(mut response: Response, headers: &Headers) -> Response {
     response.headers.extend(headers);
     response
+}
+
+fn moved(method: &str, location: &str) -> Response {
+    if method != "GET" {
+        return Response::empty(307).with("Location", location);
+    }
+    let page = format!("<a href=\"{location}\">Moved Permanently</a>.\n\n");
+    Response::new(301, "text/html; charset=utf-8", page).with("Location", location)
 }
 
 /// The origin has to be absent, this very host, or an allowed one.

@@ -103,18 +103,19 @@ impl Platform {
         let answer =
             json!({ "id": memory.id.to_string(), "namespace": memory.namespace, "scope": scope.as_str() });
         if scope == Scope::Global {
-            self.audit(&memory, "memory_write_global", call.now);
+            self.audit(&memory, "memory_write_global", "written", call.now);
         }
         self.memories.all.push(memory);
         Ok(Response::json(201, answer))
     }
 
     /// The digest of the content is made up: nobody can check it.
-    fn audit(&mut self, memory: &Memory, activity_type: &str, now: Now) {
+    fn audit(&mut self, memory: &Memory, activity_type: &str, done: &str, now: Now) {
         let digest: String =
             [self.ids.uuid(), self.ids.uuid()].map(|half| half.simple().to_string()).concat();
         let row = NewRow {
             source: Some(memory.workspace.to_string()),
+            summary: Some(format!("GLOBAL memory {done}: id={} namespace={}", memory.id, memory.namespace)),
             request_body: Some(json!({
                 "content_sha256": digest,
                 "memory_id": memory.id.to_string(),
@@ -205,7 +206,7 @@ impl Platform {
         let changed = before != (memory.content.clone(), memory.namespace.clone());
         let memory = memory.clone();
         if memory.scope == Scope::Global && changed {
-            self.audit(&memory, "memory_edit_global", call.now);
+            self.audit(&memory, "memory_edit_global", "edited", call.now);
         }
         let body = json!({
             "changed": changed,

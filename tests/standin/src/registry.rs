@@ -79,16 +79,15 @@ impl Platform {
 
     /// Creates the row if there is none, lifts any status but `removed`, and gives the card as stored.
     fn store_registration(&mut self, id: Uuid, registration: Registration, mode: Mode, now: Now) -> Value {
-        if self.workspaces.get(id).is_none() {
+        let known = self.workspaces.get(id).is_some();
+        if !known {
             let created_at = self.activity.instant(now);
             self.workspaces.insert(Workspace::new(id, &id.to_string(), created_at));
         }
-        let level = self.level;
+        let filled = self.level == Level::Later && known;
         let Some(workspace) = self.workspaces.get_mut(id) else { return registration.card };
-        let card = match level {
-            Level::Baseline => json::stored(&registration.card),
-            Level::Later => json::stored(&reconciled(registration.card, workspace)),
-        };
+        let card = if filled { reconciled(registration.card, workspace) } else { registration.card };
+        let card = json::stored(&card);
         workspace.agent_card = Some(card.clone());
         workspace.delivery_mode = mode;
         workspace.last_heartbeat_at = Some(now);

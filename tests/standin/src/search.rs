@@ -117,11 +117,16 @@ fn bubble(row: &Row, role: &str, text: Option<&str>, parts: Option<&Value>, id: 
     let parts: Vec<&Value> = parts.and_then(Value::as_array).into_iter().flatten().collect();
     let texts = parts.iter().filter_map(|part| part.get("text")?.as_str());
     let content = text.map_or_else(|| texts.collect::<Vec<_>>().join("\n"), str::to_owned);
-    let files: Vec<Value> = parts.iter().filter_map(|part| part.get("file").cloned()).collect();
+    let files: Vec<Value> = parts.iter().filter_map(|part| Some(attachment(part.get("file")?))).collect();
     let mut bubble = json!({ "id": id.to_string(), "role": role, "content": content });
     if !files.is_empty() {
         json::put(&mut bubble, "attachments", json!(files));
     }
     json::put(&mut bubble, "timestamp", json!(row.created_at.rfc3339()));
     bubble
+}
+
+fn attachment(file: &Value) -> Value {
+    let keys = ["name", "uri", "mimeType", "size"].into_iter();
+    keys.filter_map(|key| Some((key.to_owned(), file.get(key)?.clone()))).collect::<Map<_, _>>().into()
 }

@@ -55,6 +55,7 @@ impl Shell {
         let connection = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .max_headers(HEADERS_MAX)
+            .title_case_headers(true)
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
         let mut connection = pin!(connection);
