@@ -3,9 +3,16 @@
 //! One file an area. Each endpoint is two functions, or one async function over both. Nothing
 //! else in the component spells a path of the platform.
 
+pub(crate) mod a2a;
+pub(crate) mod delegate;
+pub(crate) mod delegations;
+pub(crate) mod discover;
+pub(crate) mod fate;
 pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod peers;
+pub(crate) mod report;
+pub(crate) mod words;
 pub(crate) mod workspace;
 
 use serde::de::DeserializeOwned;
@@ -170,6 +177,16 @@ pub(crate) mod tests {
     /// No answer; `maybe_sent` says whether the request may have arrived.
     pub(crate) fn unreachable(maybe_sent: bool) -> Outcome {
         Outcome::Unreachable(Unreachable { reason: "connection reset".to_owned(), maybe_sent })
+    }
+
+    /// An answer in its parts.
+    pub(crate) fn raw(status: u16, json: bool, body: &str) -> PlatformResponse {
+        PlatformResponse { status, json, retry_after_ms: None, server_time_ms: None, body: body.into() }
+    }
+
+    /// The JSON of a request.
+    pub(crate) fn body(request: &PlatformRequest) -> Value {
+        serde_json::from_slice(request.body.as_deref().unwrap()).unwrap()
     }
 
     #[test]

@@ -6,7 +6,12 @@
 mod advice;
 mod arguments;
 mod attachments;
+mod check_task_status;
 mod commit_memory;
+mod delegate_task;
+mod delegate_task_async;
+mod delegation;
+mod durable;
 mod get_workspace_info;
 mod instructions;
 mod list_peers;
@@ -30,6 +35,9 @@ use crate::{
 
 /// All tools, in the order in which clients see them.
 const TOOLS: &[Entry] = &[
+    entry::<delegate_task::DelegateTask>(),
+    entry::<delegate_task_async::DelegateTaskAsync>(),
+    entry::<check_task_status::CheckTaskStatus>(),
     entry::<list_peers::ListPeers>(),
     entry::<get_workspace_info::GetWorkspaceInfo>(),
     entry::<send_message_to_user::SendMessageToUser>(),
@@ -193,6 +201,8 @@ pub(crate) fn instructions(world: &World) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::{
         dialogue::Dialogue,
@@ -237,12 +247,7 @@ pub(crate) mod tests {
 
         /// The request that the call waits for.
         pub(crate) fn request(&self) -> &PlatformRequest {
-            match &self.turn.next {
-                Next::Send(request) => request,
-                Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
-                    panic!("not a request: {:?}", self.turn.next)
-                }
-            }
+            asked(&self.turn)
         }
 
         /// The request's body.
@@ -273,6 +278,38 @@ pub(crate) mod tests {
         /// The text of the answer with which the call ended.
         pub(crate) fn text(&self) -> &str {
             &self.answer().text[0]
+        }
+    }
+
+    /// What a story comes to, with `answer` for the platform; pauses end at once.
+    pub(crate) fn play<T: 'static>(
+        story: impl AsyncFnOnce(Host) -> T + 'static,
+        mut answer: impl FnMut(&PlatformRequest) -> Outcome,
+    ) -> T {
+        let result: Rc<RefCell<Option<T>>> = Rc::default();
+        let slot = Rc::clone(&result);
+        let (mut dialogue, mut turn) = Dialogue::open(0, |host| async move {
+            let value = story(host).await;
+            slot.replace(Some(value));
+            Finish::Done
+        });
+        while result.borrow().is_none() {
+            let outcome = match &turn.next {
+                Next::Send(request) => answer(request),
+                Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => Outcome::Rested,
+            };
+            turn = dialogue.resume(outcome, 0);
+        }
+        result.take().unwrap()
+    }
+
+    /// The request with which a turn ends.
+    pub(crate) fn asked(turn: &Turn) -> &PlatformRequest {
+        match &turn.next {
+            Next::Send(request) => request,
+            Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
+                panic!("not a request: {:?}", turn.next)
+            }
         }
     }
 
