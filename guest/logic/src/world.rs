@@ -1,9 +1,6 @@
 //! What all dialogues share: settings, chance, and what was learned on the way.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use crate::{
     dialogue::Host,
@@ -23,7 +20,8 @@ pub(crate) struct World {
     pub(crate) inbox: RefCell<Inbox>,
     pub(crate) secrets: RefCell<Secrets>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
-    active_tasks: Cell<u32>,
+    /// What is being worked on, the latest last.
+    work: RefCell<Vec<(Workspace, Rc<str>)>>,
 }
 
 impl World {
@@ -34,7 +32,7 @@ impl World {
             inbox: RefCell::default(),
             secrets: RefCell::default(),
             own_uploads: RefCell::default(),
-            active_tasks: Cell::new(0),
+            work: RefCell::default(),
             settings,
         }
     }
@@ -60,29 +58,67 @@ pub(crate) struct Work {
     host: Host,
     world: Rc<World>,
     workspace: Workspace,
+    task: Rc<str>,
 }
 
 impl Work {
     /// Begins; `task` is cut to 256 characters.
     pub(crate) fn begin(host: &Host, world: &Rc<World>, workspace: Workspace, task: &str) -> Self {
-        world.active_tasks.set(world.active_tasks.get().saturating_add(1));
-        let work = Self { host: host.clone(), world: Rc::clone(world), workspace };
-        work.tell(task.chars().take(256).collect());
+        let task: Rc<str> = task.chars().take(256).collect::<String>().into();
+        world.work.borrow_mut().push((workspace, Rc::clone(&task)));
+        let work = Self { host: host.clone(), world: Rc::clone(world), workspace, task };
+        work.tell();
         work
     }
 
-    fn tell(&self, current_task: String) {
+    fn tell(&self) {
+        let work = self.world.work.borrow();
+        let tasks = || work.iter().filter(|(workspace, _)| *workspace == self.workspace);
         self.host.effect(Effect::Working(Working {
             workspace: self.workspace,
-            active_tasks: self.world.active_tasks.get(),
-            current_task,
+            active_tasks: u32::try_from(tasks().count()).unwrap_or(u32::MAX),
+            current_task: tasks().next_back().map(|(_, task)| task.to_string()).unwrap_or_default(),
         }));
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.world.active_tasks.set(self.world.active_tasks.get().saturating_sub(1));
-        self.tell(String::new());
+        self.world.work.borrow_mut().retain(|(_, task)| !Rc::ptr_eq(task, &self.task));
+        self.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialogue::Dialogue,
+        tools::tests::world,
+        wire::{Finish, Turn},
+    };
+
+    #[test]
+    fn work_that_ends_leaves_the_work_that_goes_on() {
+        let world = world();
+        let (first, _) = begin(&world, "first");
+        let (second, turn) = begin(&world, "second");
+
+        assert_eq!(turn.effects, [working(2, "second")]);
+        assert_eq!(second.cancel(1), [working(1, "first")]);
+        assert_eq!(first.cancel(2), [working(0, "")]);
+    }
+
+    fn begin(world: &Rc<World>, task: &'static str) -> (Dialogue, Turn) {
+        let world = Rc::clone(world);
+        Dialogue::open(0, |host| async move {
+            let _work = Work::begin(&host, &world, 0, task);
+            host.rest_until(10).await;
+            Finish::Done
+        })
+    }
+
+    fn working(active_tasks: u32, current_task: &str) -> Effect {
+        Effect::Working(Working { workspace: 0, active_tasks, current_task: current_task.to_owned() })
     }
 }

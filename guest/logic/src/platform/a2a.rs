@@ -3,17 +3,17 @@
 //! A message has one id, whatever becomes of it, and is sent again only if it certainly reached
 //! nobody. Where the platform has it in a queue, or may have it, nothing is sent again.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use thiserror::Error;
 
 use super::{
     MIB,
     fate::{self, Fate},
-    post,
+    get,
 };
 use crate::{
     dialogue::Host,
-    wire::{Instant, Level, Limits, PlatformRequest, Workspace},
+    wire::{Instant, Level, Limits, Method, PlatformRequest, Workspace},
     world::World,
 };
 
@@ -60,13 +60,14 @@ impl Message {
 
     fn request(&self, from: Workspace, to: &str, time_left: u64) -> PlatformRequest {
         PlatformRequest {
+            method: Method::Post,
             identify: true,
             body: Some(self.body.clone()),
             limits: Limits {
                 total_ms: SEND.total_ms.min(u32::try_from(time_left).unwrap_or(u32::MAX)),
                 ..SEND
             },
-            ..post(from, ["workspaces", to, "a2a"], &Value::Null)
+            ..get(from, ["workspaces", to, "a2a"])
         }
     }
 }
@@ -110,6 +111,8 @@ pub(super) fn backoff(world: &World, attempt: u32) -> Instant {
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, rc::Rc};
+
+    use serde_json::Value;
 
     use super::{
         super::tests::{body, raw, unreachable},

@@ -11,6 +11,7 @@ pub(crate) mod fate;
 pub(crate) mod memory;
 pub(crate) mod messages;
 pub(crate) mod peers;
+pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod words;
 pub(crate) mod workspace;

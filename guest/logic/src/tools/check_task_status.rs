@@ -12,8 +12,10 @@ use crate::{
     platform::{
         PlatformError,
         delegations::{self, Delegation, Reply},
+        queue,
     },
     redact, untrusted,
+    wire::Workspace,
     world::World,
 };
 
@@ -43,7 +45,8 @@ pub(super) struct Arguments {
     /// The peer that has the task, from list_peers. Not used: the task_id suffices.
     #[expect(dead_code, reason = "clients of other versions give it")]
     workspace_id: Text,
-    /// The delegation_id returned by delegate_task_async. Empty: the latest tasks.
+    /// The delegation_id returned by delegate_task_async, or the queue_id from delegate_task. Empty: the
+    /// latest tasks.
     task_id: Text,
 }
 
@@ -129,16 +132,29 @@ impl Tool for CheckTaskStatus {
         let workspace = world.primary();
         let own = world.id(workspace);
         let id = arguments.task_id.0.trim();
-        let status = if id.is_empty() {
-            TaskStatus::of_all(&delegations::list(&host, workspace, own).await.map_err(|why| failure(&why))?)
-        } else {
-            match delegations::find(&host, workspace, own, id, None).await.map_err(|why| failure(&why))? {
+        let status = match id {
+            "" => delegations::list(&host, workspace, own).await.map(|found| TaskStatus::of_all(&found)),
+            id => find(&host, workspace, own, id).await.map(|found| match found {
                 Some(found) => TaskStatus::of(found),
                 None => TaskStatus::of_nothing(id),
-            }
+            }),
         };
+        let status = status.map_err(|why| failure(&why))?;
         let about = (!world.settings.bare_peer_text).then_some(FROM_OUTSIDE);
         Ok(TaskStatus { about: status.tells_of_peers().then_some(about).flatten(), ..status })
+    }
+}
+
+/// A delegation, or a message that the platform keeps for a busy peer.
+async fn find(
+    host: &Host,
+    workspace: Workspace,
+    own: &str,
+    id: &str,
+) -> Result<Option<Delegation>, PlatformError> {
+    match delegations::find(host, workspace, own, id, None).await? {
+        Some(found) => Ok(Some(found)),
+        None => queue::find(host, workspace, own, id).await,
     }
 }
 

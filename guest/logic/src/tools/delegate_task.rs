@@ -65,7 +65,7 @@ pub(super) struct Delegated {
     /// Its last known presence, such as online or awaiting_agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     presence: Option<String>,
-    /// The entry in the platform's queue.
+    /// The entry in the platform's queue; check_task_status takes it as task_id.
     #[serde(skip_serializing_if = "String::is_empty")]
     queue_id: String,
     /// What check_task_status takes as task_id, if the platform carries the task out.
@@ -127,10 +127,9 @@ impl Facts for Delegated {
             }
             State::Queued => format!(
                 "state: queued\n{name} is busy (last known status: {presence}), so the platform keeps the task and will \
-                 try again by itself{}. There is no answer yet. Do not send the task again. If {name} answers with a \
-                 message, it comes to your inbox (wait_for_message). If nothing has come after some minutes, ask {name} \
-                 whether it has the task.",
-                id_note("queue_id", &self.queue_id)
+                 try again by itself. There is no answer yet. Do not send the task again. {}If nothing has come after \
+                 some minutes, ask {name} whether it has the task.",
+                late_answer(name, &self.queue_id)
             ),
             State::Stored => format!(
                 "state: stored\nThe task is stored in the inbox of {name} (last known status: {presence}){}, which \
@@ -141,6 +140,15 @@ impl Facts for Delegated {
             State::Unknown => unknown(name, "no answer came", false, delegation_id),
         }
     }
+}
+
+/// Where the answer of a busy peer can turn up.
+fn late_answer(name: &str, queue_id: &str) -> String {
+    let inbox = format!("If {name} answers with a message, it comes to your inbox (wait_for_message). ");
+    if queue_id.is_empty() {
+        return inbox;
+    }
+    format!("{inbox}Some platforms keep the answer: ask check_task_status with task_id {queue_id}. ")
 }
 
 fn id_note(what: &str, id: &str) -> String {

@@ -92,6 +92,29 @@ fn an_unknown_task_is_not_found() {
 }
 
 #[test]
+fn the_late_answer_of_a_busy_peer_is_found_by_its_queue_id() {
+    let id = "44444444-4444-4444-8444-444444444444";
+    let mut call = check(id);
+    call.then(responded(200, &json!([])), 1).then(responded(200, &json!([])), 2);
+    assert_eq!(call.request().path, ["workspaces", OWN, "a2a", "queue", id]);
+    let answer =
+        json!({"jsonrpc": "2.0", "id": "x", "result": {"parts": [{"kind": "text", "text": "late"}]}});
+    call.then(
+        responded(
+            200,
+            &json!({"queue_id": id, "workspace_id": "p", "status": "completed", "response_body": answer}),
+        ),
+        3,
+    );
+
+    let told = told(&call);
+    assert_eq!(
+        (&told["state"], &told["result"], &told["target_id"]),
+        (&json!("answered"), &json!("late"), &json!("p"))
+    );
+}
+
+#[test]
 fn without_an_id_the_latest_tasks_are_listed() {
     let rows: Vec<Value> = (0..12)
         .map(|nr| json!({"type": "delegation", "delegation_id": format!("d{nr}"), "status": "queued"}))

@@ -147,7 +147,10 @@ fn a_busy_peer_is_a_success_of_its_own_kind() {
 
     assert!(!call.answer().is_error);
     assert!(call.text().starts_with("state: queued\nResearch is busy (last known status: online)"));
-    assert!(call.text().contains("(queue_id: q1)") && call.text().contains("Do not send the task again"));
+    assert!(
+        call.text().contains("check_task_status with task_id q1")
+            && call.text().contains("Do not send the task again")
+    );
     assert!(!call.text().contains("delivered"));
 }
 
