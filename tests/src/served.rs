@@ -1,0 +1,122 @@
+//! The stand-in platform on the loopback interface, inside the test, so that its state is at hand.
+
+use std::{future, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use standin::{Level, Now, Platform, Switches, shell::Shell, world::Credentials};
+use tokio::{net::TcpListener, task::JoinHandle, time};
+
+use crate::{launch::Launch, process::DEADLINE};
+
+/// A platform that serves, with one external workspace. It ends when dropped.
+pub struct Served {
+    shell: Shell,
+    url: String,
+    server: JoinHandle<()>,
+    /// The workspace that the agent is.
+    pub me: Credentials,
+}
+
+impl Served {
+    /// A platform of the later level.
+    ///
+    /// # Errors
+    /// When nothing can be served.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(Level::Later, &[]).await
+    }
+
+    /// A platform of this level, with switches as in `inbox_push=true`.
+    ///
+    /// # Errors
+    /// When there is no such switch, or nothing can be served.
+    pub async fn start_with(level: Level, settings: &[&str]) -> Result<Self> {
+        let mut switches = Switches::new(level);
+        for setting in settings {
+            switches.set(setting)?;
+        }
+        let mut platform = Platform::new(level, switches, 7, Now::default());
+        let me = platform.external_workspace("agent");
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port on the loopback interface")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let shell = Shell::new(platform)?;
+        let server = tokio::spawn(shell.clone().serve(listener, future::pending(), Duration::ZERO));
+        Ok(Self { shell, url, server, me })
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A launch of the program as the agent of this platform.
+    ///
+    /// # Errors
+    /// When the binary was not built.
+    pub fn launch(&self) -> Result<Launch> {
+        Ok(self.for_me(Launch::new()?))
+    }
+
+    /// The environment of the agent of this platform.
+    #[must_use]
+    pub fn for_me(&self, launch: Launch) -> Launch {
+        launch
+            .env("PLATFORM_URL", &self.url)
+            .env("WORKSPACE_ID", &self.me.id.to_string())
+            .env("MOLECULE_WORKSPACE_TOKEN", &self.me.token)
+    }
+
+    /// Looks at the platform, or changes it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Platform) -> T) -> T {
+        self.shell.with(|platform, _| look(platform))
+    }
+
+    /// Every request so far as `GET /path?query`, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.with(|platform| {
+            let lines = platform.requests(0).into_iter().map(|entry| {
+                let request = &entry.request;
+                let query = if request.query.is_empty() { "" } else { "?" };
+                format!("{} {}{query}{}", request.method, request.path, request.query)
+            });
+            lines.collect()
+        })
+    }
+
+    /// How many requests have come that begin like this, as in `POST /registry/`.
+    #[must_use]
+    pub fn count(&self, beginning: &str) -> usize {
+        self.requests().iter().filter(|request| request.starts_with(beginning)).count()
+    }
+
+    /// Waits until a request has come that begins like this.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn hears(&self, beginning: &str) -> Result<()> {
+        self.until(beginning, |served| served.count(beginning) > 0).await
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Errors
+    /// When it does not come to be.
+    pub async fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<()> {
+        let mut beat = time::interval(Duration::from_millis(5));
+        let comes = async {
+            while !is_so(self) {
+                beat.tick().await;
+            }
+        };
+        let came = time::timeout(DEADLINE, comes).await;
+        came.map_err(|_| anyhow!("the platform waits in vain for {what}; it saw {:#?}", self.requests()))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
