@@ -25,6 +25,9 @@ const FEED_BYTES: u32 = 8 * MIB;
 /// How many rows of the feed are read; the second time fewer, if they were too large.
 const FEED_ROWS: [&str; 2] = ["500", "20"];
 
+/// What is of interest in a row of the feed, besides what is read from it.
+const SHOWN_OF_FEED: [&str; 4] = ["created_at", "source_id", "summary", "target_id"];
+
 /// A delegation, as well as it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Delegation {
@@ -92,7 +95,9 @@ impl Delegation {
             Some(Value::String(preview)) => read_text(&preview, Reply::Preview),
             Some(_) | None => Reply::Missing,
         };
-        let error = ["error", "error_detail"].map(|key| word(&row, key)).concat();
+        let error =
+            ["error", "error_detail"].into_iter().map(|key| word(&row, key)).find(|error| !error.is_empty());
+        let error = error.unwrap_or_default().to_owned();
         Some(Self { id, status: word(&row, "status").to_lowercase(), reply, error, row })
     }
 
@@ -106,22 +111,16 @@ impl Delegation {
             ("delegate_result", [Some(body), _]) => body.get("text").and_then(Value::as_str),
             (_, _) => None,
         };
-        let row: Map<String, Value> = ["created_at", "source_id", "summary", "target_id"]
-            .into_iter()
-            .filter_map(|key| Some((key.to_owned(), row.get(key)?.clone())))
-            .chain([("delegation_id".to_owned(), id.into())])
-            .chain(
-                ["status", "error_detail"]
-                    .into_iter()
-                    .filter_map(|key| Some((key.to_owned(), row.get(key)?.clone()))),
-            )
-            .collect();
         Some(Self {
             id: id.to_owned(),
-            status: word(&row, "status").to_lowercase(),
+            status: word(row, "status").to_lowercase(),
             reply: text.map_or(Reply::Missing, |text| read_text(text, Reply::Whole)),
-            error: word(&row, "error_detail").to_owned(),
-            row,
+            error: word(row, "error_detail").to_owned(),
+            row: SHOWN_OF_FEED
+                .iter()
+                .filter_map(|key| row.get_key_value(*key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
         })
     }
 

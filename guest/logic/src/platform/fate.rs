@@ -77,6 +77,14 @@ fn read_response(response: &PlatformResponse) -> Fate {
     }
 }
 
+/// Reads what the platform kept of an answer: the words, or the envelope if it is an unusual one.
+pub(crate) fn read_kept(text: String) -> Fate {
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(envelope)) if envelope.contains_key("jsonrpc") => read_envelope(&envelope),
+        Ok(_) | Err(_) => read_words(text),
+    }
+}
+
 /// Reads the JSON of a success.
 pub(super) fn read_envelope(envelope: &Map<String, Value>) -> Fate {
     if let Some(fate) = queued(envelope) {
@@ -170,10 +178,16 @@ fn read_result(result: &Value) -> Fate {
     if let Some(state) = bad_end(result) {
         return failed(format!("its task ended as {state}"), &text);
     }
+    read_words(text)
+}
+
+/// By convention these words of an agent mean that it failed.
+fn read_words(text: String) -> Fate {
     if text.starts_with("Agent error:") {
-        return failed("its agent reported an error", &text);
+        failed("its agent reported an error", &text)
+    } else {
+        Fate::Answered(text)
     }
-    Fate::Answered(text)
 }
 
 /// Everything readable in a result, each text once; nothing if there are no parts.

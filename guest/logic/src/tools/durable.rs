@@ -12,7 +12,7 @@ use crate::{
         PlatformError,
         delegate::{self, Order},
         delegations::{self, Delegation, Reply},
-        fate::Fate,
+        fate::{self, Fate},
     },
     redact, untrusted,
     wire::Instant,
@@ -69,7 +69,7 @@ async fn wait(host: &Host, world: &World, id: &str, begun: Instant) -> (Fate, bo
     let mut last_status = "unknown".to_owned();
     let mut seen_without_reply = false;
     loop {
-        let since_secs = (host.now() - begun) / 1_000 + OVERLAP_SECS;
+        let since_secs = host.now().saturating_sub(begun) / 1_000 + OVERLAP_SECS;
         // A look that fails is made up for by the next one.
         let looked = delegations::find(host, workspace, world.id(workspace), id, Some(since_secs)).await;
         if let Ok(Some(found)) = looked {
@@ -106,7 +106,7 @@ fn end(found: Delegation) -> (Fate, bool) {
         }
         Reply::Preview(text) => (Fate::Answered(text), true),
         Reply::Stored => (Fate::Stored, false),
-        Reply::Whole(text) => (Fate::Answered(text), false),
+        Reply::Whole(text) => (fate::read_kept(text), false),
     }
 }
 
@@ -210,6 +210,21 @@ mod tests {
             "{}",
             call.text()
         );
+    }
+
+    #[test]
+    fn a_kept_answer_that_tells_of_an_error_is_a_failure() {
+        for kept in [
+            "Agent error: out of tokens",
+            r#"{"jsonrpc":"2.0","id":"x","error":{"message":"out of tokens"}}"#,
+        ] {
+            let mut call = placed();
+            call.then(responded(200, &json!([row("completed", "…")])), 100);
+            call.then(responded(200, &json!([result(kept)])), 200);
+
+            assert!(call.text().starts_with("DELEGATION FAILED to Research: its agent "), "{}", call.text());
+            assert!(call.text().contains("out of tokens\n["), "{}", call.text());
+        }
     }
 
     #[test]
