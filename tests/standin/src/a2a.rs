@@ -142,3 +142,117 @@ fn queued(envelope: &Value) -> Response {
 pub(crate) fn plain_json(status: u16, body: &Value) -> Response {
     Response::new(status, "application/json", crate::json::encode(&crate::json::alphabetical(body.clone())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::script::Script;
+    use crate::switches::Level;
+    use crate::testing::{Stage, texts};
+
+    fn send(stage: &mut Stage, target: Uuid, text: &str) -> Request {
+        let parts = json!([{ "kind": "text", "text": text }]);
+        let body = json!({ "method": "message/send", "params": { "message": { "parts": parts } } });
+        let own = stage.own.clone();
+        let request = Request::new("POST", &format!("/workspaces/{target}/a2a")).json(&body);
+        request.bearer(&own.token).header("X-Workspace-ID", &own.id.to_string())
+    }
+
+    fn anonymous(target: Uuid, text: &str) -> Request {
+        let body = json!({ "method": "message/send", "params": { "message": { "content": text } } });
+        Request::new("POST", &format!("/workspaces/{target}/a2a")).json(&body)
+    }
+
+    #[test]
+    fn a_peer_that_polls_gets_a_row_and_the_sender_an_envelope() {
+        let mut stage = Stage::new(Level::Later);
+        let peer = stage.peer.id;
+        let request = send(&mut stage, peer, "hi");
+
+        let answer = stage.answer(&request);
+
+        let envelope = json!({ "delivery_mode": "poll", "method": "message/send", "status": "queued" });
+        assert_eq!((answer.status, answer.body_json()), (200, envelope));
+        assert_eq!(answer.headers.get("Content-Type"), Some("application/json"));
+        let row = stage.platform.rows(peer)[0];
+        assert_eq!(
+            (row.source, row.summary.as_deref()),
+            (Some(stage.own.id), Some("message/send → peer (queued for poll)"))
+        );
+    }
+
+    #[test]
+    fn at_the_baseline_the_row_comes_after_the_answer() {
+        let mut stage = Stage::new(Level::Baseline);
+        let request = anonymous(stage.own.id, "hi");
+        assert_eq!(stage.answer(&request).status, 200);
+        assert!(stage.inbox("").is_empty());
+
+        stage.wait(Duration::from_millis(20));
+
+        assert_eq!(stage.inbox("").len(), 1);
+    }
+
+    #[test]
+    fn whoever_gives_no_name_is_the_user_and_whoever_names_the_target_is_believed() {
+        let mut stage = Stage::new(Level::Later);
+        let own = stage.own.id;
+        stage.answer(&anonymous(own, "no bearer"));
+        stage.answer(&anonymous(own, "wrong bearer").bearer("wrong"));
+        stage.answer(&anonymous(own, "self").bearer("wrong").header("X-Workspace-ID", &own.to_string()));
+
+        let sources: Vec<_> = stage.platform.rows(own).iter().map(|row| row.source).collect();
+
+        assert_eq!(sources, [None, None, Some(own)]);
+    }
+
+    #[test]
+    fn the_token_has_to_be_the_callers() {
+        let mut stage = Stage::new(Level::Later);
+        let (own, peer) = (stage.own.clone(), stage.peer.clone());
+        let named = |request: Request| request.header("X-Workspace-ID", &own.id.to_string());
+
+        assert_eq!(stage.answer(&named(anonymous(peer.id, "x"))).status, 401);
+        assert_eq!(stage.answer(&named(anonymous(peer.id, "x")).bearer(&peer.token)).status, 401);
+        assert_eq!(stage.answer(&anonymous(peer.id, "x").header("X-Workspace-ID", "system:x")).status, 403);
+    }
+
+    #[test]
+    fn a_message_with_a_nul_is_answered_and_lost() {
+        let mut stage = Stage::new(Level::Later);
+        let own = stage.own.id;
+
+        assert_eq!(stage.answer(&anonymous(own, "a\0b")).status, 200);
+        stage.answer(&anonymous(own, "plain"));
+
+        assert_eq!(texts(&stage.inbox("")), ["plain"]);
+    }
+
+    #[test]
+    fn a_scripted_peer_answers_at_once_and_its_error_keeps_only_the_text() {
+        let mut stage = Stage::new(Level::Later);
+        let echo = stage.platform.push_peer("echo", Script::Echo);
+        let request = send(&mut stage, echo.id, "hi");
+        let reply = stage.answer(&request).body_json();
+        assert_eq!(reply["result"]["parts"][0]["text"], "You said: hi");
+
+        stage.platform.rescript(echo.id, Script::Answer(500, r#"{"error":"boom","detail":1}"#.into()));
+
+        let refused = stage.answer(&request);
+        assert_eq!((refused.status, refused.body_json()), (500, json!({ "error": "boom" })));
+    }
+
+    #[test]
+    fn a_busy_peer_queues_once_for_each_message_id() {
+        let mut stage = Stage::new(Level::Later);
+        let busy = stage.platform.push_peer("busy", Script::HangUp);
+        let body = json!({ "jsonrpc": "2.0", "params": { "message": { "messageId": "m", "parts": [] } } });
+
+        let first = stage.platform.sends(None, busy.id, &body).unwrap();
+        let again = stage.platform.sends(None, busy.id, &body).unwrap();
+
+        assert_eq!((first.status, first.body_json()["queue_depth"].clone()), (202, json!(1)));
+        assert_eq!(first, again);
+    }
+}

@@ -1,12 +1,16 @@
 //! What the platform still has to do, and when.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::activity::NewRow;
 use crate::now::Now;
 use crate::platform::Platform;
+
+/// Time has to pass between two sweeps.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -43,16 +47,18 @@ impl Agenda {
 }
 
 impl Platform {
-    /// Lets time pass: does everything that is due by `now`.
+    /// Lets time pass: does everything that is due by `now`, each at its own time.
     pub fn tick(&mut self, now: Now) {
         while let Some((due, job)) = self.agenda.take_due(now) {
+            self.now = self.now.max(due);
             match job {
-                Job::Delegate(id) => self.run_delegation(id, now),
+                Job::Delegate(id) => self.run_delegation(id, due),
                 Job::Receive(row) => self.receive(*row, due),
                 Job::Sweep => {
-                    self.sweep(now);
-                    self.prune(now);
-                    self.agenda.add(now.plus(self.switches.sweep_interval), Job::Sweep);
+                    self.sweep(due);
+                    self.prune(due);
+                    let interval = self.switches.sweep_interval.max(SHORTEST_INTERVAL);
+                    self.agenda.add(due.plus(interval), Job::Sweep);
                 }
             }
         }

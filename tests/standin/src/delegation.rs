@@ -7,21 +7,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::a2a::Passage;
-use crate::activity::{NewRow, Refused, Row};
+use crate::activity::{NewRow, Refused};
 use crate::agenda::Job;
 use crate::call::Call;
 use crate::dispatch::{Launched, Purpose};
 use crate::http::{Answer, Response};
 use crate::ids::database_uuid;
 use crate::json::{self, Malformed};
-use crate::ledger::Entry;
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::switches::Level;
 
 const RETRY_AFTER: Duration = Duration::from_secs(8);
-const LISTED: usize = 50;
-const PREVIEW: usize = 300;
+pub(crate) const PREVIEW: usize = 300;
 const SUMMARY: usize = 80;
 
 #[derive(Clone, Debug)]
@@ -88,7 +86,13 @@ impl Platform {
         Some(Response::json(200, body))
     }
 
-    fn delegate_row(&mut self, source: Uuid, target: &str, task: &str, delegation: &str) -> NewRow {
+    pub(crate) fn delegate_row(
+        &mut self,
+        source: Uuid,
+        target: &str,
+        task: &str,
+        delegation: &str,
+    ) -> NewRow {
         let later = self.level == Level::Later;
         NewRow {
             source: Some(source.to_string()),
@@ -101,7 +105,14 @@ impl Platform {
         }
     }
 
-    fn announce_delegation(&mut self, source: Uuid, delegation: &str, target: &str, task: &str, now: Now) {
+    pub(crate) fn announce_delegation(
+        &mut self,
+        source: Uuid,
+        delegation: &str,
+        target: &str,
+        task: &str,
+        now: Now,
+    ) {
         let preview = self.preview(task, 100);
         let data = json!({ "delegation_id": delegation, "target_id": target, "task_preview": preview });
         self.emit(source, "DELEGATION_SENT", data, now);
@@ -240,7 +251,14 @@ impl Platform {
         }
     }
 
-    fn push_result_to(&mut self, source: Uuid, id: &str, text: Option<&str>, error: Option<&str>, now: Now) {
+    pub(crate) fn push_result_to(
+        &mut self,
+        source: Uuid,
+        id: &str,
+        text: Option<&str>,
+        error: Option<&str>,
+        now: Now,
+    ) {
         if !self.switches.inbox_push || self.level == Level::Baseline {
             return;
         }
@@ -303,133 +321,11 @@ impl Platform {
     }
 
     /// The start of a result. At the baseline a cut through a character spoils the row.
-    fn result_summary(&self, text: &str) -> Result<String, Refused> {
+    pub(crate) fn result_summary(&self, text: &str) -> Result<String, Refused> {
         if self.level == Level::Baseline && !text.is_char_boundary(SUMMARY.min(text.len())) {
             return Err(Refused);
         }
         Ok(format!("Delegation completed ({})", self.preview(text, SUMMARY)))
-    }
-
-    /// Every row that looks like a delegation, whoever wrote it.
-    pub(crate) fn list_delegations(&self, id: &str) -> Answer {
-        let workspace = database_uuid(id).filter(|_| !self.activity.down);
-        let Some(workspace) = workspace else {
-            return match self.level {
-                Level::Baseline => Err(Response::error(500, "query failed")),
-                Level::Later => Ok(Response::json(200, json!([]))),
-            };
-        };
-        let entries: Vec<Value> = self.ledger.of(workspace).map(|entry| self.entry_json(entry)).collect();
-        if !entries.is_empty() {
-            return Ok(Response::json(200, Value::Array(entries)));
-        }
-        let rows = self.activity.newest_first(workspace).into_iter();
-        let rows = rows.filter(|row| matches!(row.method.as_deref(), Some("delegate" | "delegate_result")));
-        Ok(Response::json(200, rows.take(LISTED).map(|row| self.listed(row)).collect()))
-    }
-
-    fn entry_json(&self, entry: &Entry) -> Value {
-        entry.to_json(|text| self.preview(text, PREVIEW))
-    }
-
-    fn listed(&self, row: &Row) -> Value {
-        let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-        let mut item = json!({
-            "created_at": row.created_at.rfc3339(),
-            "id": row.id.to_string(),
-            "source_id": id(row.source),
-            "status": row.status,
-            "summary": row.summary.clone().unwrap_or_default(),
-            "target_id": id(row.target),
-            "type": row.activity_type,
-        });
-        let bodies = [&row.request_body, &row.response_body];
-        let named = bodies.into_iter().flatten().find_map(|body| body.get("delegation_id"));
-        let named = named.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-        let text = row.response_body.as_ref().map(|body| match body.get("text").and_then(Value::as_str) {
-            Some(text) => text.to_owned(),
-            None => json::database_text(body),
-        });
-        let optional = [
-            ("delegation_id", named),
-            ("error", row.error_detail.clone()),
-            ("response_preview", text.map(|text| self.preview(&text, PREVIEW))),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                json::put(&mut item, name, json!(value));
-            }
-        }
-        item
-    }
-
-    /// Writes down a delegation that the agent carries out itself.
-    pub(crate) fn record_delegation(&mut self, call: &Call, id: &str) -> Answer {
-        let bad_body = |Malformed| Response::error(400, "invalid request body");
-        let fields = call.fields().map_err(bad_body)?;
-        let target = fields.required("target_id").map_err(bad_body)?.to_owned();
-        let task = fields.required("task").map_err(bad_body)?.to_owned();
-        let delegation = fields.required("delegation_id").map_err(bad_body)?.to_owned();
-        database_uuid(&target).ok_or_else(|| Response::error(400, "target_id must be a valid UUID"))?;
-        let failed = || Response::error(500, "failed to record delegation");
-        let source = database_uuid(id).ok_or_else(failed)?;
-        let row = self.delegate_row(source, &target, &task, &delegation);
-        let row = NewRow { status: Some("dispatched".to_owned()), ..row };
-        self.activity.insert(row, call.now).map_err(|_| failed())?;
-        self.announce_delegation(source, &delegation, &target, &task, call.now);
-        Ok(Response::json(202, json!({ "delegation_id": delegation, "status": "recorded" })))
-    }
-
-    pub(crate) fn update_delegation(&mut self, call: &Call, id: &str, delegation: &str) -> Answer {
-        let bad_body = |Malformed| Response::error(400, "invalid request body");
-        let fields = call.fields().map_err(bad_body)?;
-        let status = fields.required("status").map_err(bad_body)?;
-        let error = fields.text("error").map_err(bad_body)?.unwrap_or_default();
-        let text = fields.text("response_preview").map_err(bad_body)?.unwrap_or_default();
-        let source = database_uuid(id).ok_or_else(|| Response::error(500, "query failed"))?;
-        match status {
-            "completed" => self.recorded_completed(source, delegation, text, call.now),
-            "failed" => self.recorded_failed(source, delegation, error, call.now),
-            _ => return Err(Response::error(400, "status must be 'completed' or 'failed'")),
-        }
-        Ok(Response::json(200, json!({ "delegation_id": delegation, "status": status })))
-    }
-
-    fn recorded_completed(&mut self, source: Uuid, delegation: &str, text: &str, now: Now) {
-        self.set_recorded(source, delegation, "completed", None);
-        if let Ok(summary) = self.result_summary(text) {
-            let row = NewRow {
-                source: Some(source.to_string()),
-                method: Some("delegate_result".to_owned()),
-                summary: Some(summary),
-                status: Some("completed".to_owned()),
-                response_body: Some(json!({ "text": text, "delegation_id": delegation })),
-                ..self.new_row(source, "delegation")
-            };
-            drop(self.activity.insert(row, now));
-        }
-        let data = json!({ "delegation_id": delegation, "response_preview": self.preview(text, PREVIEW) });
-        self.emit(source, "DELEGATION_COMPLETE", data, now);
-        self.push_result_to(source, delegation, Some(text), None, now);
-    }
-
-    fn recorded_failed(&mut self, source: Uuid, delegation: &str, error: &str, now: Now) {
-        self.set_recorded(source, delegation, "failed", Some(error));
-        let data = json!({ "delegation_id": delegation, "error": error });
-        self.emit(source, "DELEGATION_FAILED", data, now);
-        self.push_result_to(source, delegation, None, Some(error), now);
-    }
-
-    fn set_recorded(&mut self, source: Uuid, delegation: &str, status: &str, error: Option<&str>) {
-        let named = |row: &Row| {
-            row.method.as_deref() == Some("delegate")
-                && row.request_body.as_ref().and_then(|body| body.get("delegation_id"))
-                    == Some(&json!(delegation))
-        };
-        for row in self.activity.of_mut(source).filter(|row| named(row)) {
-            row.status = status.to_owned();
-            row.error_detail = error.map(str::to_owned);
-        }
     }
 }
 

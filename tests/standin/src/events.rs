@@ -209,3 +209,69 @@ fn stream_head() -> Response {
         .with("Cache-Control", "no-cache")
         .with("X-Accel-Buffering", "no")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::testing::Stage;
+
+    fn kinds(stage: &mut Stage, stream: StreamId) -> Vec<&'static str> {
+        stage.platform.drain(stream).unwrap().iter().map(|event| event.kind).collect()
+    }
+
+    #[test]
+    fn a_row_is_there_when_its_event_comes() {
+        let mut stage = Stage::new(Level::Later);
+        let own = stage.own.id;
+        let stream = stage.platform.subscribe(own);
+        stage.platform.user_sends(own, "hi");
+
+        let event = stage.platform.drain(stream).unwrap().remove(0);
+
+        assert_eq!((event.kind, event.workspace), ("ACTIVITY_LOGGED", own));
+        assert_eq!((event.data.get("id"), event.data.get("created_at")), (None, None));
+        assert_eq!(stage.inbox("").len(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_falls_behind_loses_events_in_silence() {
+        let mut stage = Stage::new(Level::Later);
+        let own = stage.own.id;
+        let stream = stage.platform.subscribe(own);
+        for _ in 0..100 {
+            stage.platform.user_sends(own, "x");
+        }
+
+        assert_eq!(kinds(&mut stage, stream).len(), STREAM_BUFFER);
+        assert!(kinds(&mut stage, stream).is_empty());
+    }
+
+    #[test]
+    fn a_beat_says_so_and_names_a_task_that_changed() {
+        let mut stage = Stage::new(Level::Later);
+        stage.register(&json!({}));
+        let stream = stage.platform.subscribe(stage.own.id);
+
+        stage.beat(&json!({ "current_task": "t" }));
+        stage.beat(&json!({ "current_task": "t" }));
+
+        assert_eq!(kinds(&mut stage, stream), ["TASK_UPDATED", "WORKSPACE_HEARTBEAT", "WORKSPACE_HEARTBEAT"]);
+    }
+
+    #[test]
+    fn a_stream_asks_for_the_token_once() {
+        let mut stage = Stage::new(Level::Later);
+        let path = format!("/workspaces/{}/events/stream", stage.own.id);
+        let open = Request::new("GET", &path).bearer(&stage.own.token);
+        let Reply::Events(_, stream) = stage.reply(&open) else { panic!("no stream") };
+        stage.platform.revoke_tokens(stage.own.id);
+
+        stage.platform.user_sends(stage.own.id, "hi");
+
+        assert_eq!(kinds(&mut stage, stream), ["ACTIVITY_LOGGED"]);
+        assert_eq!(stage.answer(&open).status, 401);
+        stage.platform.close_streams();
+        assert_eq!(stage.platform.drain(stream), None);
+    }
+}

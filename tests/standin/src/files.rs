@@ -219,6 +219,8 @@ fn sanitised(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Request;
+    use crate::testing::Stage;
 
     #[test]
     fn names_are_made_harmless_and_keep_their_extension() {
@@ -226,6 +228,51 @@ mod tests {
         assert_eq!(sanitised("grüße.txt"), "gr__e.txt");
         assert_eq!(sanitised(".."), "file");
         assert_eq!(sanitised(&format!("{}.tar", "x".repeat(120))), format!("{}.tar", "x".repeat(96)));
+    }
+
+    fn upload(stage: &mut Stage, contents: &[&str]) -> Response {
+        let part = |content: &&str| {
+            format!(
+                "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.txt\"\r\n\r\n{content}\r\n"
+            )
+        };
+        let body: String = contents.iter().map(part).collect();
+        let path = format!("/workspaces/{}/chat/uploads", stage.own.id);
+        let mut request = Request::new("POST", &path).bearer(&stage.own.token);
+        request.headers.push("Content-Type", "multipart/form-data; boundary=b");
+        request.body = Bytes::from(format!("{body}--b--\r\n"));
+        stage.answer(&request)
+    }
+
+    #[test]
+    fn the_files_of_one_upload_share_an_instant_and_are_gone_once_acknowledged() {
+        let mut stage = Stage::new(Level::Later);
+        let files = upload(&mut stage, &["one", "two"]).body_json()["files"].clone();
+        let rows = stage.inbox("");
+        assert_eq!(rows[0]["created_at"], rows[1]["created_at"]);
+        assert_eq!(rows[0]["request_body"]["uri"], files[0]["uri"]);
+
+        let pending = format!("/pending-uploads/{}", rows[0]["request_body"]["file_id"].as_str().unwrap());
+
+        assert_eq!(stage.get(&format!("{pending}/content")).0, 200);
+        assert_eq!(stage.post(&format!("{pending}/ack"), &json!({})), (200, json!({ "acked": true })));
+        assert_eq!(stage.get(&format!("{pending}/content")).0, 404);
+        assert_eq!(stage.post(&format!("{pending}/ack"), &json!({})).0, 404);
+    }
+
+    #[test]
+    fn one_bad_file_stores_none_and_the_baseline_takes_none_at_all() {
+        let mut stage = Stage::new(Level::Later);
+        assert_eq!(upload(&mut stage, &["one", ""]).status, 500);
+        assert_eq!(upload(&mut stage, &[]).status, 400);
+        assert!(stage.inbox("").is_empty());
+
+        let refused = upload(&mut Stage::new(Level::Baseline), &["one"]);
+
+        assert_eq!(
+            (refused.status, refused.body_json()["error"].as_str()),
+            (503, Some("workspace url not registered yet"))
+        );
     }
 
     #[test]

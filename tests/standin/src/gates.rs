@@ -94,3 +94,51 @@ fn unavailable() -> Response {
     let error = "platform datastore unavailable — retry shortly";
     Response::json(503, json!({ "code": "platform_unavailable", "error": error }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::switches::Level;
+    use crate::testing::Stage;
+    use crate::world::Store;
+
+    fn activity(stage: &Stage) -> Request {
+        Request::new("GET", &format!("/workspaces/{}/activity", stage.own.id)).header("Host", "here")
+    }
+
+    #[test]
+    fn scheme_and_id_are_compared_to_the_letter() {
+        let mut stage = Stage::new(Level::Later);
+        let token = stage.own.token.clone();
+        let shouting =
+            Request::new("GET", &format!("/workspaces/{}/activity", stage.own.id.to_string().to_uppercase()));
+
+        assert_eq!(stage.answer(&activity(&stage).bearer(&token)).status, 200);
+        assert_eq!(stage.answer(&shouting.bearer(&token)).status, 401);
+        let lower = activity(&stage).header("Authorization", &format!("bearer {token}"));
+        assert_eq!(stage.answer(&lower).body_json()["error"], "missing workspace auth token");
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_looked_up_is_a_401_although_beats_pass() {
+        let mut stage = Stage::new(Level::Later);
+        let token = stage.own.token.clone();
+        stage.platform.outage(Store::Tokens, true);
+
+        assert_eq!(stage.answer(&activity(&stage).bearer(&token)).status, 401);
+        assert_eq!(stage.beat(&json!({})).0, 200);
+        assert_eq!(stage.answer(&Request::new("GET", "/workspaces").bearer(&token)).status, 503);
+    }
+
+    #[test]
+    fn behind_a_web_ui_a_missing_bearer_is_not_noticed() {
+        let mut stage = Stage::new(Level::Later);
+        stage.platform.switches_mut().ui_proxy = true;
+        let same_origin = activity(&stage).header("Origin", "http://here");
+
+        assert_eq!(stage.answer(&same_origin).status, 200);
+        assert_eq!(stage.answer(&same_origin.bearer("wrong")).status, 401);
+        assert_eq!(stage.answer(&activity(&stage)).status, 401);
+    }
+}

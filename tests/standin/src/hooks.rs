@@ -14,6 +14,7 @@ use crate::json::{Fields, Malformed};
 use crate::model::Status;
 use crate::now::Now;
 use crate::platform::Platform;
+use crate::world::Store;
 
 pub(crate) const PREFIX: &str = "/_test/";
 
@@ -26,29 +27,13 @@ impl Platform {
                 Ok(fields) => self.post_hook(name, &fields, call.now),
                 Err(Malformed) => Err(malformed(Malformed)),
             },
-            _ => Err(Response::error(404, "no such hook")),
+            _ => Err(no_hook()),
         };
         answer.unwrap_or_else(|refusal| refusal)
     }
 
     fn post_hook(&mut self, name: &str, fields: &Fields, now: Now) -> Answer {
         match name {
-            "activity" => self.insert_rows(fields, now),
-            "activity/delete" => {
-                let id = self.row_id(fields, "id")?;
-                self.activity.remove(id);
-                done()
-            }
-            "activity/hold" => {
-                let row = fields.value("row").ok_or(Malformed).map_err(malformed)?;
-                let id = self.insert_row(row, true, now)?;
-                Ok(Response::json(200, json!({ "hold": id.to_string() })))
-            }
-            "activity/release" => {
-                let id = self.row_id(fields, "hold")?;
-                self.activity.find_mut(id).into_iter().for_each(|row| row.visible = true);
-                done()
-            }
             "fault" => {
                 self.inject(Fault::parse(fields).map_err(malformed)?);
                 done()
@@ -57,12 +42,10 @@ impl Platform {
                 self.clear_faults();
                 done()
             }
-            "outage" => self.outage(fields),
+            "outage" => self.outage_hook(fields),
             "peer-message" => {
                 let from = self.hooked_workspace(fields, "from")?;
-                let target = self.hooked_workspace(fields, "workspace_id")?;
-                let text = fields.text("text").map_err(malformed)?.unwrap_or_default();
-                Ok(Response::json(200, json!({ "id": self.peer_sends(from, target, text).to_string() })))
+                self.message_hook(fields, Some(from))
             }
             "streams/close" => {
                 self.close_streams();
@@ -73,27 +56,63 @@ impl Platform {
                 done()
             }
             "uploads/expire" => self.expire_upload(fields, now),
-            "user-message" => {
-                let target = self.hooked_workspace(fields, "workspace_id")?;
-                let text = fields.text("text").map_err(malformed)?.unwrap_or_default();
-                Ok(Response::json(200, json!({ "id": self.user_sends(target, text).to_string() })))
+            "user-message" => self.message_hook(fields, None),
+            other => match other.split_once('/') {
+                None if other == "activity" => self.insert_rows(fields, now),
+                Some(("activity", what)) => self.row_hook(what, fields, now),
+                Some(("workspaces", what)) => self.workspace_hook(what, fields, now),
+                Some(_) | None => Err(no_hook()),
+            },
+        }
+    }
+
+    fn row_hook(&mut self, what: &str, fields: &Fields, now: Now) -> Answer {
+        match what {
+            "delete" => {
+                let id = self.row_id(fields, "id")?;
+                self.delete_row(id);
+                done()
             }
-            "workspaces/age-heartbeat" => {
-                let id = self.hooked_workspace(fields, "workspace_id")?;
+            "hold" => {
+                let row = fields.value("row").ok_or(Malformed).map_err(malformed)?;
+                let id = self.insert_row(row, true, now)?;
+                Ok(Response::json(200, json!({ "hold": id.to_string() })))
+            }
+            "release" => {
+                let id = self.row_id(fields, "hold")?;
+                self.activity.find_mut(id).into_iter().for_each(|row| row.visible = true);
+                done()
+            }
+            _ => Err(no_hook()),
+        }
+    }
+
+    fn workspace_hook(&mut self, what: &str, fields: &Fields, now: Now) -> Answer {
+        let id = self.hooked_workspace(fields, "workspace_id")?;
+        match what {
+            "age-heartbeat" => {
                 let seconds = fields.integer("seconds").map_err(malformed)?.unwrap_or(0);
                 let age = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
                 self.alter(id, |workspace| workspace.last_heartbeat_at = Some(now.minus(age)));
-                done()
             }
-            "workspaces/status" => {
-                let id = self.hooked_workspace(fields, "workspace_id")?;
+            "status" => {
                 let status = fields.required("status").map_err(malformed)?;
                 let status = Status::parse(status).ok_or(Malformed).map_err(malformed)?;
                 self.alter(id, |workspace| workspace.status = status);
-                done()
             }
-            _ => Err(Response::error(404, "no such hook")),
+            _ => return Err(no_hook()),
         }
+        done()
+    }
+
+    fn message_hook(&mut self, fields: &Fields, from: Option<Uuid>) -> Answer {
+        let target = self.hooked_workspace(fields, "workspace_id")?;
+        let text = fields.text("text").map_err(malformed)?.unwrap_or_default();
+        let row = match from {
+            None => self.user_sends(target, text),
+            Some(from) => self.peer_sends(from, target, text),
+        };
+        Ok(Response::json(200, json!({ "id": row.to_string() })))
     }
 
     fn insert_rows(&mut self, fields: &Fields, now: Now) -> Answer {
@@ -151,13 +170,14 @@ impl Platform {
         done()
     }
 
-    fn outage(&mut self, fields: &Fields) -> Answer {
+    fn outage_hook(&mut self, fields: &Fields) -> Answer {
         let on = fields.flag("on").map_err(malformed)?.ok_or(Malformed).map_err(malformed)?;
         match fields.required("store").map_err(malformed)? {
-            "activity" => self.activity.down = on,
-            "memories" => self.memories.down = on,
-            "org_tokens" => self.org_tokens_down = on,
-            "tokens" => self.tokens.down = on,
+            "activity" => self.outage(Store::Activity, on),
+            "memories" => self.outage(Store::Memories, on),
+            // There are no organisation tokens, so none is found either way.
+            "org_tokens" => {}
+            "tokens" => self.outage(Store::Tokens, on),
             _ => return Err(Response::error(404, "no such store")),
         }
         done()
@@ -196,6 +216,10 @@ impl Platform {
 
 fn done() -> Answer {
     Ok(Response::json(200, json!({})))
+}
+
+fn no_hook() -> Response {
+    Response::error(404, "no such hook")
 }
 
 fn malformed(_: Malformed) -> Response {

@@ -143,3 +143,112 @@ fn peer(text: &str) -> Result<Uuid, Response> {
 fn before(text: &str) -> Result<Now, Response> {
     Now::parse(text).ok_or_else(|| Response::error(400, BAD_INSTANT))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Stage, id_of, texts};
+
+    fn stage_with(messages: &[&str]) -> Stage {
+        let mut stage = Stage::new(Level::Later);
+        for text in messages {
+            stage.platform.user_sends(stage.own.id, text);
+        }
+        stage
+    }
+
+    #[test]
+    fn rows_come_newest_first_but_oldest_first_behind_a_cursor() {
+        let mut stage = stage_with(&["one", "two", "three"]);
+
+        let newest_first = stage.inbox("");
+        let cursor = id_of(&newest_first[2]);
+        let behind = stage.inbox(&format!("since_id={cursor}"));
+
+        assert_eq!(texts(&newest_first), ["three", "two", "one"]);
+        assert_eq!(texts(&behind), ["two", "three"]);
+    }
+
+    #[test]
+    fn rows_that_share_the_cursors_instant_never_come() {
+        let mut stage = stage_with(&[]);
+        let (own, instant) = (stage.own.id, stage.now);
+        let cursor = stage.platform.user_sent(own, "one", instant);
+        stage.platform.user_sent(own, "twin", instant);
+        stage.platform.user_sent(own, "later", instant.plus(Duration::from_micros(1)));
+
+        assert_eq!(texts(&stage.inbox(&format!("since_id={cursor}"))), ["later"]);
+    }
+
+    #[test]
+    fn a_row_that_becomes_visible_late_is_behind_a_younger_cursor() {
+        let mut stage = stage_with(&[]);
+        let (own, now) = (stage.own.id, stage.now);
+        let held = stage.platform.hold_message(own, "late", now);
+        let younger = stage.platform.user_sent(own, "younger", now.plus(Duration::from_millis(2)));
+        assert_eq!(texts(&stage.inbox("")), ["younger"]);
+
+        stage.platform.release_row(held);
+
+        assert!(stage.inbox(&format!("since_id={younger}")).is_empty());
+        assert_eq!(texts(&stage.inbox("")), ["younger", "late"]);
+    }
+
+    #[test]
+    fn a_lost_cursor_is_gone_and_a_damaged_one_an_error_for_ever() {
+        let mut stage = stage_with(&["one"]);
+        let cursor = id_of(&stage.inbox("")[0]);
+        stage.platform.delete_row(cursor);
+
+        assert_eq!(stage.get(&format!("/activity?since_id={cursor}")).0, 410);
+        let damaged = stage.get("/activity?since_id=abc");
+        assert_eq!(damaged, (500, json!({ "error": "cursor lookup failed" })));
+        assert_eq!(stage.get("/activity?since_id=").0, 200);
+    }
+
+    #[test]
+    fn a_page_has_a_hundred_rows_and_never_more_than_five_hundred() {
+        let mut stage = stage_with(&["x"; 510]);
+
+        for (limit, rows) in
+            [("", 100), ("limit=0", 100), ("limit=5.0", 100), ("limit=7", 7), ("limit=9999", 500)]
+        {
+            assert_eq!(stage.inbox(limit).len(), rows, "{limit}");
+        }
+    }
+
+    #[test]
+    fn the_baseline_ignores_the_filters_it_does_not_have() {
+        for (level, status) in [(Level::Baseline, 200), (Level::Later, 400)] {
+            let mut stage = Stage::new(level);
+            assert_eq!(stage.get("/activity?peer_id=x").0, status);
+            assert_eq!(stage.get("/activity?before_ts=x").0, status);
+        }
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_stored_is_lost_in_silence() {
+        let mut stage = stage_with(&[]);
+        let lost = [
+            json!({ "activity_type": "agent_log", "target_id": "peer" }),
+            json!({ "activity_type": "agent_log", "summary": "a\u{0}b" }),
+            json!({ "activity_type": "agent_log", "duration_ms": 2_147_483_648_i64 }),
+        ];
+
+        for report in lost {
+            assert_eq!(stage.post("/activity", &report), (200, json!({ "status": "logged" })));
+        }
+        assert_eq!(stage.get("/activity").1, json!([]));
+    }
+
+    #[test]
+    fn nobody_reports_in_the_name_of_another() {
+        let mut stage = stage_with(&[]);
+        let peer = stage.peer.id.to_string();
+
+        assert_eq!(stage.post("/activity", &json!({ "activity_type": "error", "source_id": peer })).0, 403);
+        assert_eq!(stage.post("/activity", &json!({ "activity_type": "delegation" })).0, 400);
+    }
+}

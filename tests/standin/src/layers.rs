@@ -94,3 +94,43 @@ fn preflight() -> Response {
         .with("Access-Control-Allow-Headers", "Origin,Content-Type,Authorization,X-Workspace-Id")
         .with("Access-Control-Max-Age", "43200")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::switches::Level;
+    use crate::testing::Stage;
+
+    fn health(stage: &mut Stage, name: &str, value: &str) -> Response {
+        stage.answer(&Request::new("GET", "/health").header("Host", "here:1").header(name, value))
+    }
+
+    #[test]
+    fn the_origin_is_this_very_host_or_nothing_gets_further() {
+        let mut stage = Stage::new(Level::Later);
+        for origin in ["http://here:1", "https://here:1", ""] {
+            assert_eq!(health(&mut stage, "Origin", origin).status, 200, "{origin}");
+        }
+        for origin in ["http://here:1/", "http://here", "HTTP://here:1", "null", "http://other:1"] {
+            assert_eq!(health(&mut stage, "Origin", origin), Response::empty(403), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_hosted_tenant_hides_from_those_who_do_not_name_it() {
+        let mut stage = Stage::new(Level::Later);
+        stage.platform.switches_mut().org_id = Some("org-1".to_owned());
+        let path = format!("/workspaces/{}", stage.own.id);
+        let read = Request::new("GET", &path);
+
+        let refused = stage.answer(&read);
+
+        assert_eq!(
+            (refused.status, refused.body.len(), refused.headers.get("X-Frame-Options")),
+            (404, 0, None)
+        );
+        assert_eq!(stage.answer(&read.header("X-Molecule-Org-Id", "org-1")).status, 200);
+        assert_eq!(health(&mut stage, "Accept", "*/*").status, 200);
+    }
+}

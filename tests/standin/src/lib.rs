@@ -12,6 +12,7 @@ mod agenda;
 
 mod call;
 mod delegation;
+mod delegations;
 mod discovery;
 mod dispatch;
 mod events;
@@ -42,6 +43,8 @@ mod script;
 mod search;
 pub mod shell;
 mod switches;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod url_safety;
 mod words;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
-use standin::shell::Shell;
-use standin::{Level, Now, Platform, SWITCHES, Script, SwitchError, Switches};
+use standin::shell::{self, Shell};
+use standin::{Level, Platform, SWITCHES, Script, SwitchError, Switches};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,7 +52,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
     let seed = arguments.seed.unwrap_or_else(rand_seed);
-    let platform = Platform::new(arguments.level, switches, seed, Now::default());
+    let platform = Platform::new(arguments.level, switches, seed, shell::now());
     let shell = Shell::new(platform).map_err(io::Error::other)?;
     print_environment(&environment(&shell, &arguments, address))?;
     shell.serve(listener, told_to_end()?, Duration::from_secs(arguments.drain)).await;

@@ -195,3 +195,66 @@ fn first_characters(text: &str, length: usize) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Stage;
+
+    #[test]
+    fn a_notification_comes_back_as_a_row_of_the_own_inbox() {
+        let mut stage = Stage::new(Level::Later);
+        let file = json!({ "uri": "workspace:/workspace/x", "name": "x", "mimeType": "", "size": 0 });
+        assert_eq!(stage.post("/notify", &json!({ "message": "Done.", "attachments": [file] })).0, 200);
+
+        let row = stage.inbox("").remove(0);
+
+        assert_eq!(
+            (&row["method"], &row["source_id"], &row["target_id"]),
+            (&json!("notify"), &json!(null), &json!(null))
+        );
+        assert_eq!(row.get("request_body"), None);
+        let parts = json!([{ "kind": "file", "file": { "uri": "workspace:/workspace/x", "name": "x" } }]);
+        assert_eq!(row["response_body"], json!({ "parts": parts, "result": "Done." }));
+    }
+
+    #[test]
+    fn at_the_baseline_a_cut_through_a_character_loses_the_row() {
+        let message = json!({ "message": format!("x{}", "é".repeat(60)) });
+        for (level, rows) in [(Level::Baseline, 0), (Level::Later, 1)] {
+            let mut stage = Stage::new(level);
+            assert_eq!(stage.post("/notify", &message).0, 200);
+            assert_eq!(stage.inbox("").len(), rows, "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_attachment_is_named_and_nothing_stored() {
+        let mut stage = Stage::new(Level::Later);
+        let body = json!({ "message": "m", "attachments": [{ "uri": "u", "name": "n" }, { "uri": "u" }] });
+
+        let refused = stage.post("/notify", &body);
+
+        assert_eq!(refused, (400, json!({ "error": "attachment[1]: uri and name are required" })));
+        assert!(stage.inbox("").is_empty());
+    }
+
+    #[test]
+    fn broadcasts_reach_those_below_a_root_and_nobody_else() {
+        let mut stage = Stage::new(Level::Later);
+        let (root, child) = (stage.own.id, stage.peer.id);
+        stage.platform.alter(child, |workspace| workspace.parent = Some(root));
+        assert_eq!(stage.post("/broadcast", &json!({ "message": "x" })).0, 403);
+        stage.platform.alter(root, |workspace| workspace.broadcast_enabled = true);
+
+        let (_, answer) = stage.post("/broadcast", &json!({ "message": "y".repeat(130) }));
+
+        assert_eq!(answer, json!({ "delivered": 1, "status": "sent" }));
+        let row = stage.platform.rows(child)[0];
+        assert_eq!(row.activity_type, "broadcast_receive");
+        assert_eq!(
+            row.summary.as_deref(),
+            Some(format!("Broadcast from own: {}…", "y".repeat(120)).as_str())
+        );
+    }
+}

@@ -72,3 +72,43 @@ fn too_many(headers: Headers, reset: u64) -> Response {
     refusal.headers.extend(&headers);
     refusal
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::Request;
+    use crate::testing::Stage;
+
+    fn probe(stage: &mut Stage, token: &str) -> Response {
+        stage.answer(&Request::new("GET", "/health").bearer(token))
+    }
+
+    #[test]
+    fn the_window_is_fixed_and_starts_with_the_first_request() {
+        let mut stage = Stage::new(Level::Later);
+        stage.platform.switches_mut().rate_limit = 2;
+        let left = [probe(&mut stage, "a"), probe(&mut stage, "a")]
+            .map(|answer| answer.headers.get("X-RateLimit-Remaining").unwrap().to_owned());
+        assert_eq!(left, ["1", "0"]);
+        stage.wait(Duration::from_millis(59_500));
+
+        let refused = probe(&mut stage, "a");
+
+        assert_eq!((refused.status, refused.headers.get("Retry-After")), (429, Some("0")));
+        assert_eq!(refused.body_json(), json!({ "error": "rate limit exceeded", "retry_after": 0 }));
+        stage.wait(Duration::from_millis(500));
+        assert_eq!(probe(&mut stage, "a").status, 200);
+    }
+
+    #[test]
+    fn later_each_token_has_its_own_bucket() {
+        for (level, status) in [(Level::Baseline, 429), (Level::Later, 200)] {
+            let mut stage = Stage::new(level);
+            stage.platform.switches_mut().rate_limit = 1;
+            probe(&mut stage, "a");
+            assert_eq!(probe(&mut stage, "b").status, status, "{level:?}");
+        }
+    }
+}

@@ -295,3 +295,125 @@ fn reconciled(card: Value, workspace: &Workspace) -> Value {
     }
     Value::Object(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::testing::Stage;
+
+    fn status(stage: &Stage) -> &'static str {
+        stage.platform.workspace(stage.own.id).unwrap().status.as_str()
+    }
+
+    #[test]
+    fn register_gives_a_token_only_to_those_who_have_none() {
+        let mut stage = Stage::new(Level::Later);
+        assert_eq!(stage.register(&json!({})).1.get("auth_token"), None);
+
+        stage.platform.revoke_tokens(stage.own.id);
+        let token = stage.register(&json!({})).1["auth_token"].as_str().unwrap().to_owned();
+
+        assert_eq!(stage.get("/activity").0, 401);
+        stage.own.token = token;
+        assert_eq!(stage.get("/activity").0, 200);
+    }
+
+    #[test]
+    fn an_unknown_id_gets_a_secret_that_means_nothing() {
+        for (level, stable) in [(Level::Baseline, false), (Level::Later, true)] {
+            let mut stage = Stage::new(level);
+            let body = json!({ "workspace_id": Uuid::from_u128(1).to_string() });
+            let beat = Request::new("POST", "/registry/heartbeat").json(&body);
+
+            let first = stage.answer(&beat).body_json();
+            let second = stage.answer(&beat).body_json();
+
+            assert_eq!(first["status"], "ok");
+            assert_eq!(first == second, stable, "{level:?}");
+            assert!(stage.platform.workspace(Uuid::from_u128(1)).is_none());
+        }
+    }
+
+    #[test]
+    fn every_beat_delivers_the_secret_that_register_gave() {
+        let mut stage = Stage::new(Level::Later);
+        let secret = stage.register(&json!({})).1["platform_inbound_secret"].clone();
+
+        assert_eq!(stage.beat(&json!({})).1, json!({ "platform_inbound_secret": secret, "status": "ok" }));
+    }
+
+    #[test]
+    fn errors_degrade_and_only_calm_recovers() {
+        let mut stage = Stage::new(Level::Later);
+        let rates =
+            [(0.49, "online"), (0.5, "degraded"), (0.2, "degraded"), (0.1, "degraded"), (0.09, "online")];
+        for (rate, expected) in rates {
+            stage.beat(&json!({ "error_rate": rate }));
+            assert_eq!(status(&stage), expected, "{rate}");
+        }
+
+        stage.beat(&json!({ "runtime_state": "wedged" }));
+        assert_eq!(status(&stage), "degraded");
+    }
+
+    #[test]
+    fn a_field_that_is_left_out_is_reset() {
+        let mut stage = Stage::new(Level::Later);
+        stage.beat(&json!({ "current_task": "x", "active_tasks": 2, "monthly_spend": 7 }));
+
+        stage.beat(&json!({}));
+
+        let own = stage.platform.workspace(stage.own.id).unwrap();
+        assert_eq!((own.beat.clone(), own.monthly_spend), (Beat::default(), 7));
+    }
+
+    #[test]
+    fn integers_are_written_as_such_and_fit_their_column() {
+        let mut stage = Stage::new(Level::Later);
+
+        assert_eq!(stage.beat(&json!({ "uptime_seconds": 12.0 })).0, 400);
+        assert_eq!(stage.beat(&json!({ "uptime_seconds": 2_147_483_648_i64 })).0, 500);
+        assert_eq!(stage.beat(&json!({ "error_rate": 0 })).0, 200);
+    }
+
+    #[test]
+    fn silence_makes_a_workspace_await_its_agent_until_the_next_beat() {
+        let mut stage = Stage::new(Level::Later);
+        stage.register(&json!({}));
+
+        stage.wait(Duration::from_secs(90));
+        assert_eq!(status(&stage), "online");
+        stage.wait(Duration::from_secs(15));
+        assert_eq!(status(&stage), "awaiting_agent");
+
+        stage.beat(&json!({}));
+        assert_eq!(status(&stage), "online");
+    }
+
+    #[test]
+    fn later_the_gaps_of_a_card_are_filled() {
+        for (level, stored) in [
+            (Level::Baseline, json!({ "name": "" })),
+            (Level::Later, json!({ "name": "own", "description": "own" })),
+        ] {
+            let mut stage = Stage::new(level);
+            stage.register(&json!({ "name": "" }));
+            assert_eq!(stage.platform.card(stage.own.id), Some(&stored), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn a_removed_workspace_looks_alive_to_its_agent() {
+        let mut stage = Stage::new(Level::Later);
+        let path = format!("/workspaces/{}", stage.own.id);
+        let peer = stage.peer.token.clone();
+        assert_eq!(stage.answer(&Request::new("DELETE", &path).bearer(&peer)).status, 200);
+
+        assert_eq!(stage.beat(&json!({})).0, 200);
+        assert_eq!(stage.get("/activity").0, 401);
+        assert_eq!(stage.answer(&Request::new("GET", &path)).status, 410);
+        stage.own.token = stage.register(&json!({})).1["auth_token"].as_str().unwrap().to_owned();
+        assert_eq!((stage.get("/activity").0, stage.beat(&json!({})).0), (401, 401));
+    }
+}

@@ -77,7 +77,9 @@ impl Shell {
     }
 }
 
-pub(crate) fn now() -> Now {
+/// This very moment.
+#[must_use]
+pub fn now() -> Now {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

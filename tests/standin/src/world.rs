@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::a2a::{Message, Passage};
-use crate::activity::Row;
+use crate::activity::{NewRow, Row};
 use crate::dispatch::{Launched, Purpose};
 use crate::http::{Headers, Reply, Request, Response};
 use crate::model::{Mode, Status, Workspace};
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::script::Script;
+use crate::switches::Switches;
 
 /// Requests that are remembered.
 const LOG_LENGTH: usize = 20_000;
@@ -24,6 +25,17 @@ pub struct Credentials {
     pub id: Uuid,
     /// Its token.
     pub token: String,
+}
+
+/// A part of the database that can fail on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Activity rows, those of delegations included.
+    Activity,
+    /// Memories.
+    Memories,
+    /// Workspace tokens.
+    Tokens,
 }
 
 /// A request that was handled.
@@ -119,6 +131,59 @@ impl Platform {
         self.store_inbound(workspace, Some(from.to_string()), envelope, self.now)
     }
 
+    /// A message of the user that is visible at once, with a chosen instant.
+    pub fn user_sent(&mut self, workspace: Uuid, text: &str, created_at: Now) -> Uuid {
+        let row = self.message_row(workspace, text, created_at);
+        let id = row.id;
+        self.receive(row, self.now);
+        id
+    }
+
+    /// A message of the user whose transaction is open: it has its instant, but nobody sees it yet.
+    pub fn hold_message(&mut self, workspace: Uuid, text: &str, created_at: Now) -> Uuid {
+        let row = NewRow { held: true, ..self.message_row(workspace, text, created_at) };
+        let id = row.id;
+        drop(self.activity.insert(row, self.now));
+        id
+    }
+
+    /// Makes a held row visible. Its instant stays.
+    pub fn release_row(&mut self, row: Uuid) {
+        let Some(row) = self.activity.find_mut(row) else { return };
+        row.visible = true;
+        let row = row.clone();
+        self.announce_row(&row, self.now);
+    }
+
+    /// Deletes a row, as retention does.
+    pub fn delete_row(&mut self, row: Uuid) -> bool {
+        self.activity.remove(row)
+    }
+
+    /// Makes every read and write of a store fail, until it is up again.
+    pub fn outage(&mut self, store: Store, down: bool) {
+        match store {
+            Store::Activity => self.activity.down = down,
+            Store::Memories => self.memories.down = down,
+            Store::Tokens => self.tokens.down = down,
+        }
+    }
+
+    /// Mints one more token.
+    pub fn mint_for(&mut self, workspace: Uuid) -> String {
+        self.mint(workspace, self.now)
+    }
+
+    /// Revokes every token of a workspace.
+    pub fn revoke_tokens(&mut self, workspace: Uuid) {
+        self.tokens.revoke_all(workspace);
+    }
+
+    /// Changes the configuration of the running platform.
+    pub fn switches_mut(&mut self) -> &mut Switches {
+        &mut self.switches
+    }
+
     /// Anybody sends any A2A body. None as the sender is the user.
     pub fn sends(&mut self, from: Option<Uuid>, target: Uuid, body: &Value) -> Option<Response> {
         let from = from.map(|from| from.to_string());
@@ -196,6 +261,16 @@ impl Platform {
         change(&mut workspace);
         self.workspaces.insert(workspace);
         Credentials { id, token: self.mint(id, now) }
+    }
+
+    fn message_row(&mut self, workspace: Uuid, text: &str, created_at: Now) -> NewRow {
+        let envelope = self.text_message(text);
+        let name = self.name_of(workspace);
+        NewRow {
+            summary: Some(format!("message/send → {name} (queued for poll)")),
+            created_at: Some(created_at),
+            ..self.inbound_row(workspace, None, envelope)
+        }
     }
 
     fn text_message(&mut self, text: &str) -> Value {

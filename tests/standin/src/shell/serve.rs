@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{self, OnUpgrade};
@@ -90,7 +90,17 @@ impl Shell {
             body: body.collect().await.map_err(io::Error::other)?.to_bytes(),
             peer: address.ip().to_string(),
         };
-        let mut reply = self.with(|platform, now| platform.handle(&request, now));
+        let reply = self.with(|platform, now| platform.handle(&request, now));
+        self.follow(reply, upgrade, key.as_ref().map(HeaderValue::as_bytes)).await
+    }
+
+    /// Does what a reply says.
+    async fn follow(
+        self,
+        mut reply: Reply,
+        upgrade: OnUpgrade,
+        key: Option<&[u8]>,
+    ) -> io::Result<hyper::Response<Body>> {
         while let Reply::Delay(span, later) = reply {
             sleep(span).await;
             reply = *later;
@@ -108,7 +118,7 @@ impl Shell {
                 write_with(head, BodyExt::boxed(StreamBody::new(body)))
             }
             Reply::Upgrade(id) => {
-                let accept = derive_accept_key(key.ok_or_else(closed)?.as_bytes());
+                let accept = derive_accept_key(key.ok_or_else(closed)?);
                 switch_protocols(self, id, upgrade, accept)
             }
         }
