@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::http::Response;
+use crate::http::{Request, Response};
 use crate::json::{Fields, Malformed};
 use crate::platform::Platform;
 
@@ -104,7 +104,11 @@ impl Platform {
     pub fn closes_unread(&mut self, method: &str, path: &str) -> bool {
         let first = self.faults.0.iter().find(|fault| fault.matches(method, path));
         let closes = first.is_some_and(|fault| fault.effect == Effect::CloseBeforeReading);
-        closes && self.faults.take(method, path).is_some()
+        if closes {
+            self.faults.take(method, path);
+            self.log.add(&Request::new(method, path), self.now);
+        }
+        closes
     }
 }
 

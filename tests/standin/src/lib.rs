@@ -5,6 +5,23 @@
 //!
 //! Where to look: [`world`] makes workspaces, users and peers for tests, [`faults`] makes the platform misbehave,
 //! `layers` is what every request has to get past, `routes` lists the endpoints; each area has a file of its own.
+//!
+//! ```
+//! use standin::{Level, Now, Platform, Request, Script, Switches};
+//!
+//! let now = Now::from_micros(1_777_590_000_000_000);
+//! let mut platform = Platform::new(Level::Later, Switches::new(Level::Later), 7, now);
+//! let own = platform.external_workspace("own");
+//! let peer = platform.push_peer("peer", Script::text("pong"));
+//! let row = platform.user_sends(own.id, "hello");
+//!
+//! let poll = Request::new("GET", &format!("/workspaces/{}/activity", own.id)).bearer(&own.token);
+//! let rows = platform.handle(&poll, now).answer().map(|answer| answer.body_json());
+//!
+//! assert_eq!(rows.and_then(|rows| Some(rows.get(0)?.get("id")?.as_str()? == row.to_string())), Some(true));
+//! assert_eq!(platform.requests(0).len(), 1);
+//! # let _ = peer;
+//! ```
 
 mod a2a;
 mod activity;
