@@ -132,10 +132,14 @@ impl Facts for Delegated {
                 late_answer(name, &self.queue_id)
             ),
             State::Stored => format!(
-                "state: stored\nThe task is stored in the inbox of {name} (last known status: {presence}){}, which \
+                "state: stored\nThe task is stored in the inbox of {name} (last known status: {presence}), which \
                  fetches its messages by itself. There is no answer yet: it comes to your inbox as a message of its own \
-                 (wait_for_message). Do not send the task again.",
-                id_note("delegation_id", delegation_id)
+                 (wait_for_message). Do not send the task again.{}",
+                if delegation_id.is_empty() {
+                    String::new()
+                } else {
+                    format!(" Its delegation_id is {delegation_id}.")
+                }
             ),
             State::Unknown => unknown(name, "no answer came", false, delegation_id),
         }
@@ -149,10 +153,6 @@ fn late_answer(name: &str, queue_id: &str) -> String {
         return inbox;
     }
     format!("{inbox}Some platforms keep the answer: ask check_task_status with task_id {queue_id}. ")
-}
-
-fn id_note(what: &str, id: &str) -> String {
-    if id.is_empty() { String::new() } else { format!(" ({what}: {id})") }
 }
 
 /// The end of a delegation as the canvas shows it.

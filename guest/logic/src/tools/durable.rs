@@ -171,7 +171,7 @@ mod tests {
         call.then(responded(200, &json!([{"id": PEER, "status": "online"}])), 200);
 
         assert!(call.text().starts_with("state: stored\n"), "{}", call.text());
-        assert!(call.text().contains("(delegation_id: d)") && !call.text().contains("delivery_mode"));
+        assert!(call.text().contains("Its delegation_id is d.") && !call.text().contains("delivery_mode"));
     }
 
     #[test]

@@ -57,6 +57,18 @@ fn a_queued_envelope_is_not_an_answer() {
 }
 
 #[test]
+fn an_answer_that_tells_of_an_error_is_said_to_be_one() {
+    let kept = r#"{"jsonrpc":"2.0","id":"1","error":{"code":-3,"message":"bad"}}"#;
+    let mut call = check("d");
+    call.then(responded(200, &json!([row("completed", kept)])), 1);
+    call.then(responded(200, &json!([result(kept)])), 2);
+
+    let told = told(&call);
+    assert_eq!(told["error"], "its agent answered with an error (code=-3): bad");
+    assert!(told["note"].as_str().unwrap().starts_with("It failed for good"));
+}
+
+#[test]
 fn a_completed_task_without_an_answer_is_said_to_be_one() {
     let mut call = check("d");
     call.then(responded(200, &json!([row("completed", r#"{"delegation_id":"d"}"#)])), 1);
@@ -165,7 +177,7 @@ fn check(task_id: &str) -> Call {
 
 fn row(status: &str, preview: &str) -> Value {
     json!({"id": "r", "type": "delegation", "delegation_id": "d", "source_id": OWN, "target_id": "p", "status": status,
-        "created_at": "2026-11-23T03:35:43.17961Z", "response_preview": preview})
+        "summary": format!("Delegation completed ({preview})"), "created_at": "2026-11-23T03:35:43.17961Z", "response_preview": preview})
 }
 
 fn result(text: &str) -> Value {
