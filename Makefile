@@ -45,4 +45,4 @@ check: lint deny test ## what CI runs
 
 clean: ## remove everything that was built
 	cargo clean
-	rm -rf tests/clients/node_modules tests/clients/.venv
+	rm -rf tests/clients/node_modules

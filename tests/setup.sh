@@ -10,7 +10,9 @@ missing() {
 
 command -v rustup >/dev/null || missing rustup "see https://rustup.rs"
 command -v python3 >/dev/null || missing python3 "install Python 3.10 or newer"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || missing "Python 3.10" "this is $(python3 --version)"
 command -v node >/dev/null || missing node "install Node.js 20 or newer"
+node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || missing "Node.js 20" "this is $(node --version)"
 command -v npm >/dev/null || missing npm "install it with Node.js"
 
 channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
@@ -30,10 +32,17 @@ if ! command -v cargo-deny >/dev/null; then
         cargo install --locked cargo-deny
 fi
 
-if [ ! -x "$cache/clients/bin/python" ] || ! "$cache/clients/bin/pip" --quiet show mcp >/dev/null 2>&1; then
-    python3 -m venv "$cache/clients"
-    "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
+# A copy of the list lies beside what was installed, so that a changed list is installed again.
+listed=tests/clients/requirements.txt
+if ! cmp -s "$listed" "$cache/clients/installed.txt" || ! "$cache/clients/bin/python" -c ''; then
+    rm -rf "$cache/clients"
+    python3 -m venv "$cache/clients" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
+    "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement "$listed"
+    cp "$listed" "$cache/clients/installed.txt"
 fi
-if [ ! -d tests/clients/node_modules ]; then
+
+listed=tests/clients/package-lock.json
+if ! cmp -s "$listed" tests/clients/node_modules/installed.json; then
     npm ci --prefix tests/clients --silent --no-audit --no-fund
+    cp "$listed" tests/clients/node_modules/installed.json
 fi
