@@ -1,1 +1,0 @@
-//! Requests to the platform: the one place that holds the token and names the origin.
