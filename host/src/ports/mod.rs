@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use self::working::Working;
+pub use self::working::{Busy, Working};
 use self::{clock::Clock, http::Http};
 use crate::{
     driver::Ports,
