@@ -2,9 +2,12 @@
 
 pub mod credentials;
 pub mod driver;
+pub mod env;
 pub mod guest;
+pub mod log;
 pub mod mcp;
 pub mod ports;
 pub mod presence;
 pub mod session;
 pub mod settings;
+mod small_file;

@@ -1,10 +1,44 @@
 //! What the operator configured: cleaned once, and used clean everywhere.
+//!
+//! ```text
+//! environment ──► Environment ──► identity, configs_dir, permissions, … ──► Settings
+//!                     └── what is wrong, all of it ──► Problems
+//! ```
+//!
+//! Files are read and none is written.
 
-use std::path::PathBuf;
+mod attach_roots;
+mod configs_dir;
+mod environment;
+mod identity;
+mod permissions;
+mod platform_url;
+mod problem;
+#[cfg(test)]
+mod tests;
+mod token;
+mod workspaces;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use url::Url;
 
-use crate::{credentials::Credentials, guest::wire::Permissions};
+pub use self::problem::Problems;
+use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
+use crate::{credentials::Credentials, env, guest::wire::Permissions};
+
+/// Where `config.yaml` is looked for.
+const CONFIG_DIRECTORY: &str = "/configs";
+/// Characters of the id in the default name of an agent.
+const ID_IN_NAME: usize = 8;
+const DURABLE_BUDGET_SECS: u32 = 300;
+const LONGEST_BUDGET_SECS: f64 = 86_400.0;
+const POLL_TIMEOUT_SECS: u32 = 2;
+const LONGEST_POLL_TIMEOUT_SECS: u32 = 60;
 
 /// Everything that the program was told.
 #[derive(Debug)]
@@ -15,7 +49,7 @@ pub struct Settings {
     pub workspace: String,
     /// The token of the workspace.
     pub credentials: Credentials,
-    /// Where state is kept; none if no directory can be written.
+    /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
     pub configs: Option<PathBuf>,
     /// What other workspaces see of this one.
     pub card: AgentCard,
@@ -23,6 +57,8 @@ pub struct Settings {
     pub heartbeat: bool,
     /// Whether to fetch messages.
     pub inbox: bool,
+    /// Whether to log what works, too.
+    pub verbose: bool,
     /// Whether answers also carry their facts as JSON.
     pub structured: bool,
     /// Whether the words of peers are shown without a fence.
@@ -37,6 +73,8 @@ pub struct Settings {
     pub permissions: Permissions,
     /// Directories below which the agent may send files; canonical paths.
     pub attach_roots: Vec<PathBuf>,
+    /// What the operator should know although the program starts; a line each, without secrets.
+    pub warnings: Vec<String>,
 }
 
 /// What other workspaces see of this one.
@@ -48,4 +86,109 @@ pub struct AgentCard {
     pub description: Option<String>,
     /// Names of skills, in the operator's order.
     pub skills: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the variables of [`env::ALL`] by `lookup`, and the files that they name.
+    ///
+    /// # Errors
+    /// When something required is missing or anything cannot be used: all of it in one report.
+    pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
+        let mut environment = Environment::new(&lookup);
+        let ConfigsDir { path, writable } = configs_dir::find(&mut environment);
+        let Identity { workspace, platform, credentials } = identity::read(&mut environment, path.as_deref());
+        let card = card(&mut environment, workspace.as_deref().unwrap_or_default());
+        let heartbeat = !environment.any_value(&env::DISABLE_HEARTBEAT);
+        let inbox = !environment.any_value(&env::DISABLE_INBOX);
+        let verbose = environment.any_value(&env::VERBOSE);
+        let structured = environment.switch(&env::STRUCTURED);
+        let bare_peer_text = environment.switch(&env::BARE_PEER_TEXT);
+        let delegate_durably =
+            environment.text(&env::DELEGATION_SYNC_VIA_INBOX).is_some_and(|text| text == "1");
+        let durable_budget_secs = durable_budget(&mut environment);
+        let poll_timeout_secs = poll_timeout(&mut environment);
+        let permissions = permissions(&mut environment);
+        let attach_roots = attach_roots::read(&mut environment);
+        let Environment { problems, warnings, .. } = environment;
+        let has_token = credentials.as_ref().is_some_and(|found| found.source().file().is_some());
+        let (Some(workspace), Some(platform), Some(credentials), true) =
+            (workspace, platform, credentials, problems.is_empty())
+        else {
+            return Err(Problems::new(problems, has_token));
+        };
+        Ok(Self {
+            platform,
+            workspace,
+            credentials,
+            configs: path.filter(|_| writable),
+            card,
+            heartbeat,
+            inbox,
+            verbose,
+            structured,
+            bare_peer_text,
+            delegate_durably,
+            durable_budget_secs,
+            poll_timeout_secs,
+            permissions,
+            attach_roots,
+            warnings,
+        })
+    }
+}
+
+fn card(environment: &mut Environment<'_>, workspace: &str) -> AgentCard {
+    let skills = environment.text(&env::AGENT_SKILLS).unwrap_or_default();
+    let start: String = workspace.chars().take(ID_IN_NAME).collect();
+    AgentCard {
+        name: environment.text(&env::AGENT_NAME).unwrap_or_else(|| format!("molecule-mcp-{start}")),
+        description: environment.text(&env::AGENT_DESCRIPTION),
+        skills: skills.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+    }
+}
+
+fn durable_budget(environment: &mut Environment<'_>) -> u32 {
+    let variable = &env::DELEGATION_TIMEOUT;
+    let Some(text) = environment.text(variable) else {
+        return DURABLE_BUDGET_SECS;
+    };
+    match text.parse::<f64>() {
+        Ok(secs) if secs >= 0.0 => whole_seconds(secs),
+        Ok(_) | Err(_) => {
+            let (name, default) = (variable.name, variable.default);
+            environment.warn(format!("{name} is not a number of seconds, and counts as {default}"));
+            DURABLE_BUDGET_SECS
+        }
+    }
+}
+
+/// Cut to a day; a part of a second counts as a whole one.
+fn whole_seconds(secs: f64) -> u32 {
+    let secs = Duration::from_secs_f64(secs.min(LONGEST_BUDGET_SECS).ceil()).as_secs();
+    u32::try_from(secs).unwrap_or(DURABLE_BUDGET_SECS)
+}
+
+fn poll_timeout(environment: &mut Environment<'_>) -> u32 {
+    let variable = &env::POLL_TIMEOUT_SECS;
+    let Some(text) = environment.text(variable) else {
+        return POLL_TIMEOUT_SECS;
+    };
+    let digits = text.strip_prefix('+').unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (name, default) = (variable.name, variable.default);
+        environment.warn(format!("{name} is not a whole number of seconds, and counts as {default}"));
+        return POLL_TIMEOUT_SECS;
+    }
+    // Digits that do not fit are more than the longest.
+    digits.parse().unwrap_or(u32::MAX).min(LONGEST_POLL_TIMEOUT_SECS)
+}
+
+fn permissions(environment: &mut Environment<'_>) -> Permissions {
+    let directory = environment
+        .path(&env::WORKSPACE_CONFIG_PATH)
+        .unwrap_or_else(|| Path::new(CONFIG_DIRECTORY).to_owned());
+    let tier = environment.text(&env::WORKSPACE_TIER);
+    let permissions::Granted { permissions, warning } = permissions::read(&directory, tier.as_deref());
+    environment.warnings.extend(warning);
+    permissions
 }
