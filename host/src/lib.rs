@@ -11,3 +11,4 @@ pub mod presence;
 pub mod session;
 pub mod settings;
 mod small_file;
+pub mod stdio;
