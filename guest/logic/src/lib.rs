@@ -7,6 +7,7 @@
 //! | `platform` | how to ask each endpoint, and how to read its answer |
 //! | `tools` | what an agent can do, one file a tool |
 //! | `inbox` | what is fetched, staged, handed out and dealt with |
+//! | `loose` | how JSON of strangers is read |
 //! | `permissions` | what roles and tier allow |
 //! | `redact` | which parts of a text are credentials |
 //! | `secrets` | whether a secret is worth storing |
@@ -18,6 +19,7 @@ mod agent;
 pub mod bindings;
 mod dialogue;
 mod inbox;
+mod loose;
 mod peers;
 mod permissions;
 mod platform;

@@ -4,15 +4,18 @@
 //! else in the component spells a path of the platform.
 
 pub(crate) mod a2a;
+pub(crate) mod activity;
 pub(crate) mod delegate;
 pub(crate) mod delegations;
 pub(crate) mod discover;
 pub(crate) mod fate;
 pub(crate) mod memory;
 pub(crate) mod messages;
+pub(crate) mod parts;
 pub(crate) mod peers;
 pub(crate) mod queue;
 pub(crate) mod report;
+pub(crate) mod stamp;
 pub(crate) mod words;
 pub(crate) mod workspace;
 

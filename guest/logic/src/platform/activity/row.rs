@@ -1,0 +1,229 @@
+//! What a row says: as much of it as a message or a filter needs.
+
+use serde::de::MapAccess;
+
+use crate::{
+    loose::{self, Field, Shape},
+    platform::{parts::Parts, stamp::Stamp},
+};
+
+/// One row. Texts are empty where the platform tells none.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Never empty.
+    pub(crate) id: String,
+    /// When it was made, or a guess that keeps it in its place.
+    pub(crate) stamp: Stamp,
+    /// Whether it says when it was made.
+    pub(crate) timed: bool,
+    pub(crate) created_at: String,
+    pub(crate) activity_type: String,
+    pub(crate) source_id: String,
+    pub(crate) target_id: String,
+    pub(crate) method: String,
+    pub(crate) summary: String,
+    pub(crate) status: String,
+    pub(crate) error_detail: String,
+    /// What was sent, if the row says so.
+    pub(crate) request: Option<RequestBody>,
+    /// What was answered, if the row says so.
+    pub(crate) response: Option<ResponseBody>,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            stamp: Stamp::UNKNOWN,
+            timed: false,
+            created_at: String::new(),
+            activity_type: String::new(),
+            source_id: String::new(),
+            target_id: String::new(),
+            method: String::new(),
+            summary: String::new(),
+            status: String::new(),
+            error_detail: String::new(),
+            request: None,
+            response: None,
+        }
+    }
+}
+
+impl Row {
+    /// Nothing if there is no id.
+    pub(super) fn read(json: &str) -> Option<Self> {
+        let row: Self = loose::object(json).or_else(|| loose::object(json).map(|Envelope(row)| row))?;
+        (!row.id.is_empty()).then_some(row)
+    }
+}
+
+impl Shape for Row {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "request_body" => self.request = Some(value.object_or_its_text()?),
+            "response_body" => self.response = Some(value.object()?),
+            _ => match self.line(key) {
+                Some(line) => *line = value.text()?,
+                None => value.skip()?,
+            },
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    /// The field that holds one line.
+    fn line(&mut self, key: &str) -> Option<&mut String> {
+        Some(match key {
+            "id" => &mut self.id,
+            "created_at" => &mut self.created_at,
+            "activity_type" => &mut self.activity_type,
+            "source_id" => &mut self.source_id,
+            "target_id" => &mut self.target_id,
+            "method" => &mut self.method,
+            "summary" => &mut self.summary,
+            "status" => &mut self.status,
+            "error_detail" => &mut self.error_detail,
+            _ => return None,
+        })
+    }
+}
+
+/// A row with something beyond reading in it, by the rest of its lines.
+#[derive(Default)]
+struct Envelope(Row);
+
+impl Shape for Envelope {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "request_body" => {
+                value.skip()?;
+                self.0.request = Some(RequestBody::default());
+            }
+            "response_body" => {
+                value.skip()?;
+                self.0.response = Some(ResponseBody::default());
+            }
+            _ => match self.0.line(key) {
+                Some(line) => *line = value.text_of_anything()?,
+                None => value.skip()?,
+            },
+        }
+        Ok(())
+    }
+}
+
+/// The request that a row tells of.
+#[derive(Debug, Default)]
+pub(crate) struct RequestBody {
+    /// How many fields it has.
+    pub(crate) fields: usize,
+    /// It is a message between agents, whatever it claims to be.
+    pub(crate) jsonrpc: bool,
+    pub(crate) params: Params,
+    pub(crate) parts: Parts,
+    /// Of a file that waits on the platform.
+    pub(crate) file: WaitingFile,
+    pub(crate) delegation_id: Option<String>,
+}
+
+impl Shape for RequestBody {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        self.fields = self.fields.saturating_add(1);
+        match key {
+            "jsonrpc" => {
+                value.skip()?;
+                self.jsonrpc = true;
+            }
+            "params" => self.params = value.object()?,
+            "parts" => value.each(|part| self.parts.add(part))?,
+            "delegation_id" => self.delegation_id = Some(value.text()?),
+            _ => self.file.field(key, value)?,
+        }
+        Ok(())
+    }
+}
+
+/// A file that waits on the platform.
+#[derive(Debug, Default)]
+pub(crate) struct WaitingFile {
+    /// How many of its five fields are there.
+    pub(crate) fields: usize,
+    pub(crate) file_id: String,
+    pub(crate) name: String,
+    pub(crate) mime_type: String,
+    pub(crate) uri: String,
+}
+
+impl Shape for WaitingFile {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "file_id" => self.file_id = value.text()?,
+            "name" => self.name = value.text()?,
+            "mimeType" => self.mime_type = value.text()?,
+            "size" => value.skip()?,
+            "uri" => self.uri = value.text()?,
+            _ => return value.skip(),
+        }
+        self.fields = self.fields.saturating_add(1);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Params {
+    pub(crate) message: MessageBody,
+    pub(crate) parts: Parts,
+}
+
+impl Shape for Params {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "message" => self.message = value.object()?,
+            "parts" => value.each(|part| self.parts.add(part))?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct MessageBody {
+    pub(crate) parts: Parts,
+    /// Only in rows of old platforms.
+    pub(crate) content: String,
+}
+
+impl Shape for MessageBody {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "parts" => value.each(|part| self.parts.add(part))?,
+            "content" => self.content = value.text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// The answer that a row tells of.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseBody {
+    pub(crate) has_result: bool,
+    /// Of a delegation result.
+    pub(crate) text: String,
+}
+
+impl Shape for ResponseBody {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "result" => {
+                value.skip()?;
+                self.has_result = true;
+            }
+            "text" => self.text = value.text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Times as the platform writes them: RFC 3339 with zero to six digits after the second, so that
+//! only their values can be compared, never their texts.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+/// A moment on the platform's database clock, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(i64);
+
+impl Stamp {
+    /// Of a row that does not say when it was made: before all others.
+    pub(crate) const UNKNOWN: Self = Self(i64::MIN);
+
+    /// Nothing if it is no RFC 3339 time with an offset.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.parse::<Timestamp>().ok().map(|timestamp| Self(timestamp.as_microsecond()))
+    }
+
+    /// The smallest moment after this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// As RFC 3339 in UTC.
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => timestamp.fmt(f),
+            Err(_) => f.write_str("an unknown time"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_any_precision_and_zone_are_compared_by_value() {
+        let stamp = |text| Stamp::parse(text).unwrap();
+
+        assert!(stamp("2026-04-30T23:12:00.1Z") < stamp("2026-04-30T23:12:00.12Z"));
+        assert_eq!(stamp("2026-04-30T23:12:00Z"), stamp("2026-05-01T01:12:00.000000+02:00"));
+        assert!(stamp("0001-01-01T00:00:00Z") > Stamp::UNKNOWN);
+        assert!(stamp("9999-12-30T00:00:00Z") > stamp("2026-04-30T23:12:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_nothing() {
+        for text in
+            ["", "None", "yesterday", "2026-04-30", "2026-04-30T23:12:00", "2026-04-30T23:12:00+99:00"]
+        {
+            assert_eq!(Stamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_moment_is_a_microsecond_later_and_in_utc() {
+        let stamp = Stamp::parse("2026-05-01T01:12:00.482913+02:00").unwrap();
+
+        assert_eq!(stamp.next().to_string(), "2026-04-30T23:12:00.482914Z");
+    }
+}
