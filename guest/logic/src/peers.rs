@@ -13,6 +13,8 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// Its presence as the platform last told it, such as `online`; empty if it did not.
     pub(crate) status: String,
+    /// What it is there for; empty if the platform did not tell.
+    pub(crate) role: String,
     pub(crate) seen: Instant,
 }
 
@@ -35,6 +37,7 @@ impl Peers {
         let peer = self.known.entry(id.to_owned()).or_insert_with(|| Peer {
             name: String::new(),
             status: String::new(),
+            role: String::new(),
             seen: now,
         });
         name.clone_into(&mut peer.name);
@@ -42,6 +45,13 @@ impl Peers {
             status.clone_into(&mut peer.status);
         }
         peer.seen = now;
+    }
+
+    /// Remembers what a known peer is there for.
+    pub(crate) fn plays(&mut self, id: &str, role: &str) {
+        if let Some(peer) = self.known.get_mut(id) {
+            role.clone_into(&mut peer.role);
+        }
     }
 
     pub(crate) fn of(&self, id: &str) -> Option<&Peer> {

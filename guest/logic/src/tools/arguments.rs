@@ -96,6 +96,65 @@ impl JsonSchema for Text {
     }
 }
 
+/// A number, or a text that is one; anything else counts as missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Number(pub(super) Option<f64>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }))
+    }
+}
+
+impl JsonSchema for Number {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number" })
+    }
+}
+
+/// A whole number from 1 on, or a text that is one; anything else counts as missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Count(pub(super) Option<usize>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Number(number) = Number::deserialize(deserializer)?;
+        let whole = number.filter(|number| *number >= 1.0 && number.fract() == 0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and positive; a cast of a larger number ends at the largest one"
+        )]
+        Ok(Self(whole.map(|number| number as usize)))
+    }
+}
+
+impl JsonSchema for Count {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer" })
+    }
+}
+
 /// The id of a workspace that is safe to send: 1 to 64 of `A-Z a-z 0-9 _ -`.
 ///
 /// A UUID is in the spelling that the platform compares with: lower case, with hyphens.
@@ -203,6 +262,30 @@ mod tests {
                 "required": ["task"],
             })
         );
+    }
+
+    #[test]
+    fn numbers_are_read_however_they_are_written() {
+        let number = |value: Value| serde_json::from_value::<Number>(value).unwrap().0;
+
+        assert_eq!(number(json!(0.1)), Some(0.1));
+        assert_eq!(number(json!(" 60 ")), Some(60.0));
+        assert!(number(json!("NaN")).is_some_and(f64::is_nan));
+        for value in [json!(null), json!(true), json!("soon"), json!(""), json!([1]), json!({"a": 1})] {
+            assert_eq!(number(value.clone()), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_whole_and_at_least_one() {
+        let count = |value: Value| serde_json::from_value::<Count>(value).unwrap().0;
+
+        assert_eq!(count(json!(3)), Some(3));
+        assert_eq!(count(json!("3")), Some(3));
+        assert_eq!(count(json!(1e30)), Some(usize::MAX));
+        for value in [json!(0), json!(-5), json!(1.5), json!("inf"), json!("NaN"), json!(null), json!("x")] {
+            assert_eq!(count(value.clone()), None, "{value}");
+        }
     }
 
     #[test]

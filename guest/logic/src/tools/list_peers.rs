@@ -60,6 +60,7 @@ impl Tool for ListPeers {
         let mut known = world.peers.borrow_mut();
         for row in &rows {
             known.saw(&row.id, &row.name, &row.status, host.now());
+            known.plays(&row.id, &row.role);
         }
         Ok(PeerList { peers: rows.into_iter().map(Peer::from).collect() })
     }

@@ -13,12 +13,16 @@ mod delegate_task_async;
 mod delegation;
 mod durable;
 mod get_workspace_info;
+mod inbox_peek;
+mod inbox_pop;
 mod instructions;
 mod list_peers;
+mod messages;
 mod recall_memory;
 mod send_message_to_user;
 #[cfg(test)]
 mod surface_tests;
+mod wait_for_message;
 
 use std::{future::Future, pin::Pin, rc::Rc};
 
@@ -41,6 +45,9 @@ const TOOLS: &[Entry] = &[
     entry::<list_peers::ListPeers>(),
     entry::<get_workspace_info::GetWorkspaceInfo>(),
     entry::<send_message_to_user::SendMessageToUser>(),
+    entry::<wait_for_message::WaitForMessage>(),
+    entry::<inbox_peek::InboxPeek>(),
+    entry::<inbox_pop::InboxPop>(),
     entry::<commit_memory::CommitMemory>(),
     entry::<recall_memory::RecallMemory>(),
 ];
@@ -241,7 +248,11 @@ pub(crate) mod tests {
 
     impl Call {
         pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &Value) -> Self {
-            let (dialogue, turn) = open(world, name, &arguments.to_string(), 0);
+            Self::open_at(world, name, arguments, 0)
+        }
+
+        pub(crate) fn open_at(world: &Rc<World>, name: &str, arguments: &Value, now: Instant) -> Self {
+            let (dialogue, turn) = open(world, name, &arguments.to_string(), now);
             Self { dialogue, turn }
         }
 

@@ -1,0 +1,356 @@
+//! A platform with an activity log, and a poller driven by hand against it.
+
+use std::{collections::VecDeque, rc::Rc};
+
+use serde_json::{Value, json};
+
+use crate::{
+    dialogue::Dialogue,
+    platform::{
+        activity::{self, Reach, Row},
+        stamp::Stamp,
+    },
+    tools::tests::{Call, OWN, settings},
+    wire::{
+        Effect, FileChange, Instant, Level, LogLine, Next, Outcome, PlatformRequest, PlatformResponse,
+        Settings, Turn,
+    },
+    world::World,
+};
+
+pub(crate) const PEER: &str = "22222222-2222-4222-8222-222222222222";
+
+/// 2026-05-01T00:00:00Z, in microseconds.
+const BEGINNING: i64 = 1_777_593_600_000_000;
+
+/// A row as the platform would send it.
+pub(crate) fn row(json: &Value) -> Row {
+    let response = answer(200, &json!([json]));
+    activity::page(response, &Reach::After("x".to_owned()), 500).unwrap().rows.remove(0)
+}
+
+fn answer(status: u16, body: &Value) -> PlatformResponse {
+    PlatformResponse {
+        status,
+        json: true,
+        retry_after_ms: None,
+        server_time_ms: None,
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// The activity log of one workspace, with the rules of the real one.
+pub(crate) struct Platform {
+    log: Vec<Entry>,
+    rows_made: u64,
+    /// Microseconds since 1970.
+    pub(crate) clock: i64,
+    /// Rows are pages back with `before_ts`.
+    pub(crate) pages_back: bool,
+    /// Answers that come before the log is asked.
+    pub(crate) script: VecDeque<Outcome>,
+    pub(crate) requests: Vec<PlatformRequest>,
+    /// What `GET /workspaces/:id` answers.
+    pub(crate) record: (u16, Value),
+}
+
+struct Entry {
+    id: String,
+    stamp: i64,
+    json: Value,
+    /// Bytes that the row has beyond those of `json`.
+    bulk: usize,
+}
+
+impl Platform {
+    fn new() -> Self {
+        Self {
+            log: Vec::new(),
+            rows_made: 0,
+            clock: BEGINNING,
+            pages_back: true,
+            script: VecDeque::new(),
+            requests: Vec::new(),
+            record: (200, json!({"id": OWN, "status": "online"})),
+        }
+    }
+
+    /// The user says something, a second after the last row.
+    pub(crate) fn say(&mut self, text: &str) -> String {
+        self.insert(&json!({"source_id": null, "request_body": said(text)}), 1_000_000, 0)
+    }
+
+    /// Another workspace says something.
+    pub(crate) fn say_as(&mut self, source: &str, text: &str) -> String {
+        self.insert(&json!({"source_id": source, "request_body": said(text)}), 1_000_000, 0)
+    }
+
+    /// The user says something in the microsecond of the last row.
+    pub(crate) fn say_at_once(&mut self, text: &str) -> String {
+        self.insert(&json!({"source_id": null, "request_body": said(text)}), 0, 0)
+    }
+
+    /// The user says something that takes so many bytes.
+    pub(crate) fn say_at_length(&mut self, text: &str, bulk: usize) -> String {
+        self.insert(&json!({"source_id": null, "request_body": said(text)}), 1_000_000, bulk)
+    }
+
+    /// The agent's own words come back.
+    pub(crate) fn echo(&mut self) -> String {
+        let row = json!({"source_id": null, "target_id": null, "method": "notify", "response_body": {"result": "x"}});
+        self.insert(&row, 1_000_000, 0)
+    }
+
+    /// Adds a row with these fields, so many microseconds after the last one. Its id is fresh unless it has one.
+    pub(crate) fn insert(&mut self, fields: &Value, later_by: i64, bulk: usize) -> String {
+        self.rows_made += 1;
+        self.clock += later_by;
+        // Ids carry no order.
+        let scattered = self.rows_made.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        let id = format!("{:08x}-0000-4000-8000-{scattered:012x}", self.rows_made % 7);
+        let created_at = jiff::Timestamp::from_microsecond(self.clock).unwrap().to_string();
+        let mut json = json!({"id": id, "workspace_id": OWN, "activity_type": "a2a_receive", "source_id": null,
+            "target_id": OWN, "method": "message/send", "summary": "message/send → ext-1 (queued for poll)",
+            "status": "ok", "error_detail": null, "created_at": created_at});
+        for (key, value) in fields.as_object().unwrap() {
+            json[key] = value.clone();
+        }
+        let id = json["id"].as_str().unwrap_or_default().to_owned();
+        self.log.push(Entry { id: id.clone(), stamp: self.clock, json, bulk });
+        id
+    }
+
+    /// When a row was made.
+    pub(crate) fn stamp_of(&self, id: &str) -> Option<i64> {
+        self.log.iter().find(|row| row.id == id).map(|row| row.stamp)
+    }
+
+    /// Deletes the oldest rows, as the platform does after a while.
+    pub(crate) fn prune(&mut self, rows: usize) {
+        self.log.drain(..rows);
+    }
+
+    fn handle(&mut self, request: &PlatformRequest) -> Outcome {
+        self.requests.push(request.clone());
+        if request.path.len() == 2 {
+            return Outcome::Responded(answer(self.record.0, &self.record.1));
+        }
+        assert_eq!(request.path, ["workspaces", OWN, "activity"]);
+        self.script.pop_front().unwrap_or_else(|| self.page(request))
+    }
+
+    fn page(&self, request: &PlatformRequest) -> Outcome {
+        let asked = |key: &str| query(request, key);
+        assert_eq!(asked("type").as_deref(), Some("a2a_receive"));
+        let since = match asked("since_id") {
+            Some(id) => match self.log.iter().find(|row| row.id == id) {
+                Some(row) => row.stamp,
+                None => {
+                    return Outcome::Responded(answer(410, &json!({"error": "since_id cursor not found"})));
+                }
+            },
+            None => i64::MIN,
+        };
+        let from = asked("since_secs")
+            .map_or(i64::MIN, |secs| self.clock - secs.parse::<i64>().unwrap() * 1_000_000);
+        let before = asked("before_ts").map(|text| text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        let source = asked("source");
+        let mut rows: Vec<&Entry> = self
+            .log
+            .iter()
+            .filter(|row| row.stamp > since && row.stamp >= from)
+            .filter(|row| !self.pages_back || before.is_none_or(|before| row.stamp < before))
+            .filter(|row| {
+                source.as_deref().is_none_or(|source| row.json["source_id"].is_null() == (source == "canvas"))
+            })
+            .collect();
+        rows.sort_by_key(|row| row.stamp);
+        if asked("since_id").is_none() {
+            rows.reverse();
+        }
+        rows.truncate(asked("limit").unwrap().parse().unwrap());
+        let body = Value::Array(rows.iter().map(|row| row.json.clone()).collect());
+        let response = answer(200, &body);
+        let length = response.body.len() + rows.iter().map(|row| row.bulk).sum::<usize>();
+        if length > request.limits.body_bytes as usize {
+            Outcome::Overflowed
+        } else {
+            Outcome::Responded(response)
+        }
+    }
+}
+
+fn said(text: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": "x", "method": "message/send",
+        "params": {"message": {"role": "user", "parts": [{"kind": "text", "text": text}]}}})
+}
+
+fn query(request: &PlatformRequest, key: &str) -> Option<String> {
+    request.query.iter().find(|(asked, _)| asked == key).map(|(_, value)| value.clone())
+}
+
+/// The error that the platform answers under a status.
+pub(crate) fn error(status: u16, text: &str) -> Outcome {
+    Outcome::Responded(answer(status, &json!({ "error": text })))
+}
+
+/// A process with a poller and a disk.
+pub(crate) struct Rig {
+    pub(crate) world: Rc<World>,
+    pub(crate) platform: Platform,
+    pub(crate) now: Instant,
+    /// The cursor file.
+    pub(crate) file: Option<String>,
+    pub(crate) disk_full: bool,
+    /// Changes of the file so far.
+    pub(crate) stores: usize,
+    pub(crate) arrived: Option<u64>,
+    pub(crate) said: Vec<LogLine>,
+    settings: Settings,
+    poller: Option<(Dialogue, Instant)>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::of(settings())
+    }
+
+    pub(crate) fn of(settings: Settings) -> Self {
+        Self {
+            world: Rc::new(World::new(settings.clone())),
+            platform: Platform::new(),
+            now: 1_000_000,
+            file: None,
+            disk_full: false,
+            stores: 0,
+            arrived: None,
+            said: Vec::new(),
+            settings,
+            poller: None,
+        }
+    }
+
+    /// Begins to poll, up to the first rest.
+    pub(crate) fn start(&mut self) {
+        let (world, cursor) = (Rc::clone(&self.world), self.file.clone());
+        let (dialogue, turn) =
+            Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, cursor).await });
+        self.carry_out(dialogue, turn);
+    }
+
+    /// The process is killed, and another one starts.
+    pub(crate) fn restart(&mut self) {
+        self.world = Rc::new(World::new(self.settings.clone()));
+        self.poller = None;
+        self.start();
+    }
+
+    /// Lets time go by.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some((_, until)) = self.poller.as_ref()
+            && *until <= end
+        {
+            let (mut dialogue, until) = self.poller.take().unwrap();
+            self.advance(until);
+            let turn = dialogue.resume(Outcome::Rested, self.now);
+            self.carry_out(dialogue, turn);
+        }
+        self.advance(end);
+    }
+
+    fn advance(&mut self, to: Instant) {
+        self.platform.clock += i64::try_from(to - self.now).unwrap() * 1_000;
+        self.now = to;
+    }
+
+    /// How long the poller rests.
+    pub(crate) fn rests_for(&self) -> u64 {
+        self.poller.as_ref().unwrap().1 - self.now
+    }
+
+    fn carry_out(&mut self, mut dialogue: Dialogue, mut turn: Turn) {
+        loop {
+            self.perform(&turn);
+            let outcome = match turn.next {
+                Next::Rest(rest) => {
+                    self.poller = Some((dialogue, rest.until));
+                    return;
+                }
+                Next::Send(request) => self.platform.handle(&request),
+                Next::Store(update) => self.store(update.change),
+                Next::Finish(_) | Next::Upload(_) => panic!("a poller does not do this: {:?}", turn.next),
+            };
+            turn = dialogue.resume(outcome, self.now);
+        }
+    }
+
+    fn perform(&mut self, turn: &Turn) {
+        for effect in &turn.effects {
+            match effect {
+                Effect::Arrived(count) => self.arrived = Some(*count),
+                Effect::Log(line) => self.said.push(line.clone()),
+                Effect::Report(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),
+            }
+        }
+    }
+
+    fn store(&mut self, change: FileChange) -> Outcome {
+        let FileChange::Cursor(cursor) = change else { panic!("not a cursor") };
+        if self.disk_full {
+            return Outcome::StoreFailed("disk full".to_owned());
+        }
+        self.stores += 1;
+        self.file = cursor;
+        Outcome::Stored
+    }
+
+    /// What `inbox_pop` answers.
+    pub(crate) fn pop(&mut self, activity_id: &str) -> Value {
+        let mut call =
+            Call::open_at(&self.world, "inbox_pop", &json!({ "activity_id": activity_id }), self.now);
+        while let Next::Store(update) = call.turn.next.clone() {
+            self.perform(&call.turn);
+            let outcome = self.store(update.change);
+            call.then(outcome, self.now);
+        }
+        self.perform(&call.turn);
+        serde_json::from_str(call.text()).unwrap()
+    }
+
+    /// The ids of all staged messages.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let inbox = self.world.inbox.borrow();
+        inbox.queue().peek(usize::MAX).map(|message| message.activity_id.clone()).collect()
+    }
+
+    /// Pops all staged messages, and says which.
+    pub(crate) fn pop_all(&mut self) -> Vec<String> {
+        let ids = self.waiting();
+        for id in &ids {
+            self.pop(id);
+        }
+        ids
+    }
+
+    /// The lines for the operator at this level.
+    pub(crate) fn lines(&self, level: Level) -> Vec<&str> {
+        self.said.iter().filter(|line| line.level == level).map(|line| line.text.as_str()).collect()
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<&str> {
+        self.lines(Level::Warn)
+    }
+
+    /// One parameter of every request for rows.
+    pub(crate) fn asked(&self, key: &str) -> Vec<Option<String>> {
+        let requests = self.platform.requests.iter().filter(|request| request.path.len() == 3);
+        requests.map(|request| query(request, key)).collect()
+    }
+}
+
+/// A moment that many microseconds after the beginning.
+pub(crate) fn stamp(microseconds: i64) -> Stamp {
+    let timestamp = jiff::Timestamp::from_microsecond(BEGINNING + microseconds).unwrap();
+    Stamp::parse(&timestamp.to_string()).unwrap()
+}

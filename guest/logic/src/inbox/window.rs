@@ -1,0 +1,163 @@
+//! Finds where to begin when there is no row to ask after: the oldest row of a window of time.
+//!
+//! ```text
+//!          window begins                                  now
+//!  ───────────┼──────────────────────────────────────────►│
+//!             │ 3rd page │    2nd page    │    1st page    │   newest first, page by page back
+//!             └─ begin here, and go on by asking after rows
+//! ```
+//!
+//! Only the oldest page is kept: everything newer is fetched again by asking after its rows.
+
+use std::collections::BTreeSet;
+
+use super::poller::{Batch, Poller};
+use crate::{
+    platform::{
+        PlatformError,
+        activity::{LONGEST_WINDOW_SECS, MOST_ROWS, Page, Part, Reach, Room, Row, Trouble},
+        stamp::Stamp,
+    },
+    wire::Level,
+};
+
+/// The platform's own window for a first poll.
+const SHORTEST_WINDOW_SECS: u64 = 600;
+
+/// For clocks that differ, and rows that become visible late.
+const OVERLAP_SECS: u64 = 120;
+
+/// Pages gone back at most: half a million rows.
+const MOST_PAGES: usize = 1_000;
+
+/// How far to look back, `idle_ms` after nothing was left to fetch; unknown: as far as possible.
+pub(super) fn window_secs(idle_ms: Option<u64>) -> u64 {
+    idle_ms.map_or(LONGEST_WINDOW_SECS, |idle_ms| {
+        (idle_ms / 1_000).saturating_add(OVERLAP_SECS).clamp(SHORTEST_WINDOW_SECS, LONGEST_WINDOW_SECS)
+    })
+}
+
+impl Poller {
+    /// The oldest rows of the last `secs` seconds.
+    pub(super) async fn window(&mut self, secs: u64) -> Result<Batch, Trouble> {
+        let mut reach = Reach::Window { secs, part: Part::Whole };
+        let mut page = self.page(&reach).await?;
+        let mut gone_back = false;
+        for _ in 0..MOST_PAGES {
+            if !page.full {
+                return Ok(Batch { rows: page.rows, unseen: false, more: gone_back, of_window: true });
+            }
+            let Some(moments) = Moments::of(&page.rows) else { break };
+            if moments.is_one() && self.room == Room::Ordinary {
+                // The moment may have more rows: the largest page shows as many as can be shown.
+                (self.room, self.limit) = (Room::Large, MOST_ROWS);
+                page = self.page(&reach).await?;
+                continue;
+            }
+            reach = Reach::Window { secs, part: Part::Before(moments.bound()) };
+            self.enlarge();
+            let older = match self.page(&reach).await {
+                Ok(older) => older,
+                Err(Trouble::Failed(PlatformError::Overflowed)) => {
+                    self.say_left_out();
+                    return Ok(Batch { rows: page.rows, unseen: true, more: true, of_window: true });
+                }
+                Err(trouble) => return Err(trouble),
+            };
+            if older.rows.iter().any(|row| row.stamp >= moments.bound()) {
+                return self.window_by_source(secs, page).await;
+            }
+            if !older.full && adds_nothing(&older, &page) {
+                return Ok(Batch { rows: page.rows, unseen: true, more: true, of_window: true });
+            }
+            gone_back = true;
+            self.room = Room::Ordinary;
+            page = older;
+        }
+        self.say_truncated(page.rows.first());
+        Ok(Batch { rows: page.rows, unseen: true, more: true, of_window: true })
+    }
+
+    /// As [`Poller::window`], where the platform cannot page back: it is asked for the rows of the
+    /// user and of peers apart, which reaches further back for one of them at least.
+    async fn window_by_source(&mut self, secs: u64, newest: Page) -> Result<Batch, Trouble> {
+        // No second page can follow, so this one has to reach as far as possible.
+        self.limit = MOST_ROWS;
+        self.room = Room::Large;
+        let mut rows = newest.rows;
+        let mut truncated = false;
+        for part in [Part::FromCanvas, Part::FromAgents] {
+            let page = self.page(&Reach::Window { secs, part }).await?;
+            truncated |= page.full;
+            rows.extend(page.rows);
+        }
+        rows.sort_by_key(|row| row.stamp);
+        if truncated {
+            self.say_truncated(rows.first());
+        }
+        // Asking after the oldest row brings all others, in full pages and without gaps.
+        let oldest = rows.first().map(|row| row.stamp);
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| Some(row.stamp) == oldest && seen.insert(row.id.clone()));
+        Ok(Batch { rows, unseen: false, more: true, of_window: true })
+    }
+
+    fn say_left_out(&self) {
+        self.host.log(
+            Level::Error,
+            "a message larger than accepted was left out of the inbox; it is on the canvas",
+        );
+    }
+
+    fn say_truncated(&self, oldest: Option<&Row>) {
+        let oldest = oldest.map_or(Stamp::UNKNOWN, |row| row.stamp);
+        self.host.log(
+            Level::Error,
+            format!(
+                "more messages wait than the platform gives at once: some from before {oldest} may be missing from \
+                 the inbox; they are on the canvas"
+            ),
+        );
+    }
+}
+
+/// The moments that a page spans, as far as its rows tell.
+struct Moments {
+    oldest: Stamp,
+    newest: Stamp,
+}
+
+impl Moments {
+    fn of(rows: &[Row]) -> Option<Self> {
+        let oldest = rows.iter().find(|row| row.timed)?.stamp;
+        Some(Self { oldest, newest: rows.last()?.stamp })
+    }
+
+    fn is_one(&self) -> bool {
+        self.oldest == self.newest
+    }
+
+    /// Before which moment the older rows are. The oldest moment of the page is asked for again, because
+    /// the page may have cut it; but not if there is no other in it.
+    fn bound(&self) -> Stamp {
+        if self.is_one() { self.oldest } else { self.oldest.next() }
+    }
+}
+
+/// Whether `older` only repeats rows of `page`.
+fn adds_nothing(older: &Page, page: &Page) -> bool {
+    older.rows.iter().all(|row| page.rows.iter().any(|known| known.id == row.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_reaches_back_to_when_nothing_was_left() {
+        assert_eq!(window_secs(Some(0)), 600);
+        assert_eq!(window_secs(Some(7_200_000)), 7_320);
+        assert_eq!(window_secs(Some(u64::MAX)), LONGEST_WINDOW_SECS);
+        assert_eq!(window_secs(None), LONGEST_WINDOW_SECS);
+    }
+}
