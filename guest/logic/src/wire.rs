@@ -5,7 +5,9 @@ pub(crate) use crate::bindings::exports::molecule::mcp::{
     tools::ToolSpec,
     turns::{Answer, Effect, FileUpdate, Finish, Level, LogLine, Next, Outcome, Rest, Turn, Working},
     types::{
-        FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
-        Workspace,
+        FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, UploadRequest, Workspace,
     },
 };
+
+#[cfg(test)]
+pub(crate) use crate::bindings::exports::molecule::mcp::types::Unreachable;

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Limits, MIB, PlatformError, READ, get, post, read, send_again_if_unsent};
+use super::{Limits, MIB, PlatformError, READ, fetch, get, post, read, send_again_if_unsent};
 use crate::{dialogue::Host, wire::Workspace};
 
 /// Several dozen memories, some of them long.
@@ -145,7 +145,7 @@ async fn search_namespaces(
     if !query.is_empty() {
         request.query.push(("q".to_owned(), query.to_owned()));
     }
-    let found = list(read(&host.send(request).await?)?, "memories")?;
+    let found = list(fetch(host, request).await?, "memories")?;
     Ok(found.iter().filter_map(|row| memory(row, "source_workspace_id")).collect())
 }
 
@@ -157,7 +157,7 @@ async fn namespace(
     scope: Scope,
 ) -> Result<Option<String>, PlatformError> {
     let request = get(workspace, ["workspaces", id, "v2", "namespaces"]);
-    let readable = list(read(&host.send(request).await?)?, "readable")?;
+    let readable = list(fetch(host, request).await?, "readable")?;
     let named = readable.iter().find(|namespace| namespace["kind"] == scope.kind());
     Ok(named.and_then(|namespace| namespace["name"].as_str()).map(str::to_owned))
 }

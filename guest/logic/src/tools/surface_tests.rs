@@ -146,8 +146,7 @@ const EXPECTED: [Expected; 11] = [
 fn the_tools_come_in_their_order() {
     let names: Vec<_> = specs(&world()).into_iter().map(|spec| spec.name).collect();
 
-    let expected: Vec<_> = tools().into_iter().map(|(tool, _)| tool.name).collect();
-    assert_eq!(names, expected);
+    assert_eq!(names, EXPECTED.map(|tool| tool.name));
 }
 
 #[test]
@@ -250,15 +249,12 @@ fn assert_plain(schema: &Value) {
 }
 
 /// Every tool as expected, and as it is.
-fn tools() -> Vec<(Expected, ToolSpec)> {
+fn tools() -> [(Expected, ToolSpec); 11] {
     let specs = specs(&world());
-    EXPECTED
-        .into_iter()
-        .filter_map(|tool| {
-            let spec = specs.iter().find(|spec| spec.name == tool.name)?.clone();
-            Some((tool, spec))
-        })
-        .collect()
+    EXPECTED.map(|tool| {
+        let spec = specs.iter().find(|spec| spec.name == tool.name).unwrap().clone();
+        (tool, spec)
+    })
 }
 
 fn input(spec: &ToolSpec) -> Value {
