@@ -1,0 +1,294 @@
+//! The powers of a process, and what is seen of their use.
+
+use std::{
+    future,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use molecule_mcp::{
+    driver::Ports,
+    guest::wire::{
+        Effect, FileChange, FileUpdate, Level, Limits, Method, Outcome, PlatformRequest, PlatformResponse,
+        Rest, Unreachable, UploadRequest, Working,
+    },
+};
+use standin::{Reply, Request, Response};
+use tokio::{sync::watch, time};
+
+use super::{
+    LATENCY, locked,
+    machine::{HOST, Machine},
+};
+
+/// More than the memory that a guest may have.
+const FLOOD_BYTES: usize = 300 << 20;
+
+/// A process of the program, without its guest.
+pub struct Process {
+    machine: Arc<Machine>,
+    seen: Mutex<Seen>,
+    trouble: Mutex<Trouble>,
+    arrivals: watch::Sender<u64>,
+}
+
+/// What the guest asked for.
+#[derive(Default)]
+struct Seen {
+    asked: Vec<String>,
+    log: Vec<(Level, String)>,
+    working: Vec<Working>,
+}
+
+/// What is still to go wrong.
+#[derive(Default)]
+struct Trouble {
+    /// So many requests do not even find a connection.
+    unconnected: usize,
+    /// The next answer is larger than the guest.
+    flood: bool,
+}
+
+impl Process {
+    pub(super) fn new(machine: Arc<Machine>) -> Self {
+        Self { machine, seen: Mutex::default(), trouble: Mutex::default(), arrivals: watch::Sender::new(0) }
+    }
+
+    /// Everything that the guest wanted done, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        locked(&self.seen).asked.clone()
+    }
+
+    /// The lines of one level for the operator.
+    #[must_use]
+    pub fn logged(&self, level: Level) -> Vec<String> {
+        let seen = locked(&self.seen);
+        seen.log.iter().filter(|(of, _)| *of == level).map(|(_, text)| text.clone()).collect()
+    }
+
+    /// What the heartbeats were to tell, one after the other: how many tasks, and the latest of them.
+    #[must_use]
+    pub fn working(&self) -> Vec<(u32, String)> {
+        let seen = locked(&self.seen);
+        seen.working.iter().map(|work| (work.active_tasks, work.current_task.clone())).collect()
+    }
+
+    /// The next requests, so many, do not find a connection.
+    pub fn disconnect(&self, times: usize) {
+        locked(&self.trouble).unconnected = times;
+    }
+
+    /// The next answer does not fit into the guest, which traps over it. The real host accepts none of that size.
+    pub fn flood(&self) {
+        locked(&self.trouble).flood = true;
+    }
+
+    pub(super) fn cursor(&self) -> Option<String> {
+        self.machine.files().cursor.clone()
+    }
+
+    async fn exchange(&self, request: Request, limits: Limits) -> Outcome {
+        if self.is_unconnected() {
+            return unreachable("connection refused", false);
+        }
+        time::sleep(LATENCY / 2).await;
+        let reply = self.machine.platform().handle(&request, self.machine.platform_time());
+        let answered = async {
+            let response = settle(reply).await;
+            time::sleep(LATENCY / 2).await;
+            response
+        };
+        match time::timeout(Duration::from_millis(limits.total_ms.into()), answered).await {
+            Ok(Some(response)) if response.body.len() > limits.body_bytes as usize => Outcome::Overflowed,
+            Ok(Some(response)) => Outcome::Responded(self.response(response)),
+            Ok(None) => unreachable("the connection was closed without an answer", true),
+            Err(_) => unreachable("no answer in time", true),
+        }
+    }
+
+    fn is_unconnected(&self) -> bool {
+        let mut trouble = locked(&self.trouble);
+        let unconnected = trouble.unconnected > 0;
+        trouble.unconnected = trouble.unconnected.saturating_sub(1);
+        unconnected
+    }
+
+    fn response(&self, response: Response) -> PlatformResponse {
+        let header = |name| response.headers.get(name);
+        let flood = std::mem::take(&mut locked(&self.trouble).flood);
+        PlatformResponse {
+            status: response.status,
+            json: header("Content-Type").is_some_and(|kind| kind.starts_with("application/json")),
+            retry_after_ms: header("Retry-After")
+                .and_then(|secs| secs.parse::<u64>().ok())
+                .map(|secs| secs.max(1) * 1_000),
+            server_time_ms: u64::try_from(self.machine.platform_time().micros() / 1_000).ok(),
+            body: if flood { vec![0; FLOOD_BYTES] } else { response.body.to_vec() },
+        }
+    }
+
+    fn request(&self, asked: &PlatformRequest) -> Request {
+        let method = match asked.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let mut request = self.authorised(Request::new(method, &target(asked)));
+        if asked.identify {
+            request = request.header("X-Workspace-ID", &self.machine.me.id.to_string());
+        }
+        if let Some(body) = &asked.body {
+            request.body = Bytes::copy_from_slice(body);
+        }
+        request
+    }
+
+    fn authorised(&self, request: Request) -> Request {
+        let origin = format!("http://{HOST}");
+        request.header("Host", HOST).header("Origin", &origin).bearer(&self.machine.me.token)
+    }
+
+    fn note(&self, what: String) {
+        locked(&self.seen).asked.push(what);
+    }
+
+    fn note_request(&self, kind: &str, request: &PlatformRequest) {
+        let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default());
+        self.note(format!("{kind} {:?} {} {:?} {body}", request.method, target(request), request.limits));
+    }
+}
+
+fn unreachable(reason: &str, maybe_sent: bool) -> Outcome {
+    Outcome::Unreachable(Unreachable { reason: reason.to_owned(), maybe_sent })
+}
+
+/// Waits for what the platform holds back; none if it hangs up.
+async fn settle(mut reply: Reply) -> Option<Response> {
+    loop {
+        match reply {
+            Reply::Answer(response) => return Some(response),
+            Reply::Delay(span, later) => {
+                time::sleep(span).await;
+                reply = *later;
+            }
+            Reply::Close => return None,
+            // Peers of stories are scripted, and nobody here reads events.
+            Reply::Dispatch(_) | Reply::Events(..) | Reply::Upgrade(_) => return future::pending().await,
+        }
+    }
+}
+
+fn target(asked: &PlatformRequest) -> String {
+    let mut target = String::new();
+    for segment in &asked.path {
+        target.push('/');
+        target.push_str(&encoded(segment));
+    }
+    for (place, (name, value)) in asked.query.iter().enumerate() {
+        target.push(if place == 0 { '?' } else { '&' });
+        target.push_str(&format!("{}={}", encoded(name), encoded(value)));
+    }
+    target
+}
+
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+impl Ports for Process {
+    fn now(&self) -> u64 {
+        self.machine.elapsed_ms()
+    }
+
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Arrived(count) => {
+                self.note(format!("arrived {count}"));
+                self.arrivals.send_replace(count);
+            }
+            Effect::Log(line) => {
+                self.note(format!("log {}", line.text));
+                locked(&self.seen).log.push((line.level, line.text));
+            }
+            Effect::Report(request) => {
+                self.note_request("report", &request);
+                // Nobody reads the answer.
+                let _ = self.machine.platform().handle(&self.request(&request), self.machine.platform_time());
+            }
+            Effect::Working(working) => {
+                self.note(format!("working {working:?}"));
+                locked(&self.seen).working.push(working);
+            }
+        }
+    }
+
+    async fn send(&self, request: PlatformRequest) -> Outcome {
+        self.note_request("send", &request);
+        self.exchange(self.request(&request), request.limits).await
+    }
+
+    async fn store(&self, update: FileUpdate) -> Outcome {
+        self.note(format!("store {update:?}"));
+        let mut files = self.machine.files();
+        if let Some(why) = &files.trouble {
+            return Outcome::StoreFailed(why.clone());
+        }
+        files.writes += 1;
+        match update.change {
+            FileChange::Cursor(cursor) => files.cursor = cursor,
+            FileChange::InboundSecret(secret) => files.secret = Some(secret),
+        }
+        Outcome::Stored
+    }
+
+    async fn rest(&self, rest: Rest) -> Outcome {
+        self.note(format!("rest {rest:?}"));
+        let until = time::sleep_until(self.machine.instant(rest.until));
+        match rest.arrivals_over {
+            None => until.await,
+            Some(seen) => {
+                let mut arrivals = self.arrivals.subscribe();
+                tokio::select! {
+                    () = until => {}
+                    _ = arrivals.wait_for(|count| *count > seen) => {}
+                }
+            }
+        }
+        Outcome::Rested
+    }
+
+    async fn upload(&self, request: UploadRequest) -> Outcome {
+        self.note(format!("upload {request:?}"));
+        let mut parts = Vec::new();
+        for path in &request.files {
+            let Some(content) = self.machine.attachments.get(path) else {
+                return Outcome::Refused(format!("attachment not found: {path}"));
+            };
+            let name = PathBuf::from(path).file_name().map(|name| name.to_string_lossy().into_owned());
+            let head = format!(
+                "--limit\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{}\"\r\nContent-Type: \
+                 text/plain\r\n\r\n",
+                name.unwrap_or_default()
+            );
+            parts.extend_from_slice(head.as_bytes());
+            parts.extend_from_slice(content);
+            parts.extend_from_slice(b"\r\n");
+        }
+        parts.extend_from_slice(b"--limit--\r\n");
+        let mut upload = self
+            .authorised(Request::new("POST", &format!("/workspaces/{}/chat/uploads", self.machine.me.id)))
+            .header("Content-Type", "multipart/form-data; boundary=limit");
+        upload.body = Bytes::from(parts);
+        self.exchange(upload, request.limits).await
+    }
+}

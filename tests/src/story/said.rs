@@ -1,0 +1,55 @@
+//! What an agent reads.
+
+use molecule_mcp::guest::{
+    GuestDown,
+    wire::{Answer, Finish},
+};
+use serde_json::Value;
+
+/// What a tool answered, or why it could not.
+#[derive(Debug)]
+pub struct Said(Result<Answer, String>);
+
+impl Said {
+    pub(super) fn of(finished: Result<Finish, GuestDown>) -> Self {
+        Self(match finished {
+            Ok(Finish::Answer(answer)) => Ok(answer),
+            Ok(Finish::Done) => Err("there is no answer".to_owned()),
+            Err(down) => Err(down.to_string()),
+        })
+    }
+
+    /// The first text block, or why there is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match &self.0 {
+            Ok(answer) => answer.text.first().map_or("", String::as_str),
+            Err(why) => why,
+        }
+    }
+
+    /// The text as JSON; null if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.text()).unwrap_or_default()
+    }
+
+    /// The same facts for programs, if they asked for them; else null.
+    #[must_use]
+    pub fn structured(&self) -> Value {
+        let facts = self.0.as_ref().ok().and_then(|answer| answer.structured.as_deref());
+        facts.and_then(|facts| serde_json::from_str(facts).ok()).unwrap_or_default()
+    }
+
+    /// Whether the tool failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.0.as_ref().map_or(true, |answer| answer.is_error)
+    }
+
+    /// Whether there is no answer at all, because the guest trapped.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.is_err()
+    }
+}
