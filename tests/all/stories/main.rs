@@ -1,10 +1,6 @@
 //! Stories: the real component and the real driver on a paused clock. Minutes pass in no time.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "what fails in a helper of a test has failed in the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 
 mod delegation;
 mod delegation_trouble;
