@@ -83,6 +83,25 @@ impl Clock {
     }
 }
 
+/// How long the machine has slept since this was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asleep {
+    start_ms: u64,
+    awake: std::time::Instant,
+}
+
+impl Asleep {
+    pub(crate) fn begin() -> Self {
+        Self { start_ms: read_ms(ALSO_ASLEEP), awake: std::time::Instant::now() }
+    }
+
+    /// The clock that goes on, less the one that does not.
+    pub(crate) fn so_far(&self) -> Duration {
+        let awake = self.awake.elapsed();
+        Duration::from_millis(read_ms(ALSO_ASLEEP).saturating_sub(self.start_ms)).saturating_sub(awake)
+    }
+}
+
 fn read_ms(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
     let ms = now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000);
@@ -199,6 +218,15 @@ mod tests {
         clock.wait(20).await;
 
         assert!(clock.now() >= 20);
+    }
+
+    #[tokio::test]
+    async fn waiting_is_not_sleeping() {
+        let asleep = Asleep::begin();
+
+        Clock::machine().wait(20).await;
+
+        assert!(asleep.so_far() < Duration::from_millis(10));
     }
 
     #[cfg(target_os = "linux")]

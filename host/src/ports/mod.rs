@@ -1,5 +1,6 @@
 //! The powers of the program: HTTP, files, time and the log.
 
+pub mod attachments;
 pub mod clock;
 pub mod files;
 pub mod http;

@@ -14,6 +14,8 @@ mod answer;
 mod pool;
 mod progress;
 #[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
 mod tests;
 
 use std::{error::Error, io, sync::Arc, time::Duration};
@@ -163,6 +165,11 @@ impl Http {
             self.other_token(&token).await;
         }
         answer.unwrap_or_else(Failure::into_outcome)
+    }
+
+    /// The token in use, to compare it with a later one.
+    pub(super) fn token(&self) -> String {
+        self.bearer.token()
     }
 
     fn call(&self, request: &PlatformRequest) -> Result<Call, String> {

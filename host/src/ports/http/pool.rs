@@ -3,9 +3,10 @@
 use std::{env, time::Duration};
 
 use reqwest::{Client, redirect};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{sync::Mutex, task};
 use url::Url;
+
+use crate::ports::clock::Asleep;
 
 /// More than this for a connection means that there is none to be had.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -19,6 +20,7 @@ const SLEPT_TOO_LONG: Duration = Duration::from_secs(90);
 /// Connections to the platform. The trust store is read when they are first needed.
 pub(super) struct Pool {
     over_tls: bool,
+    asleep: Box<dyn Fn() -> Duration + Send + Sync>,
     open: Mutex<Option<Open>>,
 }
 
@@ -30,7 +32,14 @@ struct Open {
 
 impl Pool {
     pub(super) fn new(base: &Url) -> Self {
-        Self { over_tls: base.scheme() == "https", open: Mutex::new(None) }
+        let asleep = Asleep::begin();
+        Self::beside(base, move || asleep.so_far())
+    }
+
+    /// `asleep` says how long the machine has slept so far.
+    pub(super) fn beside(base: &Url, asleep: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        let over_tls = base.scheme() == "https";
+        Self { over_tls, asleep: Box::new(asleep), open: Mutex::new(None) }
     }
 
     /// The client, with fresh connections after a sleep that was too long for the old ones.
@@ -38,7 +47,7 @@ impl Pool {
     /// # Errors
     /// When there is no trust store.
     pub(super) async fn client(&self) -> Result<Client, String> {
-        let slept = slept();
+        let slept = (self.asleep)();
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_mut().filter(|open| slept.saturating_sub(open.slept) < SLEPT_TOO_LONG) {
             open.slept = slept;
@@ -79,12 +88,4 @@ fn proxied_over_tls() -> bool {
         .iter()
         .filter_map(|name| env::var(name).ok())
         .any(|proxy| proxy.trim_start().to_ascii_lowercase().starts_with("https:"))
-}
-
-/// How long the machine has slept since it started: the clock that goes on, less the one that does not.
-#[cfg(target_os = "linux")]
-fn slept() -> Duration {
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    let awake = read(ClockId::Monotonic);
-    read(ClockId::Boottime).saturating_sub(awake)
 }
