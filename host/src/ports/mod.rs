@@ -11,27 +11,55 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use self::working::{Busy, Working};
-use self::{clock::Clock, http::Http};
+use self::{
+    attachments::{Attachments, Policy},
+    clock::Clock,
+    files::Files,
+    http::Http,
+};
 use crate::{
     driver::Ports,
     guest::wire::{
         Effect, FileUpdate, Instant, Level, LogLine, Outcome, PlatformRequest, Rest, UploadRequest,
     },
+    settings::Settings,
 };
 
 /// The program's own set of powers.
 pub struct Powers {
     clock: Clock,
     http: Arc<Http>,
+    files: Files,
+    attachments: Attachments,
     working: Arc<Working>,
     arrivals: watch::Sender<u64>,
 }
 
 impl Powers {
-    /// Powers over one platform and one machine.
+    /// The powers that the operator has given. Nothing is opened, read or sent yet.
     #[must_use]
-    pub fn new(clock: Clock, http: Arc<Http>, working: Arc<Working>) -> Self {
-        Self { clock, http, working, arrivals: watch::Sender::new(0) }
+    pub fn new(settings: &Settings) -> Self {
+        let (base, workspace) = (settings.platform.clone(), settings.workspace.clone());
+        Self {
+            clock: Clock::machine(),
+            http: Arc::new(Http::new(base, workspace, settings.credentials.clone())),
+            files: Files::new(settings.configs.clone()),
+            attachments: Attachments::new(Policy::of(settings)),
+            working: Arc::default(),
+            arrivals: watch::Sender::new(0),
+        }
+    }
+
+    /// The files of the workspace.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// What the workspace is busy with.
+    #[must_use]
+    pub fn working(&self) -> &Arc<Working> {
+        &self.working
     }
 }
 
@@ -62,8 +90,8 @@ impl Ports for Powers {
         self.http.send(request).await
     }
 
-    async fn store(&self, _update: FileUpdate) -> Outcome {
-        Outcome::StoreFailed("there is no configs directory".to_owned())
+    async fn store(&self, update: FileUpdate) -> Outcome {
+        self.files.store(update).await
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {
@@ -71,8 +99,8 @@ impl Ports for Powers {
         Outcome::Rested
     }
 
-    async fn upload(&self, _request: UploadRequest) -> Outcome {
-        Outcome::Refused("attachments are not supported".to_owned())
+    async fn upload(&self, request: UploadRequest) -> Outcome {
+        self.attachments.upload(&self.http, request).await
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     guest::wire::{Effect, Instant, Level, LogLine, Rest},
     ports::Working,
     session::Session,
-    settings::AgentCard,
+    settings::{AgentCard, Settings},
 };
 
 /// The workspace that is to be seen.
@@ -39,6 +39,18 @@ pub struct Member {
     pub source: String,
     /// What other workspaces see of it.
     pub card: AgentCard,
+}
+
+impl Member {
+    /// The workspace of `settings`.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            workspace: settings.workspace.clone(),
+            source: settings.credentials.source().to_string(),
+            card: settings.card.clone(),
+        }
+    }
 }
 
 /// The platform does not take the token; the process ends with code 3.

@@ -17,7 +17,7 @@ mod tests;
 
 use std::{
     env,
-    fs::File,
+    fs::{File, Metadata},
     io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -28,7 +28,10 @@ use thiserror::Error;
 use tokio::task;
 
 use super::http::{FilePart, Http};
-use crate::guest::wire::{Outcome, UploadRequest};
+use crate::{
+    guest::wire::{Outcome, UploadRequest},
+    settings::Settings,
+};
 
 /// What one message carries at most.
 const FILES: usize = 10;
@@ -50,8 +53,8 @@ pub struct Policy {
     pub roots: Vec<PathBuf>,
     /// The directory of our own state, of which nothing is sent.
     pub configs: Option<PathBuf>,
-    /// Files that hold a credential of ours, wherever they are.
-    pub secrets: Vec<PathBuf>,
+    /// The file that holds the token, wherever it is.
+    pub token: Option<PathBuf>,
 }
 
 /// Why a file is not sent. The texts follow "Error" or "Error: ".
@@ -88,29 +91,39 @@ impl Attachments {
     }
 
     /// Opens and sends files: `Refused` if one may not or cannot be read, else as [`Http::send`].
-    pub async fn upload(&self, http: &Http, workspace: &str, request: UploadRequest) -> Outcome {
+    pub async fn upload(&self, http: &Http, request: UploadRequest) -> Outcome {
         let token = http.token();
-        let outcome = self.try_upload(http, workspace, &request).await;
+        let outcome = self.try_upload(http, &request).await;
         let is_unauthorized = matches!(&outcome, Outcome::Responded(answer) if answer.status == 401);
         if is_unauthorized && http.token() != token {
-            return self.try_upload(http, workspace, &request).await;
+            return self.try_upload(http, &request).await;
         }
         outcome
     }
 
-    async fn try_upload(&self, http: &Http, workspace: &str, request: &UploadRequest) -> Outcome {
+    async fn try_upload(&self, http: &Http, request: &UploadRequest) -> Outcome {
         let (policy, paths) = (Arc::clone(&self.policy), request.files.clone());
         let files = match task::spawn_blocking(move || policy.open_all(&paths)).await {
             Ok(Ok(files)) => files,
             Ok(Err(refusal)) => return Outcome::Refused(super::one_line(&refusal.to_string())),
             Err(cause) => return Outcome::Refused(cause.to_string()),
         };
-        let path = ["workspaces", workspace, "chat", "uploads"].map(str::to_owned).to_vec();
+        let path = ["workspaces", http.workspace(), "chat", "uploads"].map(str::to_owned).to_vec();
         http.upload(request.workspace, path, files, request.limits).await
     }
 }
 
 impl Policy {
+    /// What the operator has set.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            roots: settings.attach_roots.clone(),
+            configs: settings.configs.clone(),
+            token: settings.credentials.source().file().map(Path::to_owned),
+        }
+    }
+
     /// Opens all of `paths`, or none.
     fn open_all(&self, paths: &[String]) -> Result<Vec<FilePart>, Refusal> {
         if paths.len() > FILES {
@@ -159,10 +172,8 @@ impl Policy {
         if !metadata.is_file() {
             return Err(Refusal::NotAFile(path.to_owned()));
         }
-        let is_same = |secret: &PathBuf| {
-            secret.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
-        };
-        if self.secrets.iter().any(is_same) {
+        let is_same = |own: Metadata| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino());
+        if self.own_files().any(is_same) {
             return Err(Refusal::Credential(path.to_owned()));
         }
         if metadata.len() > FILE_BYTES {
@@ -180,6 +191,13 @@ impl Policy {
     /// The root that `real` is below, and the way from there.
     fn place<'a>(&'a self, real: &'a Path) -> Option<(&'a Path, &'a Path)> {
         self.roots.iter().find_map(|root| Some((root.as_path(), real.strip_prefix(root).ok()?)))
+    }
+
+    /// The token's file and everything in our directory: another name for one of them is none the better.
+    fn own_files(&self) -> impl Iterator<Item = Metadata> {
+        let state = self.configs.as_ref().and_then(|configs| configs.read_dir().ok());
+        let state = state.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        self.token.clone().into_iter().chain(state).filter_map(|path| path.metadata().ok())
     }
 
     fn is_own_state(&self, real: &Path) -> bool {

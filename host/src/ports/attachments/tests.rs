@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     guest::wire::Limits,
-    ports::http::scripted::{Fixed, Reply, Server},
+    ports::http::scripted::{Reply, Server, rotated},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
@@ -219,13 +219,15 @@ fn nothing_of_our_own_state_is_sent() {
     let token = place.file("root/elsewhere/token", b"");
     let copy = place.path("root/innocent.txt");
     fs::hard_link(&token, &copy).unwrap();
+    let linked = place.path("root/linked.txt");
+    fs::hard_link(&state, &linked).unwrap();
     let policy = Policy {
         roots: vec![place.path("root").into()],
         configs: Some(place.path("root/configs").into()),
-        secrets: vec![token.clone().into()],
+        token: Some(token.clone().into()),
     };
 
-    for path in [state, token, copy] {
+    for path in [state, linked, token, copy] {
         let refusal = policy.open(&path).err().unwrap().to_string();
         assert!(refusal.contains("may hold credentials"), "{refusal}");
     }
@@ -313,7 +315,10 @@ async fn files_are_sent_again_with_another_token() {
     let (place, server) = (Place::new(), Server::start([Reply::keep(unauthorized), Reply::keep(OK)]).await);
 
     let outcome = place
-        .upload(&server.http_with(Fixed::rotating("old", "new")), vec![place.file("root/a.txt", b"one")])
+        .upload(
+            &server.http_with(rotated(&place.directory, "old", "new")),
+            vec![place.file("root/a.txt", b"one")],
+        )
         .await;
 
     assert!(matches!(outcome, Outcome::Responded(answer) if answer.status == 200));
@@ -362,7 +367,7 @@ impl Place {
     async fn upload(&self, http: &Http, files: Vec<String>) -> Outcome {
         let limits = Limits { first_byte_ms: 5_000, total_ms: 5_000, body_bytes: 1 << 10 };
         let request = UploadRequest { workspace: 0, files, limits };
-        Attachments { policy: Arc::clone(&self.policy) }.upload(http, "w", request).await
+        Attachments { policy: Arc::clone(&self.policy) }.upload(http, request).await
     }
 
     fn refusal(&self, path: &str) -> String {

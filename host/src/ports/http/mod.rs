@@ -18,7 +18,7 @@ pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -36,7 +36,10 @@ use self::{
     progress::{Stage, Watched},
 };
 use super::one_line;
-use crate::guest::wire::{Limits, Method, Outcome, PlatformRequest, Unreachable, Workspace};
+use crate::{
+    credentials::{Credentials, Token},
+    guest::wire::{Limits, Method, Outcome, PlatformRequest, Unreachable, Workspace},
+};
 
 /// The platform takes no larger document on any path.
 const REQUEST_BODY_BYTES: usize = 16 << 20;
@@ -47,20 +50,11 @@ const ANSWER_AT_MOST: u32 = 32 << 20;
 /// Reading a token again must not hold up the request that needs it.
 const RELOAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Where the token of a request comes from.
-pub trait Bearer: Send + Sync + 'static {
-    /// The token in use; empty if there is none.
-    fn token(&self) -> String;
-
-    /// Looks for the token again where it came from. May block for as long as a disk does.
-    fn reload(&self);
-}
-
 /// Exchanges with the one platform. Cheap until the first of them.
 pub struct Http {
     base: Url,
     workspace: String,
-    bearer: Arc<dyn Bearer>,
+    credentials: Credentials,
     pool: Pool,
 }
 
@@ -101,11 +95,23 @@ struct Failure {
 }
 
 impl Http {
-    /// Exchanges with the platform at `base` on behalf of `workspace`.
+    /// Exchanges with the platform at `base`, a clean address, on behalf of `workspace`.
     #[must_use]
-    pub fn new(base: Url, workspace: String, bearer: Arc<dyn Bearer>) -> Self {
+    pub fn new(base: Url, workspace: String, credentials: Credentials) -> Self {
         let pool = Pool::new(&base);
-        Self { base, workspace, bearer, pool }
+        Self { base, workspace, credentials, pool }
+    }
+
+    /// The id of the workspace that asks.
+    #[must_use]
+    pub fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// The token in use, to compare it with a later one.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.credentials.token()
     }
 
     /// Sends one request: `Responded`, `Overflowed`, `Refused` or `Unreachable`.
@@ -119,7 +125,7 @@ impl Http {
         };
         let body = request.body.map(Bytes::from);
         let document = || body.clone().map(Document::json);
-        let token = self.bearer.token();
+        let token = self.token();
         let mut answer = self.exchange(&call, &token, document()).await;
         if request.method == Method::Get && matches!(&answer, Err(failure) if failure.cut_off) {
             answer = self.exchange(&call, &token, None).await;
@@ -159,17 +165,12 @@ impl Http {
             Ok(document) => document,
             Err(reason) => return Failure::before(reason).into_outcome(),
         };
-        let token = self.bearer.token();
+        let token = self.token();
         let answer = self.exchange(&call, &token, Some(document)).await;
         if is_unauthorized(&answer) {
             self.other_token(&token).await;
         }
         answer.unwrap_or_else(Failure::into_outcome)
-    }
-
-    /// The token in use, to compare it with a later one.
-    pub(super) fn token(&self) -> String {
-        self.bearer.token()
     }
 
     fn call(&self, request: &PlatformRequest) -> Result<Call, String> {
@@ -190,20 +191,21 @@ impl Http {
     }
 
     /// The token after another look, if it is not `refused`.
-    async fn other_token(&self, refused: &str) -> Option<String> {
+    async fn other_token(&self, refused: &Token) -> Option<Token> {
         // Another request may have looked already.
-        if self.bearer.token() == refused {
-            let bearer = Arc::clone(&self.bearer);
-            let _ = time::timeout(RELOAD_WITHIN, task::spawn_blocking(move || bearer.reload())).await;
+        if self.token() == *refused {
+            let credentials = self.credentials.clone();
+            let look = task::spawn_blocking(move || credentials.reload());
+            let _ = time::timeout(RELOAD_WITHIN, look).await;
         }
-        Some(self.bearer.token()).filter(|token| token != refused)
+        Some(self.token()).filter(|token| token != refused)
     }
 
     /// One request, one answer, one line in the log.
     async fn exchange(
         &self,
         call: &Call,
-        token: &str,
+        token: &Token,
         document: Option<Document>,
     ) -> Result<Outcome, Failure> {
         let start = Instant::now();
@@ -220,7 +222,7 @@ impl Http {
     async fn try_exchange(
         &self,
         call: &Call,
-        token: &str,
+        token: &Token,
         document: Option<Document>,
     ) -> Result<Outcome, Failure> {
         let client = self.pool.client().await.map_err(Failure::before)?;
@@ -256,13 +258,10 @@ impl Http {
         }
     }
 
-    fn headers(&self, call: &Call, token: &str, document: Option<&Document>) -> Result<HeaderMap, String> {
-        if token.trim().is_empty() {
-            return Err("there is no token, and nothing is sent without one".to_owned());
-        }
+    fn headers(&self, call: &Call, token: &Token, document: Option<&Document>) -> Result<HeaderMap, String> {
         let value =
             |text: &str| HeaderValue::from_str(text).map_err(|_| "a header cannot be written".to_owned());
-        let mut bearer = value(&format!("Bearer {token}"))?;
+        let mut bearer = value(&format!("Bearer {}", token.reveal()))?;
         bearer.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, bearer);

@@ -1,6 +1,7 @@
-//! A platform on loopback that answers from a script, and a token to visit it with.
+//! A platform on loopback that answers from a script, and tokens to visit it with.
 
 use std::{
+    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -15,34 +17,19 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Bearer, Http};
+use super::Http;
+use crate::credentials::{Credentials, Token, TokenSource};
 
-/// A token, and perhaps another one after a reload.
-pub(crate) struct Fixed {
-    token: Mutex<String>,
-    other: Option<String>,
+/// A token that never changes.
+pub(crate) fn fixed(token: &str) -> Credentials {
+    Credentials::new(TokenSource::Environment, Token::parse(token).unwrap())
 }
 
-impl Fixed {
-    pub(crate) fn new(token: &str) -> Arc<Self> {
-        Arc::new(Self { token: Mutex::new(token.to_owned()), other: None })
-    }
-
-    pub(crate) fn rotating(token: &str, other: &str) -> Arc<Self> {
-        Arc::new(Self { token: Mutex::new(token.to_owned()), other: Some(other.to_owned()) })
-    }
-}
-
-impl Bearer for Fixed {
-    fn token(&self) -> String {
-        self.token.lock().unwrap().clone()
-    }
-
-    fn reload(&self) {
-        if let Some(other) = &self.other {
-            *self.token.lock().unwrap() = other.clone();
-        }
-    }
+/// A token that was read from a file in `directory`, which holds another one by now.
+pub(crate) fn rotated(directory: &TempDir, token: &str, other: &str) -> Credentials {
+    let path = directory.path().join("token");
+    fs::write(&path, other).unwrap();
+    Credentials::new(TokenSource::NamedFile(path), Token::parse(token).unwrap())
 }
 
 #[derive(Clone)]
@@ -90,11 +77,11 @@ impl Server {
     }
 
     pub(crate) fn http(&self, token: &str) -> Http {
-        self.http_with(Fixed::new(token))
+        self.http_with(fixed(token))
     }
 
-    pub(crate) fn http_with(&self, bearer: Arc<Fixed>) -> Http {
-        Http::new(self.base.clone(), "w".to_owned(), bearer)
+    pub(crate) fn http_with(&self, credentials: Credentials) -> Http {
+        Http::new(self.base.clone(), "w".to_owned(), credentials)
     }
 
     pub(crate) fn request(&self, index: usize) -> (String, String) {

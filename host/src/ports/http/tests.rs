@@ -1,12 +1,16 @@
 //! Against real sockets on loopback, each with a script of what it answers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use futures::StreamExt;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::{
-    scripted::{Fixed, Reply, Server},
+    scripted::{Reply, Server, fixed, rotated},
     *,
 };
 use crate::guest::wire::PlatformResponse;
@@ -54,17 +58,6 @@ async fn a_get_has_no_body_and_is_anonymous_unless_asked() {
     {
         assert!(!head.contains(absent), "{absent} in {head}");
     }
-}
-
-#[tokio::test]
-async fn nothing_is_sent_without_a_token() {
-    let server = Server::start([Reply::keep(OK)]).await;
-
-    for blank in ["", "  "] {
-        assert!(!unreachable(server.http(blank).send(get()).await).maybe_sent);
-    }
-
-    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
@@ -230,7 +223,7 @@ async fn a_body_that_ends_early_is_no_answer() {
 async fn without_a_listener_nothing_was_sent() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for base in [format!("http://{free}"), "http://molecule-mcp.invalid".to_owned()] {
-        let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), Fixed::new("tok"));
+        let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), fixed("tok"));
 
         for request in [post("{}"), get()] {
             let failure = unreachable(http.send(request).await);
@@ -255,7 +248,7 @@ async fn a_request_that_waits_for_a_connection_was_not_sent() {
     // The system accepts for a listener that does not, but a TLS handshake needs somebody to answer.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://{}", listener.local_addr().unwrap());
-    let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), Fixed::new("tok"));
+    let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), fixed("tok"));
     let limits = Limits { first_byte_ms: 100, total_ms: 300, ..LIMITS };
 
     let failure = unreachable(http.send(PlatformRequest { limits, ..post("{}") }).await);
@@ -350,7 +343,8 @@ async fn a_post_that_was_cut_off_is_never_repeated() {
 #[tokio::test]
 async fn a_refused_token_is_looked_for_again() {
     let server = Server::start([Reply::keep(UNAUTHORIZED), Reply::keep(OK)]).await;
-    let http = server.http_with(Fixed::rotating("old", "new"));
+    let directory = TempDir::new().unwrap();
+    let http = server.http_with(rotated(&directory, "old", "new"));
 
     let outcome = http.send(post("{\"a\":1}")).await;
 
@@ -362,9 +356,12 @@ async fn a_refused_token_is_looked_for_again() {
 #[tokio::test]
 async fn a_token_that_another_request_has_found_is_used_as_well() {
     let server = Server::start([Reply::keep(UNAUTHORIZED), Reply::keep(OK)]).await;
-    let http = server.http_with(Fixed::rotating("old", "new"));
+    let directory = TempDir::new().unwrap();
+    let http = server.http_with(rotated(&directory, "old", "new"));
 
-    assert_eq!(http.other_token("older").await.as_deref(), Some("old"));
+    let older = Token::parse("older").unwrap();
+
+    assert_eq!(http.other_token(&older).await.unwrap().reveal(), "old");
 }
 
 #[tokio::test]
@@ -381,7 +378,10 @@ async fn a_refused_token_without_another_is_reported() {
 async fn a_second_token_that_is_refused_is_not_looked_for_again() {
     let server = Server::start([Reply::keep(UNAUTHORIZED), Reply::keep(UNAUTHORIZED), Reply::keep(OK)]).await;
 
-    let outcome = server.http_with(Fixed::rotating("old", "new")).send(get()).await;
+    let directory = TempDir::new().unwrap();
+    let http = server.http_with(rotated(&directory, "old", "new"));
+
+    let outcome = http.send(get()).await;
 
     assert_eq!(responded(outcome).status, 401);
     assert_eq!(server.requests(), 2);
