@@ -7,6 +7,9 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use regex_lite::Regex;
 
+/// Longest text that is looked through for credentials.
+const DIAGNOSTIC_BYTES: usize = 64 << 10;
+
 /// A kind of credential.
 struct Shape {
     /// Any one of these is part of every match. Looking for them first is much cheaper.
@@ -69,9 +72,14 @@ pub(crate) fn memory(text: &str) -> String {
 
 /// `text` for an error, a log line or a report: credentials become `<redacted-secret>`.
 ///
-/// Takes some 100 ms a MiB, so cut long texts first.
+/// Of a longer text only the first 64 KiB are kept, because looking through takes some 100 ms a MiB
+/// and a peer may fail with as many words as it likes.
 pub(crate) fn diagnostic(text: &str) -> String {
-    without(&DIAGNOSTIC, text)
+    if text.len() <= DIAGNOSTIC_BYTES {
+        return without(&DIAGNOSTIC, text);
+    }
+    let kept = without(&DIAGNOSTIC, &text[..text.floor_char_boundary(DIAGNOSTIC_BYTES)]);
+    format!("{kept}… [cut, {} bytes in all]", text.len())
 }
 
 fn without(shapes: &[Shape], text: &str) -> String {
@@ -89,6 +97,16 @@ fn regex(pattern: &str) -> Regex {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_diagnostic_is_cut_and_says_so() {
+        let text = format!("{}ü", "a".repeat(DIAGNOSTIC_BYTES - 1));
+
+        let shown = diagnostic(&text);
+
+        assert!(shown.ends_with(&format!("a… [cut, {} bytes in all]", DIAGNOSTIC_BYTES + 1)), "{shown:.100}");
+        assert_eq!(diagnostic(&"a".repeat(DIAGNOSTIC_BYTES)).len(), DIAGNOSTIC_BYTES);
+    }
 
     #[test]
     fn a_memory_keeps_everything_but_the_keys() {
