@@ -24,9 +24,24 @@ pub(crate) fn object<T: Shape>(json: &str) -> Option<T> {
     }
 }
 
-/// The elements of a list, unread, however deep they are.
-pub(crate) fn list(json: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
-    serde_json::from_str(json)
+/// The elements of a list, in one pass; nothing stands for those that are no objects.
+///
+/// If anything in it is beyond reading, `one` reads each element by itself, from its JSON.
+pub(crate) fn list<T: Shape>(
+    json: &str,
+    one: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<Option<T>>, serde_json::Error> {
+    let read = |element| match element {
+        Loose::Object(object) => Some(object),
+        Loose::Text(_) | Loose::Other => None,
+    };
+    match serde_json::from_str::<Vec<Loose<T>>>(json) {
+        Ok(list) => Ok(list.into_iter().map(read).collect()),
+        Err(_) => {
+            let list: Vec<&RawValue> = serde_json::from_str(json)?;
+            Ok(list.into_iter().map(|element| one(element.get())).collect())
+        }
+    }
 }
 
 /// The value of a field, not read yet.
@@ -253,7 +268,18 @@ mod tests {
         let json = format!(r#"{{"x":{deep},"text":"a"}}"#);
 
         assert_eq!(object::<Word>(&json).map(|word| word.text), Some("a".to_owned()));
-        assert_eq!(list(&format!("[{deep},1]")).map(|list| list.len()).ok(), Some(2));
+        assert_eq!(list(&format!("[{deep},{json}]"), object::<Word>).unwrap()[1].as_ref().unwrap().text, "a");
+    }
+
+    #[test]
+    fn what_is_beyond_reading_spoils_one_element_and_not_the_list() {
+        let json = r#"[{"text":"a"},{"text":"\ud800"},7,{"inner":1e999},{"text":"b"}]"#;
+
+        let texts: Vec<_> = list(json, object::<Word>).unwrap().into_iter().map(|word| word.map(|word| word.text)).collect();
+
+        assert_eq!(texts, [Some("a".to_owned()), None, None, None, Some("b".to_owned())]);
+        assert!(list(r#"[{"text":"a"}"#, object::<Word>).is_err());
+        assert!(list("{}", object::<Word>).is_err());
     }
 
     #[test]

@@ -260,7 +260,9 @@ mod tests {
     fn neither_cursor_nor_position_stands_on_a_moment_that_may_have_more_rows() {
         let mut ledger = ledger();
         let rows = [mark(1, 1), mark(2, 2), mark(3, 2)];
-        rows.clone().map(|row| ledger.pass(row));
+        for row in rows.clone() {
+            ledger.pass(row);
+        }
 
         assert!(ledger.fetched_up_to(&rows, Some(stamp(2))));
 

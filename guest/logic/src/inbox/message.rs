@@ -38,6 +38,7 @@ pub(crate) struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) delegation_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<Attachment>>")]
     pub(crate) attachments: Vec<Attachment>,
 }
 

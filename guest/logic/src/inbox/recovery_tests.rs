@@ -66,7 +66,7 @@ fn staged_messages_outlive_a_pruned_cursor() {
     let three = rig.platform.say("three");
     rig.pass(5_000);
 
-    assert_eq!(rig.waiting(), [one.clone(), two.clone(), three.clone()]);
+    assert_eq!(rig.waiting(), [one.clone(), two.clone(), three]);
     rig.pop(&two);
     assert_eq!(rig.file, None);
     rig.pop(&one);

@@ -102,7 +102,7 @@ impl From<PlatformError> for Trouble {
 /// The rows of an answer.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// Oldest first, each id once.
+    /// Oldest first, each id once, none without one.
     pub(crate) rows: Vec<Row>,
     /// There may be more rows than these.
     pub(crate) full: bool,
@@ -119,17 +119,14 @@ pub(crate) fn page(response: PlatformResponse, reach: &Reach, limit: u32) -> Res
         Ok(text) => text,
         Err(cause) => String::from_utf8_lossy(cause.as_bytes()).into_owned(),
     };
-    let list = loose::list(&text).map_err(|cause| {
-        let what = if text.trim_start().starts_with('[') || !response.json {
-            "was not JSON"
-        } else {
-            "was not a list"
-        };
+    let list = loose::list(&text, Row::read).map_err(|cause| {
+        let what = if text.trim_start().starts_with('{') { "was not a list" } else { "was not JSON" };
         PlatformError::Shape(format!("{what}: {cause}"))
     })?;
-    let full = list.len() >= limit.try_into().unwrap_or(usize::MAX);
-    let mut rows: Vec<Row> = list.iter().filter_map(|row| Row::read(row.get())).collect();
-    let without_id = list.len() - rows.len();
+    let length = list.len();
+    let full = length >= limit.try_into().unwrap_or(usize::MAX);
+    let mut rows: Vec<Row> = list.into_iter().flatten().filter(|row| !row.id.is_empty()).collect();
+    let without_id = length - rows.len();
     if matches!(reach, Reach::Window { .. }) {
         rows.reverse();
     }

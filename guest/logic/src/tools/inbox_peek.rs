@@ -62,6 +62,8 @@ impl Facts for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use serde_json::{Value, json};
 
     use crate::{
@@ -70,7 +72,6 @@ mod tests {
         wire::Settings,
         world::World,
     };
-    use std::rc::Rc;
 
     #[test]
     fn an_empty_inbox_is_an_empty_list() {

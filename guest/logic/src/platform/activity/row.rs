@@ -10,7 +10,6 @@ use crate::{
 /// One row. Texts are empty where the platform tells none.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Never empty.
     pub(crate) id: String,
     /// When it was made, or a guess that keeps it in its place.
     pub(crate) stamp: Stamp,
@@ -51,10 +50,9 @@ impl Default for Row {
 }
 
 impl Row {
-    /// Nothing if there is no id.
+    /// Reads a row even if something in it is beyond reading.
     pub(super) fn read(json: &str) -> Option<Self> {
-        let row: Self = loose::object(json).or_else(|| loose::object(json).map(|Envelope(row)| row))?;
-        (!row.id.is_empty()).then_some(row)
+        loose::object(json).or_else(|| loose::object(json).map(|Envelope(row)| row))
     }
 }
 
