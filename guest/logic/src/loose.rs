@@ -275,7 +275,8 @@ mod tests {
     fn what_is_beyond_reading_spoils_one_element_and_not_the_list() {
         let json = r#"[{"text":"a"},{"text":"\ud800"},7,{"inner":1e999},{"text":"b"}]"#;
 
-        let texts: Vec<_> = list(json, object::<Word>).unwrap().into_iter().map(|word| word.map(|word| word.text)).collect();
+        let texts: Vec<_> =
+            list(json, object::<Word>).unwrap().into_iter().map(|word| word.map(|word| word.text)).collect();
 
         assert_eq!(texts, [Some("a".to_owned()), None, None, None, Some("b".to_owned())]);
         assert!(list(r#"[{"text":"a"}"#, object::<Word>).is_err());
