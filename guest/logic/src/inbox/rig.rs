@@ -108,7 +108,7 @@ impl Platform {
         // Ids carry no order.
         let scattered = self.rows_made.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
         let id = format!("{:08x}-0000-4000-8000-{scattered:012x}", self.rows_made % 7);
-        let created_at = jiff::Timestamp::from_microsecond(self.clock).unwrap().to_string();
+        let created_at = Stamp::at(self.clock).to_string();
         let mut json = json!({"id": id, "workspace_id": OWN, "activity_type": "a2a_receive", "source_id": null,
             "target_id": OWN, "method": "message/send", "summary": "message/send → ext-1 (queued for poll)",
             "status": "ok", "error_detail": null, "created_at": created_at});
@@ -153,7 +153,7 @@ impl Platform {
         };
         let from = asked("since_secs")
             .map_or(i64::MIN, |secs| self.clock - secs.parse::<i64>().unwrap() * 1_000_000);
-        let before = asked("before_ts").map(|text| text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        let before = asked("before_ts").map(|text| Stamp::parse(&text).unwrap().microseconds());
         let source = asked("source");
         let mut rows: Vec<&Entry> = self
             .log
@@ -351,6 +351,5 @@ impl Rig {
 
 /// A moment that many microseconds after the beginning.
 pub(crate) fn stamp(microseconds: i64) -> Stamp {
-    let timestamp = jiff::Timestamp::from_microsecond(BEGINNING + microseconds).unwrap();
-    Stamp::parse(&timestamp.to_string()).unwrap()
+    Stamp::at(BEGINNING + microseconds)
 }

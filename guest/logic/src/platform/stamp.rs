@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A moment on the platform's database clock, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,8 @@ impl Stamp {
 
     /// Nothing if it is no RFC 3339 time with an offset.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        text.parse::<Timestamp>().ok().map(|timestamp| Self(timestamp.as_microsecond()))
+        let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+        i64::try_from(nanoseconds.div_euclid(1_000)).ok().map(Self)
     }
 
     /// The smallest moment after this one.
@@ -27,10 +28,22 @@ impl Stamp {
 /// As RFC 3339 in UTC.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Timestamp::from_microsecond(self.0) {
-            Ok(timestamp) => timestamp.fmt(f),
-            Err(_) => f.write_str("an unknown time"),
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();
+        match time.and_then(|time| time.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => f.write_str("an unknown time"),
         }
+    }
+}
+
+#[cfg(test)]
+impl Stamp {
+    pub(crate) const fn at(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+
+    pub(crate) const fn microseconds(self) -> i64 {
+        self.0
     }
 }
 
