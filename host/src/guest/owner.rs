@@ -178,7 +178,16 @@ impl Guest {
     /// # Errors
     /// When the guest trapped.
     pub async fn resume(&self, dialogue: u64, outcome: &Outcome, now: Instant) -> Result<Turn, GuestDown> {
-        self.call(|live| {
+        let bytes = match outcome {
+            Outcome::Responded(response) => response.body.len(),
+            Outcome::Overflowed
+            | Outcome::Refused(_)
+            | Outcome::Rested
+            | Outcome::StoreFailed(_)
+            | Outcome::Stored
+            | Outcome::Unreachable(_) => 0,
+        };
+        self.call_reading(bytes, |live| {
             live.agent.molecule_mcp_dialogues().call_resume(&mut live.store, dialogue, outcome, now)
         })
         .await
@@ -194,13 +203,23 @@ impl Guest {
     }
 
     async fn call<T>(&self, verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>) -> Result<T, GuestDown> {
+        self.call_reading(0, verb).await
+    }
+
+    /// Runs a verb that has to read so many bytes.
+    async fn call_reading<T>(
+        &self,
+        bytes: usize,
+        verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestDown> {
         let mut live = self.live.lock().await;
         let mut running = match live.take() {
             Some(running) => running,
             None => self.instantiate().map_err(|cause| down(&cause))?,
         };
         running.store.set_epoch_deadline(1);
-        let called = self.watchdog.watch(|| panic::catch_unwind(AssertUnwindSafe(|| verb(&mut running))));
+        let called =
+            self.watchdog.watch(bytes, || panic::catch_unwind(AssertUnwindSafe(|| verb(&mut running))));
         match called {
             Ok(Ok(value)) => {
                 *live = Some(running);

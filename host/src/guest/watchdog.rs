@@ -15,6 +15,8 @@ use wasmtime::Engine;
 
 /// How long one turn may compute.
 const BUDGET: Duration = Duration::from_millis(250);
+/// What a turn gets on top for each MiB that it has to read: a page of rows may be 40 MiB.
+const BUDGET_PER_MIB: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// No call is running.
@@ -28,8 +30,8 @@ pub(super) struct Watchdog {
 
 struct Shared {
     start: Instant,
-    /// When the running call began, in milliseconds after `start`, plus 1; or [`IDLE`].
-    began: AtomicU64,
+    /// When the running call has to end, in milliseconds after `start`, plus 1; or [`IDLE`].
+    due: AtomicU64,
     /// A call began since the last look.
     used: AtomicBool,
     /// The thread waits to be woken.
@@ -41,7 +43,7 @@ impl Watchdog {
     pub(super) fn new(engine: &Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             start: Instant::now(),
-            began: AtomicU64::new(IDLE),
+            due: AtomicU64::new(IDLE),
             used: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
         });
@@ -58,16 +60,17 @@ impl Watchdog {
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 
-    /// Runs `call` under the budget.
-    pub(super) fn watch<T>(&self, call: impl FnOnce() -> T) -> T {
-        let now = u64::try_from(self.shared.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.shared.began.store(now + 1, Ordering::Release);
+    /// Runs `call`, which has to read so many bytes, under the budget.
+    pub(super) fn watch<T>(&self, bytes: usize, call: impl FnOnce() -> T) -> T {
+        let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+        let due = self.shared.start.elapsed() + BUDGET + BUDGET_PER_MIB.saturating_mul(mib);
+        self.shared.due.store(u64::try_from(due.as_millis()).unwrap_or(u64::MAX - 1) + 1, Ordering::Release);
         self.shared.used.store(true, Ordering::Release);
         if self.shared.asleep.swap(false, Ordering::AcqRel) {
             self.thread.unpark();
         }
         let result = call();
-        self.shared.began.store(IDLE, Ordering::Release);
+        self.shared.due.store(IDLE, Ordering::Release);
         result
     }
 }
@@ -80,15 +83,15 @@ impl Drop for Watchdog {
 
 impl Shared {
     fn is_overdue(&self) -> bool {
-        match self.began.load(Ordering::Acquire) {
+        match self.due.load(Ordering::Acquire) {
             IDLE => false,
-            began => self.start.elapsed() > BUDGET + Duration::from_millis(began - 1),
+            due => self.start.elapsed() >= Duration::from_millis(due),
         }
     }
 
     /// Until the next look, or until the guest is used again.
     fn rest(&self) {
-        if self.used.swap(false, Ordering::AcqRel) || self.began.load(Ordering::Acquire) != IDLE {
+        if self.used.swap(false, Ordering::AcqRel) || self.due.load(Ordering::Acquire) != IDLE {
             thread::sleep(LOOK_EVERY);
             return;
         }
