@@ -65,6 +65,12 @@ impl<P: Ports> Driver<P> {
         &self.ports
     }
 
+    /// The powers, to share them with what else needs them.
+    #[must_use]
+    pub fn shared_ports(&self) -> Arc<P> {
+        Arc::clone(&self.ports)
+    }
+
     /// Calls a tool; `arguments` is a JSON object. Dropping the future cancels the call.
     ///
     /// # Errors

@@ -1,3 +1,120 @@
 //! The program `molecule-mcp`.
+//!
+//! ```text
+//! arguments ──► settings ──► run ──► exit code
+//! ```
 
-fn main() {}
+use std::{
+    env,
+    future::Future,
+    io::{self, Write as _},
+    process, thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use molecule_mcp::{
+    Exit,
+    cli::{self, Command},
+    log, run,
+    settings::Settings,
+    stdio::Stdio,
+};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The machine is small, and the work is waiting.
+const WORKERS: usize = 2;
+/// Clients kill 400 ms after they have asked.
+const AT_THE_LATEST: Duration = Duration::from_millis(200);
+
+fn main() {
+    let code = match cli::parse(env::args_os().skip(1)) {
+        Command::Help => print(&cli::help()),
+        Command::Serve { ignored } => serve(ignored),
+        Command::Version => print(&cli::version()),
+    };
+    // Without waiting for anything: a read of standard input cannot be interrupted.
+    process::exit(code)
+}
+
+fn print(text: &str) -> i32 {
+    // A reader that has seen enough is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
+    cli::DONE
+}
+
+fn serve(ignored: usize) -> i32 {
+    log::catch_panics();
+    let code = match start(ignored) {
+        Ok(code) => code,
+        Err(cause) => {
+            log::say(&format!("molecule-mcp: {cause:#}"));
+            cli::FAILED
+        }
+    };
+    log::flush();
+    code
+}
+
+fn start(ignored: usize) -> anyhow::Result<i32> {
+    let stdio = Stdio::claim().context("standard input and output cannot be used")?;
+    // A core file would hold the token. Where the limit cannot be set, none of ours is written either.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let settings = match Settings::from_env(|name| env::var_os(name)) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            log::say(problems.to_string().trim_end());
+            return Ok(cli::MISCONFIGURED);
+        }
+    };
+    log::start(settings.verbose);
+    if ignored > 0 {
+        tracing::warn!("{ignored} command line arguments are ignored, see molecule-mcp --help");
+    }
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let exit = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_at_signal(stop.clone())?);
+        let (input, output) = stdio.open().context("standard input and output cannot be used")?;
+        run(settings, input, output, stop).await
+    });
+    runtime.shutdown_background();
+    Ok(match exit? {
+        Exit::Ended => cli::DONE,
+        Exit::Rejected(rejected) => {
+            log::say(&format!("molecule-mcp: {rejected}"));
+            cli::REJECTED
+        }
+    })
+}
+
+/// Cancels `stop` at the first signal that asks for the end, and ends the process at the second, or if
+/// the end takes too long.
+fn stop_at_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let mut asked = async || {
+            tokio::select! {
+                _ = hang_up.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        asked().await;
+        stop.cancel();
+        // On a thread, because the runtime may be what takes long.
+        thread::spawn(|| {
+            thread::sleep(AT_THE_LATEST);
+            process::exit(cli::DONE)
+        });
+        asked().await;
+        process::exit(cli::DONE)
+    })
+}

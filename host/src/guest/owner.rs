@@ -10,7 +10,7 @@ use std::{
 };
 
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use wasmtime::{
     Engine, Store, StoreLimits, StoreLimitsBuilder,
     component::{Component, Linker, ResourceTable},
@@ -51,6 +51,7 @@ pub struct Guest {
     settings: Settings,
     watchdog: Watchdog,
     live: Mutex<Option<Live>>,
+    stops: watch::Sender<u64>,
 }
 
 /// An instance and its store; gone after a trap.
@@ -84,7 +85,14 @@ impl Guest {
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         let pre = AgentPre::new(linker.instantiate_pre(&component)?)?;
         let watchdog = Watchdog::new(&engine)?;
-        Ok(Arc::new(Self { engine, pre, settings, watchdog, live: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            engine,
+            pre,
+            settings,
+            watchdog,
+            live: Mutex::new(None),
+            stops: watch::Sender::new(0),
+        }))
     }
 
     /// What the component asks of its host, and what it offers: names with versions, in its own order.
@@ -95,6 +103,12 @@ impl Guest {
             imports: component.imports(&self.engine).map(|(name, _)| name.to_owned()).collect(),
             exports: component.exports(&self.engine).map(|(name, _)| name.to_owned()).collect(),
         }
+    }
+
+    /// How often the component has stopped. What was told to an instance is gone with it.
+    #[must_use]
+    pub fn stops(&self) -> watch::Receiver<u64> {
+        self.stops.subscribe()
     }
 
     /// All tools, always in the same order.
@@ -206,8 +220,21 @@ impl Guest {
         self.call_reading(0, verb).await
     }
 
-    /// Runs a verb that has to read so many bytes.
+    /// Runs a verb that has to read so many bytes; says and counts it if the component stops.
     async fn call_reading<T>(
+        &self,
+        bytes: usize,
+        verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestDown> {
+        let called = self.try_call(bytes, verb).await;
+        if let Err(down) = &called {
+            tracing::error!("{down}");
+            self.stops.send_modify(|stops| *stops += 1);
+        }
+        called
+    }
+
+    async fn try_call<T>(
         &self,
         bytes: usize,
         verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
