@@ -13,6 +13,8 @@ use crate::http::Response;
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    // Agents speak plain HTTP here, but built together with the program reqwest has TLS and wants a provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .http1_title_case_headers()
         .connect_timeout(Duration::from_secs(10))
