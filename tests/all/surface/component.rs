@@ -22,7 +22,7 @@ fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("{name}\n")).collect()
 }
 
-fn guest() -> std::sync::Arc<Guest> {
+pub(crate) fn guest() -> std::sync::Arc<Guest> {
     Guest::embedded(Settings {
         seed: (1, 2, 3, 4),
         workspaces: vec![WorkspaceSettings {

@@ -1,0 +1,99 @@
+//! Which part may know of what. Each rule is checked against the sources.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where a word may stand: the folder that is searched, the word, and the places that may use it.
+const RULES: &[(&str, &str, &[&str])] = &[
+    ("guest", "export!(", &["guest/component"]),
+    ("guest", "\"registry\"", &["guest/logic/src/platform"]),
+    ("guest", "\"workspaces\"", &["guest/logic/src/platform"]),
+    ("host", "AUTHORIZATION", &["host/src/ports/http"]),
+    ("host", "reqwest::", &["host/src/ports/http"]),
+    ("host", "rmcp::", &["host/src/mcp"]),
+    ("host", "wasmtime", &["host/build.rs", "host/src/guest"]),
+    ("host", "\"registry\"", &["host/src/presence"]),
+    // Uploads are streamed by the host, so this one address of the platform is spelled here.
+    ("host", "\"workspaces\"", &["host/src/ports/attachments"]),
+];
+
+/// The crates that the guest is made of: none of them reaches for a clock, a file, the network or chance.
+const GUEST_DEPENDENCIES: &[&str] = &[
+    "rand_chacha",
+    "regex-lite",
+    "schemars",
+    "serde",
+    "serde_json",
+    "serde_path_to_error",
+    "sha2",
+    "thiserror",
+    "time",
+    "uuid",
+    "wit-bindgen",
+];
+
+#[test]
+fn each_word_stands_only_where_it_may() {
+    let mut broken = Vec::new();
+    for (folder, word, places) in RULES {
+        for (place, text) in sources(folder) {
+            if !belongs(&place, places) && text.contains(word) {
+                broken.push(format!("{place} names {word}, which belongs into {places:?}"));
+            }
+        }
+    }
+
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_rule_guards_something() {
+    for (folder, word, places) in RULES {
+        let used = sources(folder).iter().any(|(place, text)| belongs(place, places) && text.contains(word));
+
+        assert!(used, "nothing in {places:?} names {word} any more");
+    }
+}
+
+#[test]
+fn the_guest_is_made_of_crates_without_powers() {
+    let manifest = fs::read_to_string(root().join("guest/logic/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: BTreeSet<&str> =
+        dependencies.lines().filter_map(|line| line.split_once(" =")).map(|pair| pair.0).collect();
+    let allowed: BTreeSet<&str> = GUEST_DEPENDENCIES.iter().copied().collect();
+
+    assert_eq!(names.difference(&allowed).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+fn belongs(place: &str, places: &[&str]) -> bool {
+    places.iter().any(|allowed| place.starts_with(allowed))
+}
+
+/// The sources below a folder, by their place in the project, without their tests.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let name = entry.file_name().into_string().unwrap();
+            if path.is_dir() && name != "target" && name != "tests" {
+                folders.push(path);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != "rig.rs" {
+                let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+                found.push((place, code));
+            }
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
