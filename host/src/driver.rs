@@ -61,7 +61,7 @@ impl<P: Ports> Driver<P> {
 
     /// The powers.
     #[must_use]
-    pub fn ports(&self) -> &P {
+    pub fn ports(&self) -> &Arc<P> {
         &self.ports
     }
 

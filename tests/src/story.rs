@@ -21,6 +21,10 @@ use std::{
 use molecule_mcp::{
     driver::Driver,
     guest::{Guest, wire::Settings},
+    ports::Working,
+    presence::{Member, Presence, Rejected, teach},
+    session::Session,
+    settings::AgentCard,
 };
 use serde_json::Value;
 use standin::{Platform, Request, Response, world::Credentials};
@@ -98,6 +102,20 @@ impl Story {
     /// Calls a tool and waits for its answer.
     pub async fn asks(&self, tool: &str, arguments: Value) -> Said {
         Said::of(self.driver.call_tool(tool, &arguments.to_string()).await)
+    }
+
+    /// Registers the workspace and beats, which goes on by itself unless the platform refuses the token.
+    pub fn appear(&self) -> JoinHandle<Rejected> {
+        let card = AgentCard { name: "agent".to_owned(), description: None, skills: Vec::new() };
+        let member =
+            Member { workspace: self.me.id.to_string(), source: "the token of the story".to_owned(), card };
+        let (ports, learn) = (Arc::clone(self.driver.ports()), teach(Arc::clone(&self.driver)));
+        let presence = Presence::new(ports, member, Arc::<Working>::default(), learn);
+        self.begin(async move {
+            let session = Session::default();
+            session.tool_called();
+            presence.run(&session).await
+        })
     }
 
     /// Shows the guest the body of a heartbeat.

@@ -7,6 +7,7 @@ mod delegation_trouble;
 mod memory;
 mod messaging;
 mod peers_and_info;
+mod presence;
 mod props;
 mod secrets;
 mod tasks;
