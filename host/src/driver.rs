@@ -3,18 +3,18 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::guest::{
     Guest, GuestDown,
     wire::{
         Effect, FileUpdate, Finish, Instant, Next, Outcome, PlatformRequest, Rest, Turn, UploadRequest,
-        Workspace,
+        Working, Workspace,
     },
 };
 
@@ -44,13 +44,22 @@ pub struct Driver<P> {
     guest: Arc<Guest>,
     ports: Arc<P>,
     dialogues: AtomicU64,
+    arrivals: Mutex<Arrivals>,
+    /// The instance of the guest before which nobody is busy any more.
+    idle_at: AtomicU64,
 }
 
 impl<P: Ports> Driver<P> {
     /// A driver of `guest` with the powers of `ports`.
     #[must_use]
     pub fn new(guest: Arc<Guest>, ports: Arc<P>) -> Arc<Self> {
-        Arc::new(Self { guest, ports, dialogues: AtomicU64::new(1) })
+        Arc::new(Self {
+            guest,
+            ports,
+            dialogues: AtomicU64::new(1),
+            arrivals: Mutex::default(),
+            idle_at: AtomicU64::new(0),
+        })
     }
 
     /// The component.
@@ -74,7 +83,7 @@ impl<P: Ports> Driver<P> {
     /// Calls a tool; `arguments` is a JSON object. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// When the guest trapped; the call may be tried again.
+    /// When the guest trapped, in this call or in another one; the call may be tried again.
     pub async fn call_tool(self: &Arc<Self>, name: &str, arguments: &str) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
         let turn = self.guest.open_tool(open.dialogue, name, arguments, self.ports.now()).await?;
@@ -111,22 +120,95 @@ impl<P: Ports> Driver<P> {
 
     /// Carries out `turn` and every turn after it, until the dialogue finishes.
     async fn drive(self: &Arc<Self>, mut open: Open<P>, mut turn: Turn) -> Result<Finish, GuestDown> {
+        let instance = open.instance;
         loop {
             for effect in turn.effects {
-                self.ports.perform(effect);
+                self.perform(instance, effect);
             }
             let outcome = match turn.next {
                 Next::Finish(finish) => {
                     open.finished = true;
                     return Ok(finish);
                 }
-                Next::Rest(rest) => self.ports.rest(rest).await,
-                Next::Send(request) => self.ports.send(request).await,
+                // Carried out to its end, so that no other change of the file overtakes it.
                 Next::Store(update) => self.ports.store(update).await,
-                Next::Upload(request) => self.ports.upload(request).await,
+                next @ (Next::Rest(_) | Next::Send(_) | Next::Upload(_)) => tokio::select! {
+                    biased;
+                    () = open.orphaned() => {
+                        return Err(GuestDown("another call stopped it".to_owned()));
+                    }
+                    outcome = self.carry_out(instance, next) => outcome,
+                },
             };
             turn = self.guest.resume(open.dialogue, &outcome, self.ports.now()).await?;
         }
+    }
+
+    async fn carry_out(&self, instance: u64, next: Next) -> Outcome {
+        match next {
+            Next::Rest(rest) => {
+                let arrivals_over = rest.arrivals_over.map(|seen| self.arrivals(instance, seen));
+                self.ports.rest(Rest { arrivals_over, ..rest }).await
+            }
+            Next::Send(request) => self.ports.send(request).await,
+            Next::Store(update) => self.ports.store(update).await,
+            Next::Upload(request) => self.ports.upload(request).await,
+            Next::Finish(_) => Outcome::Refused("a dialogue that is over has no next turn".to_owned()),
+        }
+    }
+
+    fn perform(&self, instance: u64, effect: Effect) {
+        match effect {
+            Effect::Arrived(count) => self.ports.perform(Effect::Arrived(self.arrivals(instance, count))),
+            // What another instance was busy with has ended with it.
+            Effect::Working(_) if instance != self.instance() => {}
+            Effect::Log(_) | Effect::Report(_) | Effect::Working(_) => self.ports.perform(effect),
+        }
+    }
+
+    /// Tells the heartbeats that nobody is busy, once for each stop of the guest: the next instance does
+    /// not know what the one before was busy with.
+    fn put_down_work(&self) {
+        let instance = self.instance();
+        if self.idle_at.fetch_max(instance, Ordering::Relaxed) >= instance {
+            return;
+        }
+        for workspace in self.guest.workspaces() {
+            let idle = Working { workspace, active_tasks: 0, current_task: String::new() };
+            self.ports.perform(Effect::Working(idle));
+        }
+    }
+
+    fn arrivals(&self, instance: u64, count: u64) -> u64 {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).over_all(instance, count)
+    }
+
+    /// Which instance of the guest this is, from 0.
+    fn instance(&self) -> u64 {
+        *self.guest.stops().borrow()
+    }
+}
+
+/// How many messages have arrived, over all instances of the guest, each of which begins at 0.
+#[derive(Debug, Default)]
+struct Arrivals {
+    instance: u64,
+    /// Under earlier instances.
+    before: u64,
+    all: u64,
+}
+
+impl Arrivals {
+    fn over_all(&mut self, instance: u64, count: u64) -> u64 {
+        if instance < self.instance {
+            return self.all;
+        }
+        if instance > self.instance {
+            *self = Self { instance, before: self.all, all: self.all };
+        }
+        let count = self.before + count;
+        self.all = self.all.max(count);
+        count
     }
 }
 
@@ -134,26 +216,63 @@ impl<P: Ports> Driver<P> {
 struct Open<P: Ports> {
     driver: Arc<Driver<P>>,
     dialogue: u64,
+    /// Which instance of the guest knows it.
+    instance: u64,
+    stops: watch::Receiver<u64>,
     finished: bool,
 }
 
 impl<P: Ports> Open<P> {
     fn new(driver: &Arc<Driver<P>>) -> Self {
         let dialogue = driver.dialogues.fetch_add(1, Ordering::Relaxed);
-        Self { driver: Arc::clone(driver), dialogue, finished: false }
+        let mut stops = driver.guest.stops();
+        let instance = *stops.borrow_and_update();
+        Self { driver: Arc::clone(driver), dialogue, instance, stops, finished: false }
+    }
+
+    /// Returns when the instance that knows the dialogue is gone.
+    async fn orphaned(&mut self) {
+        // The guest, which counts the stops, lives as long as the driver.
+        let _ = self.stops.changed().await;
     }
 }
 
 impl<P: Ports> Drop for Open<P> {
     fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.driver.put_down_work();
         // Without a runtime the process is ending, and nobody is left to tell.
-        let (false, Ok(runtime)) = (self.finished, Handle::try_current()) else { return };
-        let (driver, dialogue) = (Arc::clone(&self.driver), self.dialogue);
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (driver, dialogue, instance) = (Arc::clone(&self.driver), self.dialogue, self.instance);
         runtime.spawn(async move {
             let effects = driver.guest.cancel(dialogue, driver.ports.now()).await.unwrap_or_default();
             for effect in effects {
-                driver.ports.perform(effect);
+                driver.perform(instance, effect);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_go_on_where_the_instance_before_ended() {
+        let mut arrivals = Arrivals::default();
+        assert_eq!([arrivals.over_all(0, 2), arrivals.over_all(0, 3)], [2, 3]);
+
+        assert_eq!([arrivals.over_all(2, 0), arrivals.over_all(2, 1)], [3, 4]);
+    }
+
+    #[test]
+    fn late_news_of_an_instance_that_is_gone_wakes_nobody() {
+        let mut arrivals = Arrivals::default();
+        arrivals.over_all(1, 1);
+
+        assert_eq!(arrivals.over_all(0, 9), 1);
+        assert_eq!(arrivals.over_all(1, 2), 2);
     }
 }

@@ -34,7 +34,7 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
         let opened = Instant::now();
         let mut stops = driver.guest().stops();
         tokio::select! {
-            // Where the stop is noticed first, a dialogue that rests would notice it only at its next turn.
+            // Where nothing is fetched, nothing else would notice the stop.
             _ = stops.changed() => {}
             _ = open(&driver, &files, fetch) => {}
         }

@@ -111,6 +111,11 @@ impl Guest {
         self.stops.subscribe()
     }
 
+    /// The workspaces that it acts for.
+    pub fn workspaces(&self) -> impl Iterator<Item = Workspace> {
+        (0..).take(self.settings.workspaces.len())
+    }
+
     /// All tools, always in the same order.
     ///
     /// # Errors
@@ -226,20 +231,22 @@ impl Guest {
         bytes: usize,
         verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
     ) -> Result<T, GuestDown> {
-        let called = self.try_call(bytes, verb).await;
+        let mut live = self.live.lock().await;
+        let called = self.try_call(&mut live, bytes, verb);
         if let Err(down) = &called {
             tracing::error!("{down}");
+            // Still locked: whoever finds the next instance finds the stop counted.
             self.stops.send_modify(|stops| *stops += 1);
         }
         called
     }
 
-    async fn try_call<T>(
+    fn try_call<T>(
         &self,
+        live: &mut Option<Live>,
         bytes: usize,
         verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
     ) -> Result<T, GuestDown> {
-        let mut live = self.live.lock().await;
         let mut running = match live.take() {
             Some(running) => running,
             None => self.instantiate().map_err(|cause| down(&cause))?,
