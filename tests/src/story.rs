@@ -21,13 +21,12 @@ use std::{
 use molecule_mcp::{
     driver::Driver,
     guest::{Guest, wire::Settings},
-    ports::Working,
     presence::{Member, Presence, Rejected, teach},
     session::Session,
     settings::AgentCard,
 };
 use serde_json::Value;
-use standin::{Platform, Request, Response, world::Credentials};
+use standin::{Now, Platform, Request, Response, world::Credentials};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time,
@@ -38,6 +37,9 @@ pub use self::{powers::Process, said::Said, setting::Setting};
 
 /// What a request takes to the platform and back.
 pub const LATENCY: Duration = Duration::from_millis(2);
+
+/// Before the inbox is opened again after a trap.
+const REOPEN: Duration = Duration::from_secs(1);
 
 /// An agent, its platform, and everything that happened.
 pub struct Story {
@@ -68,20 +70,35 @@ impl Story {
     pub async fn fetch(&self) {
         let driver = Arc::clone(&self.driver);
         let begun = self.fetches();
-        self.begin(async move {
-            // After a trap it is opened again with what is on disk, as the program does.
+        drop(self.begin::<()>(async move {
+            // It only ends by a trap, and is opened again with what is on disk, as the program does.
             loop {
                 let cursor = driver.ports().cursor();
-                if driver.fetch_inbox(0, cursor.as_deref()).await.is_ok() {
-                    return;
-                }
+                let _ = driver.fetch_inbox(0, cursor.as_deref()).await;
+                time::sleep(REOPEN).await;
             }
-        });
+        }));
         let mut seen = begun;
         while seen == begun || seen != self.fetches() {
             seen = self.fetches();
             time::sleep(2 * LATENCY).await;
         }
+    }
+
+    /// Registers and beats, from now on; ends only if the platform refuses the first register.
+    #[must_use]
+    pub fn appear(&self) -> JoinHandle<Rejected> {
+        let card = AgentCard { name: "agent".to_owned(), description: None, skills: Vec::new() };
+        let source = "MOLECULE_WORKSPACE_TOKEN".to_owned();
+        let member = Member { workspace: self.me.id.to_string(), source, card };
+        let learn = teach(Arc::clone(&self.driver));
+        let ports = Arc::clone(self.driver.ports());
+        let presence = Presence::new(ports, member, Arc::clone(self.process().busy()), learn);
+        self.begin(async move {
+            let session = Session::default();
+            session.tool_called();
+            presence.run(&session).await
+        })
     }
 
     /// Ends the process without a farewell, and starts another one on the same machine.
@@ -102,20 +119,6 @@ impl Story {
     /// Calls a tool and waits for its answer.
     pub async fn asks(&self, tool: &str, arguments: Value) -> Said {
         Said::of(self.driver.call_tool(tool, &arguments.to_string()).await)
-    }
-
-    /// Registers the workspace and beats, which goes on by itself unless the platform refuses the token.
-    pub fn appear(&self) -> JoinHandle<Rejected> {
-        let card = AgentCard { name: "agent".to_owned(), description: None, skills: Vec::new() };
-        let member =
-            Member { workspace: self.me.id.to_string(), source: "the token of the story".to_owned(), card };
-        let (ports, learn) = (Arc::clone(self.driver.ports()), teach(Arc::clone(&self.driver)));
-        let presence = Presence::new(ports, member, Arc::<Working>::default(), learn);
-        self.begin(async move {
-            let session = Session::default();
-            session.tool_called();
-            presence.run(&session).await
-        })
     }
 
     /// Shows the guest the body of a heartbeat.
@@ -159,10 +162,27 @@ impl Story {
         self.machine.elapsed_ms()
     }
 
+    /// The platform's clock.
+    #[must_use]
+    pub fn platform_time(&self) -> Now {
+        self.machine.platform_time()
+    }
+
+    /// When something happened on the platform, in milliseconds since the story began.
+    #[must_use]
+    pub fn ms_of(&self, at: Now) -> u64 {
+        self.machine.ms_of(at)
+    }
+
     /// The cursor on disk.
     #[must_use]
     pub fn cursor(&self) -> Option<String> {
         self.machine.files().cursor.clone()
+    }
+
+    /// Somebody has written into the cursor file.
+    pub fn put_cursor(&self, cursor: &str) {
+        self.machine.files().cursor = Some(cursor.to_owned());
     }
 
     /// The inbound secret on disk.
@@ -191,17 +211,19 @@ impl Story {
         sent.map(|request| serde_json::from_slice(&request.body).unwrap_or_default()).collect()
     }
 
-    fn begin<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        let task = tokio::spawn(task);
-        self.tasks().push(task.abort_handle());
-        task
-    }
-
-    fn fetches(&self) -> usize {
+    /// How often the inbox was asked for, page by page.
+    #[must_use]
+    pub fn fetches(&self) -> usize {
         let path = format!("/workspaces/{}/activity", self.me.id);
         let platform = self.platform();
         let fetches = platform.requests(0).into_iter().map(|entry| &entry.request);
         fetches.filter(|request| request.path == path && request.query.contains("type=a2a_receive")).count()
+    }
+
+    fn begin<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let task = tokio::spawn(task);
+        self.tasks().push(task.abort_handle());
+        task
     }
 
     fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {

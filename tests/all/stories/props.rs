@@ -1,5 +1,7 @@
 //! What stories have in common.
 
+use std::time::Duration;
+
 use molecule_tests::story::Story;
 use serde_json::{Value, json};
 use standin::{Level, Request, Row, world::Credentials};
@@ -29,4 +31,46 @@ pub(crate) fn beats(story: &Story, peer: &Credentials) {
     let beat = Request::new("POST", "/registry/heartbeat").bearer(&peer.token).json(&body);
     let status = story.somebody_sends(&beat).map(|answer| answer.status);
     assert_eq!(status, Some(200));
+}
+
+/// The oldest message as soon as there is one, or that there was none in so many seconds.
+pub(crate) async fn waits(story: &Story, secs: u32) -> Value {
+    story.asks("wait_for_message", json!({ "timeout_secs": secs })).await.json()
+}
+
+/// The texts of all messages that wait.
+pub(crate) async fn waiting(story: &Story) -> Vec<String> {
+    peeks(story)
+        .await
+        .into_iter()
+        .map(|message| message["text"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// All messages that wait.
+pub(crate) async fn peeks(story: &Story) -> Vec<Value> {
+    let peeked = story.asks("inbox_peek", json!({ "limit": 200 })).await.json();
+    peeked.as_array().cloned().unwrap_or_default()
+}
+
+/// Says that a message is dealt with; `id` is an activity_id.
+pub(crate) async fn pops(story: &Story, id: &Value) -> Value {
+    story.asks("inbox_pop", json!({ "activity_id": id })).await.json()
+}
+
+/// Deals with every message that waits or still comes, and gives their texts in order.
+pub(crate) async fn drains(story: &Story) -> Vec<String> {
+    let mut texts = Vec::new();
+    loop {
+        let messages = peeks(story).await;
+        if messages.is_empty() {
+            return texts;
+        }
+        for message in messages {
+            texts.push(message["text"].as_str().unwrap_or_default().to_owned());
+            pops(story, &message["activity_id"]).await;
+        }
+        // Until the next fetch is over.
+        story.pass(Duration::from_secs(6)).await;
+    }
 }

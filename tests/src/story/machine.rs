@@ -65,6 +65,11 @@ impl Machine {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Milliseconds from the beginning to `at`.
+    pub(super) fn ms_of(&self, at: Now) -> u64 {
+        u64::try_from(at.since(Now::from_micros(EPOCH_MICROS)).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The instant so many milliseconds after the beginning.
     pub(super) fn instant(&self, ms: u64) -> Instant {
         self.start + Duration::from_millis(ms)

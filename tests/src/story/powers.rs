@@ -12,8 +12,9 @@ use molecule_mcp::{
     driver::Ports,
     guest::wire::{
         Effect, FileChange, FileUpdate, Level, Limits, Method, Outcome, PlatformRequest, PlatformResponse,
-        Rest, Unreachable, UploadRequest, Working,
+        Rest, Unreachable, UploadRequest,
     },
+    ports::Working,
 };
 use standin::{Reply, Request, Response};
 use tokio::{sync::watch, time};
@@ -30,6 +31,7 @@ const FLOOD_BYTES: usize = 300 << 20;
 pub struct Process {
     machine: Arc<Machine>,
     seen: Mutex<Seen>,
+    busy: Arc<Working>,
     trouble: Mutex<Trouble>,
     arrivals: watch::Sender<u64>,
 }
@@ -39,7 +41,7 @@ pub struct Process {
 struct Seen {
     asked: Vec<String>,
     log: Vec<(Level, String)>,
-    working: Vec<Working>,
+    working: Vec<(u32, String)>,
 }
 
 /// What is still to go wrong.
@@ -53,7 +55,13 @@ struct Trouble {
 
 impl Process {
     pub(super) fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, seen: Mutex::default(), trouble: Mutex::default(), arrivals: watch::Sender::new(0) }
+        Self {
+            machine,
+            seen: Mutex::default(),
+            busy: Arc::default(),
+            trouble: Mutex::default(),
+            arrivals: watch::Sender::new(0),
+        }
     }
 
     /// Everything that the guest wanted done, in order.
@@ -72,8 +80,7 @@ impl Process {
     /// What the heartbeats were to tell, one after the other: how many tasks, and the latest of them.
     #[must_use]
     pub fn working(&self) -> Vec<(u32, String)> {
-        let seen = locked(&self.seen);
-        seen.working.iter().map(|work| (work.active_tasks, work.current_task.clone())).collect()
+        locked(&self.seen).working.clone()
     }
 
     /// The next requests, so many, do not find a connection.
@@ -84,6 +91,11 @@ impl Process {
     /// The next answer does not fit into the guest, which traps over it. The real host accepts none of that size.
     pub fn flood(&self) {
         locked(&self.trouble).flood = true;
+    }
+
+    /// What the next heartbeat is to tell.
+    pub(super) fn busy(&self) -> &Arc<Working> {
+        &self.busy
     }
 
     pub(super) fn cursor(&self) -> Option<String> {
@@ -214,7 +226,7 @@ impl Ports for Process {
         match effect {
             Effect::Arrived(count) => {
                 self.note(format!("arrived {count}"));
-                self.arrivals.send_replace(count);
+                self.arrivals.send_modify(|arrived| *arrived = count.max(*arrived));
             }
             Effect::Log(line) => {
                 self.note(format!("log {}", line.text));
@@ -227,7 +239,8 @@ impl Ports for Process {
             }
             Effect::Working(working) => {
                 self.note(format!("working {working:?}"));
-                locked(&self.seen).working.push(working);
+                self.busy.note(&working);
+                locked(&self.seen).working.push((working.active_tasks, working.current_task));
             }
         }
     }
