@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 
@@ -82,12 +83,12 @@ impl Launch {
         &self.binary
     }
 
-    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
-    }
-
-    pub(crate) fn arguments(&self) -> &[String] {
-        &self.arguments
+    /// The command that starts it, its standard streams still to be chosen.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(self.home());
+        command
     }
 
     /// Writes a file below the configs directory, readable by its owner only.

@@ -9,6 +9,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,7 +41,8 @@ pub const STATELESS: &str = "2026-07-28";
 pub struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Lines<BufReader<ChildStdout>>,
+    /// None once nobody reads any more.
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
     stderr: Arc<Mutex<String>>,
     stderr_ends: Option<JoinHandle<()>>,
     /// Messages that came while another one was waited for.
@@ -63,11 +65,7 @@ impl Program {
     /// # Errors
     /// When it cannot be started.
     pub fn start_on(launch: &Launch, stdin: Stdio) -> Result<Self> {
-        let mut child = Command::new(launch.binary())
-            .args(launch.arguments())
-            .env_clear()
-            .envs(launch.environment())
-            .current_dir(launch.home())
+        let mut child = Command::from(launch.command())
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -79,7 +77,7 @@ impl Program {
         let said = Arc::new(Mutex::new(String::new()));
         Ok(Self {
             stdin: child.stdin.take(),
-            stdout: BufReader::with_capacity(1 << 16, stdout).lines(),
+            stdout: Some(BufReader::with_capacity(1 << 16, stdout).lines()),
             stderr_ends: Some(tokio::spawn(listen(stderr, Arc::clone(&said)))),
             stderr: said,
             child,
@@ -236,6 +234,19 @@ impl Program {
         Ok(self.kept.drain(..).collect())
     }
 
+    /// Gives the input away, to somebody who writes while the test reads. It ends when that one drops it.
+    ///
+    /// # Errors
+    /// When the input was ended before.
+    pub fn take_input(&mut self) -> Result<ChildStdin> {
+        self.stdin.take().context("the input was ended before")
+    }
+
+    /// Closes the test's end of standard output.
+    pub fn stop_reading(&mut self) {
+        self.stdout = None;
+    }
+
     /// Ends the input.
     pub fn end_input(&mut self) {
         self.stdin = None;
@@ -257,6 +268,17 @@ impl Program {
     /// When the program is gone.
     pub fn pid(&self) -> Result<u32> {
         self.child.id().context("the program is gone")
+    }
+
+    /// The most memory that the program has had resident, in MiB.
+    ///
+    /// # Errors
+    /// When the program is gone.
+    pub fn peak_mib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()).context("no peak of memory")?;
+        Ok(kib.parse::<u64>()? / 1_024)
     }
 
     /// Waits for the end.
@@ -288,8 +310,9 @@ impl Program {
     /// When it does not end, or a line is not a message.
     pub async fn remaining(&mut self) -> Result<Vec<Value>> {
         let mut messages: Vec<_> = self.kept.drain(..).collect();
+        let stdout = self.stdout.as_mut().context("nobody reads any more")?;
         let all = async {
-            while let Some(line) = self.stdout.next_line().await? {
+            while let Some(line) = stdout.next_line().await? {
                 messages.push(message(&line)?);
             }
             Ok(messages)
@@ -320,7 +343,8 @@ impl Program {
     }
 
     async fn receive_from_pipe(&mut self) -> Result<Value> {
-        let Ok(line) = time::timeout(DEADLINE, self.stdout.next_line()).await else {
+        let stdout = self.stdout.as_mut().context("nobody reads any more")?;
+        let Ok(line) = time::timeout(DEADLINE, stdout.next_line()).await else {
             return Err(self.failed(&format!("says nothing for {DEADLINE:?}")));
         };
         match line? {

@@ -3,7 +3,11 @@
 use std::{future, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use standin::{Level, Now, Platform, Switches, shell::Shell, world::Credentials};
+use standin::{
+    Level, Platform, Switches,
+    shell::{self, Shell},
+    world::{Credentials, Logged},
+};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
 use crate::{launch::Launch, process::DEADLINE};
@@ -35,7 +39,7 @@ impl Served {
         for setting in settings {
             switches.set(setting)?;
         }
-        let mut platform = Platform::new(level, switches, 7, Now::default());
+        let mut platform = Platform::new(level, switches, 7, shell::now());
         let me = platform.external_workspace("agent");
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port on the loopback interface")?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -75,20 +79,29 @@ impl Served {
     /// Every request so far as `GET /path?query`, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.with(|platform| {
-            let lines = platform.requests(0).into_iter().map(|entry| {
-                let request = &entry.request;
-                let query = if request.query.is_empty() { "" } else { "?" };
-                format!("{} {}{query}{}", request.method, request.path, request.query)
-            });
-            lines.collect()
-        })
+        self.with(|platform| platform.requests(0).into_iter().map(line).collect())
     }
 
     /// How many requests have come that begin like this, as in `POST /registry/`.
     #[must_use]
     pub fn count(&self, beginning: &str) -> usize {
-        self.requests().iter().filter(|request| request.starts_with(beginning)).count()
+        self.count_since(0, beginning)
+    }
+
+    /// The number of the latest request.
+    #[must_use]
+    pub fn latest(&self) -> u64 {
+        self.with(|platform| platform.requests(0).last().map_or(0, |entry| entry.number))
+    }
+
+    /// How many requests have come after the one with this number that begin like this. The platform
+    /// remembers the latest 20,000.
+    #[must_use]
+    pub fn count_since(&self, number: u64, beginning: &str) -> usize {
+        self.with(|platform| {
+            let requests = platform.requests(number).into_iter();
+            requests.filter(|entry| line(entry).starts_with(beginning)).count()
+        })
     }
 
     /// Waits until a request has come that begins like this.
@@ -113,6 +126,12 @@ impl Served {
         let came = time::timeout(DEADLINE, comes).await;
         came.map_err(|_| anyhow!("the platform waits in vain for {what}; it saw {:#?}", self.requests()))
     }
+}
+
+fn line(entry: &Logged) -> String {
+    let request = &entry.request;
+    let query = if request.query.is_empty() { "" } else { "?" };
+    format!("{} {}{query}{}", request.method, request.path, request.query)
 }
 
 impl Drop for Served {

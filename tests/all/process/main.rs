@@ -1,1 +1,14 @@
-//! The real binary over real pipes.
+//! The real binary over real pipes, with its input kept open.
+
+#![expect(clippy::indexing_slicing, reason = "a test, and what helps it, may fail by a panic")]
+
+mod calls;
+mod crash;
+mod ends;
+mod faults;
+mod lines;
+mod openings;
+mod secrets;
+mod sessions;
+mod settings;
+mod streams;

@@ -1,0 +1,76 @@
+//! What a killed program leaves, and what the next one makes of it.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Result, ensure};
+use molecule_tests::{
+    process::{DEADLINE, Program},
+    served::Served,
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::time::{self, Instant};
+
+#[tokio::test]
+async fn messages_that_were_not_popped_are_shown_again_after_a_kill() -> Result<()> {
+    let platform = Served::start().await?;
+    let peer = platform.with(|platform| platform.poll_peer("Research"));
+    let me = platform.me.id;
+    let mut program = Program::start(&platform.launch()?)?;
+    let handled = platform.with(|platform| platform.user_sends(me, "handled")).to_string();
+    shows(&mut program, &["handled"]).await?;
+    program.call("inbox_pop", json!({ "activity_id": handled })).await?;
+    platform.with(|platform| platform.user_sends(me, "first"));
+    platform.with(|platform| platform.peer_sends(peer.id, me, "second"));
+    let before = shows(&mut program, &["first", "second"]).await?;
+
+    program.signal(Signal::KILL)?;
+    program.exit().await?;
+    let mut again = program.again()?;
+    let after = shows(&mut again, &["first", "second"]).await?;
+
+    assert_eq!(ids(&after), ids(&before));
+    Ok(())
+}
+
+#[tokio::test]
+async fn popped_messages_stay_away_after_a_kill() -> Result<()> {
+    let platform = Served::start().await?;
+    let me = platform.me.id;
+    let mut program = Program::start(&platform.launch()?)?;
+    let ids =
+        ["first", "second"].map(|text| platform.with(|platform| platform.user_sends(me, text)).to_string());
+    shows(&mut program, &["first", "second"]).await?;
+    for id in &ids {
+        program.call("inbox_pop", json!({ "activity_id": id })).await?;
+    }
+
+    program.signal(Signal::KILL)?;
+    program.exit().await?;
+    let cursor = fs::read_to_string(program.launch().configs().join(".mcp_inbox_cursor"))?;
+    let mut again = program.again()?;
+    platform.with(|platform| platform.user_sends(me, "third"));
+
+    shows(&mut again, &["third"]).await?;
+    assert_eq!(Some(&cursor), ids.last());
+    Ok(())
+}
+
+/// Waits until the inbox shows exactly these texts.
+async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value> {
+    let mut beat = time::interval(Duration::from_millis(20));
+    let limit = Instant::now() + DEADLINE;
+    loop {
+        beat.tick().await;
+        let peek = program.call("inbox_peek", json!({})).await?.json();
+        let shown: Vec<_> = peek.as_array().into_iter().flatten().map(|message| &message["text"]).collect();
+        if shown == texts {
+            return Ok(peek);
+        }
+        ensure!(Instant::now() < limit, "the inbox shows {peek} instead of {texts:?}");
+    }
+}
+
+fn ids(peek: &Value) -> Vec<&Value> {
+    peek.as_array().into_iter().flatten().map(|message| &message["activity_id"]).collect()
+}

@@ -1,0 +1,62 @@
+//! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE]`.
+//!
+//! ```text
+//! driver ── raw pipes ──► molecule-mcp, then bare-server ── HTTP ──► stand-in, in this process
+//! ```
+//!
+//! Both programs lie in the directory, built with the same flags. They are measured in turn, several times,
+//! and the medians are compared, so that a busy machine is unfair to both. Ends with 0 if every budget is held.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
+
+mod driver;
+mod machine;
+mod measures;
+mod proxy;
+mod table;
+
+use std::{env, fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use molecule_tests::served::Served;
+use standin::{Level, Script};
+use tokio::runtime;
+
+use crate::measures::Bench;
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let Some(directory) = arguments.next().map(PathBuf::from) else {
+        eprintln!("usage: bench DIRECTORY [--write FILE]; the directory holds molecule-mcp and bare-server");
+        return ExitCode::from(2);
+    };
+    let file = arguments.skip_while(|argument| argument != "--write").nth(1).map(PathBuf::from);
+    match run(directory, file) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("a budget is broken");
+            ExitCode::FAILURE
+        }
+        Err(err) => {
+            eprintln!("the bench failed: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every budget is held.
+fn run(directory: PathBuf, file: Option<PathBuf>) -> Result<bool> {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let _inside = runtime.enter();
+    let platform = runtime.block_on(Served::start_with(Level::Later, &["rate_limit=1000000000"]))?;
+    platform.with(|platform| platform.push_peer("echo", Script::Echo));
+    let bench = Bench::new(directory, platform);
+    let rows = bench.rows(|done| eprintln!("measured: {done}"))?;
+    let table = table::markdown(&rows);
+    println!("{table}");
+    if let Some(file) = file {
+        let page = table::page(&machine::shape()?, &table);
+        fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(rows.iter().all(|row| row.held))
+}

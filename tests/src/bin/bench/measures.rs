@@ -1,0 +1,358 @@
+//! Every measure, and the budget it has to keep.
+
+use std::{fs, path::PathBuf, thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use molecule_tests::{launch::Launch, process::DEADLINE, served::Served};
+use serde_json::{Value, json};
+use standin::faults::{Effect, Fault};
+
+use crate::{
+    driver::{Calls, Server},
+    machine,
+    proxy::Proxy,
+    table::Row,
+};
+
+/// Times that a process is started for a median.
+const STARTS: usize = 21;
+/// Times that a throughput is measured for a median.
+const ROUNDS: usize = 5;
+const WINDOW: usize = 64;
+const IDLE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Bench {
+    directory: PathBuf,
+    platform: Served,
+}
+
+#[derive(Clone, Copy)]
+enum Subject {
+    Bare,
+    Ours,
+}
+
+impl Subject {
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Bare => "bare-server",
+            Self::Ours => "molecule-mcp",
+        }
+    }
+
+    /// A tool that answers from memory.
+    fn local(self) -> (&'static str, Value) {
+        match self {
+            Self::Bare => ("echo", json!({ "text": "[]" })),
+            Self::Ours => ("inbox_peek", json!({})),
+        }
+    }
+
+    /// A tool that asks the platform once.
+    fn hop(self) -> &'static str {
+        match self {
+            Self::Bare => "hop",
+            Self::Ours => "list_peers",
+        }
+    }
+}
+
+/// The same figure of both.
+#[derive(Default)]
+struct Pair {
+    ours: Vec<f64>,
+    bare: Vec<f64>,
+}
+
+impl Pair {
+    fn push(&mut self, subject: Subject, value: f64) {
+        match subject {
+            Subject::Bare => self.bare.push(value),
+            Subject::Ours => self.ours.push(value),
+        }
+    }
+
+    fn medians(self) -> (f64, f64) {
+        (median(self.ours), median(self.bare))
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(directory: PathBuf, platform: Served) -> Self {
+        Self { directory, platform }
+    }
+
+    /// All rows, in their order; `done` hears of every group of them.
+    pub(crate) fn rows(&self, done: impl Fn(&str)) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        type Group = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
+        let groups: [Group; 7] = [
+            ("starts", Self::starts),
+            ("memory", Self::memory),
+            ("local calls", Self::local_calls),
+            ("one-hop calls", Self::hops),
+            ("connections", Self::connections),
+            ("ends", Self::ends),
+            ("idling", Self::idling),
+        ];
+        for (name, measure) in groups {
+            rows.extend(measure(self)?);
+            done(name);
+        }
+        rows.extend(self.size()?);
+        Ok(rows)
+    }
+
+    fn starts(&self) -> Result<Vec<Row>> {
+        let (mut initialized, mut listed) = (Pair::default(), Pair::default());
+        for _ in 0..STARTS {
+            for subject in [Subject::Bare, Subject::Ours] {
+                let mut server = Server::spawn(&self.launch(subject)?)?;
+                initialized.push(subject, ms(server.initialize()?));
+                listed.push(subject, ms(server.list_tools()?));
+            }
+        }
+        Ok(vec![
+            beside("spawn → `initialize` answered", initialized.medians(), 4.0),
+            beside("spawn → `tools/list` answered", listed.medians(), 6.0),
+        ])
+    }
+
+    fn memory(&self) -> Result<Vec<Row>> {
+        let (mut before, mut after) = (Pair::default(), Pair::default());
+        for _ in 0..3 {
+            for subject in [Subject::Bare, Subject::Ours] {
+                let mut server = self.working(subject)?;
+                before.push(subject, machine::resident_mib(server.pid())?);
+                let (tool, arguments) = subject.local();
+                server.at_once(&Calls::new(tool, &arguments, 5_000), WINDOW)?;
+                server.at_once(&Calls::new(subject.hop(), &json!({}), 5_000), WINDOW)?;
+                after.push(subject, machine::resident_mib(server.pid())?);
+            }
+        }
+        let row = |measure, (ours, bare): (f64, f64), limit: f64| Row {
+            measure,
+            ours: format!("{ours:.1} MiB"),
+            floor: format!("{bare:.1} MiB"),
+            ratio: ratio(ours, bare),
+            budget: format!("≤ {limit} MiB"),
+            held: ours <= limit,
+        };
+        Ok(vec![
+            row("resident memory after start, heart and inbox running", before.medians(), 14.0),
+            row("resident memory after 10,000 calls", after.medians(), 16.0),
+        ])
+    }
+
+    fn local_calls(&self) -> Result<Vec<Row>> {
+        let (mut single, mut many, mut added) = (Pair::default(), Pair::default(), Vec::new());
+        for _ in 0..ROUNDS {
+            for subject in [Subject::Bare, Subject::Ours] {
+                let mut server = self.working(subject)?;
+                let (tool, arguments) = subject.local();
+                let few = Calls::new(tool, &arguments, 2_000);
+                let alone = server.one_by_one(&few)?;
+                single.push(subject, median_ms(&alone));
+                many.push(subject, server.at_once(&Calls::new(tool, &arguments, 50_000), WINDOW)?);
+                if matches!(subject, Subject::Ours) {
+                    server.begin(10, "wait_for_message", &json!({ "timeout_secs": 300 }))?;
+                    added.push(percentile_ms(&server.one_by_one(&few)?, 99) - percentile_ms(&alone, 99));
+                }
+            }
+        }
+        let (ours, bare) = single.medians();
+        let mut rows = vec![beside("local tool, one by one, p50", (ours, bare), 0.1)];
+        let (ours, bare) = many.medians();
+        rows.push(Row {
+            measure: "local tool, 64 at once",
+            ours: per_second(ours),
+            floor: per_second(bare),
+            ratio: ratio(ours, bare),
+            budget: format!("≥ {}", per_second(57_000.0)),
+            held: ours >= 57_000.0,
+        });
+        let added = median(added).max(0.0);
+        rows.push(alone("added behind a pending `wait_for_message(300)`, p99", added, "ms", 5.0));
+        Ok(rows)
+    }
+
+    fn hops(&self) -> Result<Vec<Row>> {
+        let (mut single, mut many) = (Pair::default(), Pair::default());
+        for _ in 0..ROUNDS {
+            for subject in [Subject::Bare, Subject::Ours] {
+                let mut server = self.working(subject)?;
+                let took = server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1_000))?;
+                single.push(subject, median_ms(&took));
+                many.push(subject, server.at_once(&Calls::new(subject.hop(), &json!({}), 10_000), WINDOW)?);
+            }
+        }
+        let (ours, bare) = single.medians();
+        let mut rows = vec![Row {
+            measure: "one-hop tool, one by one, p50",
+            ours: format!("{ours:.3} ms"),
+            floor: format!("{bare:.3} ms"),
+            ratio: ratio(ours, bare),
+            budget: "≤ 0.6 ms".to_owned(),
+            held: ours <= 0.6,
+        }];
+        let (ours, bare) = many.medians();
+        rows.push(Row {
+            measure: "one-hop tool, 64 at once",
+            ours: per_second(ours),
+            floor: per_second(bare),
+            ratio: ratio(ours, bare),
+            budget: "≥ 70 % of bare".to_owned(),
+            held: ours >= 0.7 * bare,
+        });
+        Ok(rows)
+    }
+
+    fn connections(&self) -> Result<Vec<Row>> {
+        let proxy = Proxy::before(self.platform.url())?;
+        let launch = self.launch(Subject::Ours)?.env("PLATFORM_URL", &proxy.url);
+        let mut server = Server::spawn(&launch)?;
+        server.initialize()?;
+        server.one_by_one(&Calls::new("list_peers", &json!({}), 100))?;
+        let count = f64::from(u32::try_from(proxy.connections())?);
+        ensure!(count > 0.0, "100 calls without a connection");
+        Ok(vec![alone("TCP connections for the start and 100 calls", count, "", 2.0)])
+    }
+
+    fn ends(&self) -> Result<Vec<Row>> {
+        let (mut idle, mut busy, mut signal) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            idle.push(ms(self.working(Subject::Ours)?.end()?));
+            busy.push(ms(self.busy()?.end()?));
+            signal.push(ms(self.busy()?.terminate()?));
+        }
+        self.platform.with(|platform| platform.clear_faults());
+        Ok(vec![
+            alone("end of input → gone, idle", median(idle), "ms", 200.0),
+            alone("end of input → gone, three calls pending", median(busy), "ms", 3_000.0),
+            alone("SIGTERM → gone, three calls pending", median(signal), "ms", 300.0),
+        ])
+    }
+
+    fn idling(&self) -> Result<Vec<Row>> {
+        let server = self.working(Subject::Ours)?;
+        let used = machine::cpu_ms_within(server.pid(), IDLE)?;
+        Ok(vec![alone("CPU time in 60 s of idling, heart and inbox running", used, "ms", 20.0)])
+    }
+
+    fn size(&self) -> Result<Vec<Row>> {
+        let bytes = |subject: Subject| -> Result<f64> {
+            let length = fs::metadata(self.directory.join(subject.binary()))?.len();
+            Ok(f64::from(u32::try_from(length)?) / 1e6)
+        };
+        let (ours, bare) = (bytes(Subject::Ours)?, bytes(Subject::Bare)?);
+        Ok(vec![Row {
+            measure: "stripped binary",
+            ours: format!("{ours:.1} MB"),
+            floor: format!("{bare:.1} MB"),
+            ratio: ratio(ours, bare),
+            budget: "≤ 16 MB".to_owned(),
+            held: ours <= 16.0,
+        }])
+    }
+
+    fn launch(&self, subject: Subject) -> Result<Launch> {
+        Ok(self.platform.for_me(Launch::of(self.directory.join(subject.binary()))?))
+    }
+
+    /// A server in the middle of its session: it has served a call, is registered and fetches its inbox.
+    fn working(&self, subject: Subject) -> Result<Server> {
+        let fetches = format!("GET /workspaces/{}/activity", self.platform.me.id);
+        let before = self.platform.latest();
+        let mut server = Server::spawn(&self.launch(subject)?)?;
+        server.initialize()?;
+        server.list_tools()?;
+        server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1))?;
+        if matches!(subject, Subject::Ours) {
+            self.wait_until("the inbox is fetched", || self.platform.count_since(before, &fetches) > 0)?;
+        }
+        Ok(server)
+    }
+
+    /// A server with a wait and two requests to the platform that are not answered.
+    fn busy(&self) -> Result<Server> {
+        let mut server = self.working(Subject::Ours)?;
+        let slow = || Fault::new(Effect::Delay(Duration::from_secs(120))).path("/registry/*/peers");
+        self.platform.with(|platform| {
+            platform.clear_faults();
+            platform.inject(slow().times(2));
+        });
+        let before = self.platform.latest();
+        server.begin(10, "wait_for_message", &json!({ "timeout_secs": 300 }))?;
+        server.begin(11, "list_peers", &json!({}))?;
+        server.begin(12, "list_peers", &json!({}))?;
+        self.wait_until("two calls are pending", || {
+            self.platform.count_since(before, "GET /registry/") == 2
+        })?;
+        Ok(server)
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+        let start = std::time::Instant::now();
+        while !is_so() {
+            ensure!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+/// A row that may exceed the bare server by so many milliseconds.
+fn beside(measure: &'static str, (ours, bare): (f64, f64), more: f64) -> Row {
+    Row {
+        measure,
+        ours: format!("{ours:.3} ms"),
+        floor: format!("{bare:.3} ms"),
+        ratio: ratio(ours, bare),
+        budget: format!("≤ bare + {more} ms"),
+        held: ours <= bare + more,
+    }
+}
+
+/// A row that the bare server has nothing to say to.
+fn alone(measure: &'static str, ours: f64, unit: &str, limit: f64) -> Row {
+    let decimals = if unit.is_empty() { 0 } else { 1 };
+    let shown = |text: String| format!("{text} {unit}").trim_end().to_owned();
+    Row {
+        measure,
+        ours: shown(format!("{ours:.decimals$}")),
+        floor: "–".to_owned(),
+        ratio: "–".to_owned(),
+        budget: shown(format!("≤ {limit}")),
+        held: ours <= limit,
+    }
+}
+
+fn ratio(ours: f64, bare: f64) -> String {
+    format!("{:.2}", ours / bare)
+}
+
+fn per_second(calls: f64) -> String {
+    format!("{calls:.0} a second")
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    nth(values, 50)
+}
+
+fn median_ms(durations: &[Duration]) -> f64 {
+    percentile_ms(durations, 50)
+}
+
+fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
+    nth(durations.iter().map(|duration| ms(*duration)).collect(), percent)
+}
+
+fn nth(mut values: Vec<f64>, percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = values.len() * percent / 100;
+    values.get(place).or(values.last()).copied().unwrap_or(f64::NAN)
+}
