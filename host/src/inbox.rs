@@ -60,3 +60,166 @@ async fn open<P: Ports>(driver: &Arc<Driver<P>>, files: &Files, fetch: bool) -> 
     }
     driver.fetch_inbox(0, cursor.as_deref()).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use tempfile::TempDir;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::guest::{
+        Guest,
+        wire::{
+            Effect, FileUpdate, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest, Settings,
+            UploadRequest, WorkspaceSettings,
+        },
+    };
+
+    /// More than the component may hold.
+    const FLOOD_BYTES: usize = 512 << 20;
+    const FIRST: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9";
+    const SECOND: &str = "1f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9";
+    const SECRET: &str = "s3cret-of-the-platform";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_always_stops_is_opened_at_a_bounded_rate() {
+        let scene = Scene::new(vec![0; FLOOD_BYTES], true);
+
+        time::sleep(Duration::from_secs(200)).await;
+
+        assert_eq!(scene.world().polls(), [3, 4, 6, 10, 18, 34, 66, 126, 186]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fetching_goes_on_from_what_is_on_disk() {
+        let scene = Scene::new(vec![0; FLOOD_BYTES], true);
+        fs::write(scene.configs.path().join(".mcp_inbox_cursor"), FIRST).unwrap();
+        time::sleep(Duration::from_millis(3_500)).await;
+        fs::write(scene.configs.path().join(".mcp_inbox_cursor"), SECOND).unwrap();
+
+        time::sleep(Duration::from_secs(1)).await;
+
+        let since = |id: &str| ("since_id".to_owned(), id.to_owned());
+        let requests = scene.world().requests.lock().unwrap();
+        assert!(requests[0].1.query.contains(&since(FIRST)), "{:?}", requests[0].1.query);
+        assert!(requests[1].1.query.contains(&since(SECOND)), "{:?}", requests[1].1.query);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_inbox_that_is_switched_off_asks_for_nothing_and_knows_the_secret() {
+        let scene = Scene::new(b"[]".to_vec(), false);
+        fs::write(scene.configs.path().join(".platform_inbound_secret"), SECRET).unwrap();
+        time::sleep(Duration::from_secs(600)).await;
+
+        for secret in [SECRET, "another", SECRET] {
+            let body = format!(r#"{{"platform_inbound_secret":"{secret}"}}"#);
+            scene.driver.learn_secret(0, body.as_bytes()).await.unwrap();
+        }
+
+        assert_eq!(scene.world().polls(), [0; 0]);
+        assert_eq!(scene.world().stores.load(Ordering::Relaxed), 2);
+    }
+
+    /// An inbox, and the directory of its files.
+    struct Scene {
+        driver: Arc<Driver<World>>,
+        configs: TempDir,
+        inbox: JoinHandle<()>,
+    }
+
+    /// A platform that answers everything with the same body.
+    struct World {
+        start: Instant,
+        body: Vec<u8>,
+        requests: Mutex<Vec<(u64, PlatformRequest)>>,
+        stores: AtomicUsize,
+    }
+
+    impl Scene {
+        fn new(body: Vec<u8>, fetch: bool) -> Self {
+            let world = World {
+                start: Instant::now(),
+                body,
+                requests: Mutex::default(),
+                stores: AtomicUsize::default(),
+            };
+            let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
+            let configs = TempDir::new().unwrap();
+            let files = Files::new(Some(configs.path().to_owned()));
+            let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, Session::default(), fetch));
+            Self { driver, configs, inbox }
+        }
+
+        fn world(&self) -> &World {
+            self.driver.ports()
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            self.inbox.abort();
+        }
+    }
+
+    impl World {
+        /// When the inbox was asked for, in seconds.
+        fn polls(&self) -> Vec<u64> {
+            self.requests.lock().unwrap().iter().map(|(second, _)| *second).collect()
+        }
+    }
+
+    impl Ports for World {
+        fn now(&self) -> u64 {
+            self.start.elapsed().as_millis() as u64
+        }
+
+        fn perform(&self, _effect: Effect) {}
+
+        async fn send(&self, request: PlatformRequest) -> Outcome {
+            self.requests.lock().unwrap().push((self.start.elapsed().as_secs(), request));
+            Outcome::Responded(PlatformResponse {
+                status: 200,
+                json: true,
+                retry_after_ms: None,
+                server_time_ms: None,
+                body: self.body.clone(),
+            })
+        }
+
+        async fn store(&self, _update: FileUpdate) -> Outcome {
+            self.stores.fetch_add(1, Ordering::Relaxed);
+            Outcome::Stored
+        }
+
+        async fn rest(&self, rest: Rest) -> Outcome {
+            time::sleep_until(self.start + Duration::from_millis(rest.until)).await;
+            Outcome::Rested
+        }
+
+        async fn upload(&self, _request: UploadRequest) -> Outcome {
+            Outcome::Refused("nothing is sent here".to_owned())
+        }
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            seed: (1, 2, 3, 4),
+            workspaces: vec![WorkspaceSettings { id: "w".to_owned(), platform: String::new() }],
+            inbox: true,
+            structured: false,
+            bare_peer_text: false,
+            delegate_durably: false,
+            durable_budget_secs: 300,
+            poll_timeout_secs: 2,
+            permissions: Permissions { roles: Vec::new(), allowed_actions: Vec::new(), tier: 1 },
+        }
+    }
+}

@@ -25,6 +25,13 @@ pub(super) struct Identity {
     pub(super) credentials: Option<Credentials>,
 }
 
+impl Identity {
+    /// Whether nobody needs to be told where the token belongs.
+    pub(super) fn has_token_file(&self) -> bool {
+        self.credentials.as_ref().is_some_and(|found| found.source().file().is_some())
+    }
+}
+
 /// Reads the three required settings, with `configs` as the directory of the token file.
 pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) -> Identity {
     if environment.is_set(&env::WORKSPACES) {

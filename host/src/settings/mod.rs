@@ -95,44 +95,38 @@ impl Settings {
     /// When something required is missing or anything cannot be used: all of it in one report.
     pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
         let mut environment = Environment::new(&lookup);
-        let ConfigsDir { path, writable } = configs_dir::find(&mut environment);
-        let Identity { workspace, platform, credentials } = identity::read(&mut environment, path.as_deref());
-        let card = card(&mut environment, workspace.as_deref().unwrap_or_default());
-        let heartbeat = !environment.any_value(&env::DISABLE_HEARTBEAT);
-        let inbox = !environment.any_value(&env::DISABLE_INBOX);
-        let verbose = environment.any_value(&env::VERBOSE);
-        let structured = environment.switch(&env::STRUCTURED);
-        let bare_peer_text = environment.switch(&env::BARE_PEER_TEXT);
-        let delegate_durably =
-            environment.text(&env::DELEGATION_SYNC_VIA_INBOX).is_some_and(|text| text == "1");
-        let durable_budget_secs = durable_budget(&mut environment);
-        let poll_timeout_secs = poll_timeout(&mut environment);
-        let permissions = permissions(&mut environment);
-        let attach_roots = attach_roots::read(&mut environment);
+        let configs = configs_dir::find(&mut environment);
+        let identity = identity::read(&mut environment, configs.path.as_deref());
+        let has_token_file = identity.has_token_file();
+        let settings = Self::read(&mut environment, identity, configs);
         let Environment { problems, warnings, .. } = environment;
-        let has_token = credentials.as_ref().is_some_and(|found| found.source().file().is_some());
-        let (Some(workspace), Some(platform), Some(credentials), true) =
-            (workspace, platform, credentials, problems.is_empty())
-        else {
-            return Err(Problems::new(problems, has_token));
-        };
-        Ok(Self {
-            platform,
-            workspace,
-            credentials,
-            configs: path.filter(|_| writable),
-            card,
-            heartbeat,
-            inbox,
-            verbose,
-            structured,
-            bare_peer_text,
-            delegate_durably,
-            durable_budget_secs,
-            poll_timeout_secs,
-            permissions,
-            attach_roots,
-            warnings,
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(Self { warnings, ..settings }),
+            Some(_) | None => Err(Problems::new(problems, has_token_file)),
+        }
+    }
+
+    /// What is absent of `identity` comes last: by then everything else has been looked at, too.
+    fn read(environment: &mut Environment<'_>, identity: Identity, configs: ConfigsDir) -> Option<Self> {
+        Some(Self {
+            configs: configs.path.filter(|_| configs.writable),
+            card: card(environment, identity.workspace.as_deref().unwrap_or_default()),
+            heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
+            inbox: !environment.any_value(&env::DISABLE_INBOX),
+            verbose: environment.any_value(&env::VERBOSE),
+            structured: environment.switch(&env::STRUCTURED),
+            bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
+            delegate_durably: environment
+                .text(&env::DELEGATION_SYNC_VIA_INBOX)
+                .is_some_and(|text| text == "1"),
+            durable_budget_secs: durable_budget(environment),
+            poll_timeout_secs: poll_timeout(environment),
+            permissions: permissions(environment),
+            attach_roots: attach_roots::read(environment),
+            warnings: Vec::new(),
+            workspace: identity.workspace?,
+            platform: identity.platform?,
+            credentials: identity.credentials?,
         })
     }
 }

@@ -25,15 +25,15 @@ impl Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
-    /// Nobody needs to be told about the token.
-    has_token: bool,
+    /// Nobody needs to be told where the token belongs.
+    has_token_file: bool,
 }
 
 impl Problems {
     /// A report of `list`, in the order in which the settings are documented.
-    pub(super) fn new(mut list: Vec<Problem>, has_token: bool) -> Self {
+    pub(super) fn new(mut list: Vec<Problem>, has_token_file: bool) -> Self {
         list.sort_by_key(|problem| env::ALL.iter().position(|known| known.name == problem.variable().name));
-        Self { list, has_token }
+        Self { list, has_token_file }
     }
 
     fn missing(&self) -> Vec<&str> {
@@ -62,7 +62,7 @@ impl fmt::Display for Problems {
             if missing.is_empty() { "settings cannot be used" } else { "required settings are missing" };
         writeln!(f, "molecule-mcp: not started, because {lack}. It needs in its environment:\n")?;
         let token: &[&Variable] =
-            if self.has_token { &[] } else { &[&env::WORKSPACE_TOKEN, &env::WORKSPACE_TOKEN_FILE] };
+            if self.has_token_file { &[] } else { &[&env::WORKSPACE_TOKEN, &env::WORKSPACE_TOKEN_FILE] };
         for Variable { name, meaning, .. } in [&env::WORKSPACE_ID, &env::PLATFORM_URL].iter().chain(token) {
             writeln!(f, "  {name:<29}  {meaning}")?;
         }

@@ -1,0 +1,79 @@
+//! What the operator may choose.
+
+use super::*;
+
+#[test]
+fn any_value_switches_parts_off() {
+    for (value, warnings) in [("1", 0), ("yes", 0), ("0", 3), ("false", 3)] {
+        let settings = good(&[
+            ("MOLECULE_MCP_DISABLE_HEARTBEAT", value),
+            ("MOLECULE_MCP_DISABLE_INBOX", value),
+            ("MOLECULE_MCP_VERBOSE", value),
+        ]);
+        assert!(!settings.heartbeat && !settings.inbox && settings.verbose, "{value}");
+        assert_eq!(settings.warnings.len(), warnings, "{value}");
+    }
+    let blank = good(&[("MOLECULE_MCP_DISABLE_HEARTBEAT", " "), ("MOLECULE_MCP_DISABLE_INBOX", "")]);
+    assert!(blank.heartbeat && blank.inbox);
+}
+
+#[test]
+fn switches_of_one_know_one_and_nought() {
+    for (value, on, warnings) in [
+        ("1", true, 0),
+        (" 1 ", true, 0),
+        ("true", true, 0),
+        ("0", false, 0),
+        ("", false, 0),
+        ("2", false, 2),
+    ] {
+        let settings = good(&[("MOLECULE_MCP_STRUCTURED", value), ("MOLECULE_MCP_BARE_PEER_TEXT", value)]);
+        assert_eq!((settings.structured, settings.bare_peer_text), (on, on), "{value}");
+        assert_eq!(settings.warnings.len(), warnings, "{value}");
+    }
+    for (value, on) in [("1", true), ("true", false), ("0", false)] {
+        assert_eq!(good(&[("DELEGATION_SYNC_VIA_INBOX", value)]).delegate_durably, on, "{value}");
+    }
+}
+
+#[test]
+fn odd_numbers_count_as_the_default() {
+    for (value, secs, warned) in [
+        ("0", 0, false),
+        ("10", 10, false),
+        ("61", 60, false),
+        ("99999999999999999999", 60, false),
+        ("2.5", 2, true),
+        ("-1", 2, true),
+        ("soon", 2, true),
+    ] {
+        let settings = good(&[("MOLECULE_MCP_POLL_TIMEOUT_SECS", value)]);
+        assert_eq!((settings.poll_timeout_secs, !settings.warnings.is_empty()), (secs, warned), "{value}");
+    }
+    for (value, secs, warned) in [
+        ("0", 0, false),
+        ("12.2", 13, false),
+        ("300.0", 300, false),
+        ("1e9", 86_400, false),
+        ("inf", 86_400, false),
+        ("-5", 300, true),
+        ("NaN", 300, true),
+        ("soon", 300, true),
+    ] {
+        let settings = good(&[("DELEGATION_TIMEOUT", value)]);
+        assert_eq!((settings.durable_budget_secs, !settings.warnings.is_empty()), (secs, warned), "{value}");
+    }
+}
+
+#[test]
+fn the_card_says_what_the_operator_wrote() {
+    let settings = good(&[
+        ("MOLECULE_AGENT_NAME", " Ada "),
+        ("MOLECULE_AGENT_DESCRIPTION", "counts things "),
+        ("MOLECULE_AGENT_SKILLS", "b, a,, ,b"),
+    ]);
+
+    let (description, skills) =
+        (Some("counts things".to_owned()), ["b", "a", "b"].map(str::to_owned).to_vec());
+    assert_eq!(settings.card, AgentCard { name: "Ada".to_owned(), description, skills });
+}
