@@ -19,7 +19,7 @@ build: setup ## the release binary
 
 demo: setup ## watch a message travel from the canvas to an agent and back
 	cargo build --release --locked -p molecule-mcp -p standin
-	cargo run --release --locked -q -p molecule-tests --bin demo -- $(TARGET)/release
+	cargo run --locked -q -p molecule-tests --bin demo -- $(TARGET)/release
 
 test: setup ## every test: units, stories, real processes, real MCP clients
 	cargo build --locked -p molecule-mcp -p standin
@@ -39,6 +39,7 @@ fmt: ## put every file into the project's format
 	cargo fmt --all
 
 deny: setup ## licences, sources and banned crates
+	cargo fetch --locked
 	cargo deny --offline --log-level error check bans licenses sources
 
 check: lint deny test ## what CI runs
