@@ -202,11 +202,17 @@ fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
+    let parent = path.parent().unwrap_or(path);
+    if parent != path {
         make_directory(parent)?;
     }
     match DirBuilder::new().mode(OWNER_ONLY_DIRECTORY).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY_DIRECTORY)),
+        Ok(()) => {
+            fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY_DIRECTORY))?;
+            // A parent that may be entered and not read cannot be synced, and is no reason to keep nothing.
+            let _ = sync_directory(parent);
+            Ok(())
+        }
         // Somebody was faster.
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(cause) => Err(cause),
