@@ -51,8 +51,9 @@ everything() {
     done
 }
 
-everything 2>&1 | tee "$scratch/all"
+everything 2>"$scratch/noise" | tee "$scratch/all"
 passed=$(grep -c '^ok ' "$scratch/all")
 failed=$(grep -c '^FAIL ' "$scratch/all")
+[ "$failed" -eq 0 ] || { echo "what was said on standard error:"; tail -100 "$scratch/noise"; }
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -188,6 +188,7 @@ fn schema<T: JsonSchema>() -> Value {
     settings.meta_schema = None;
     settings.inline_subschemas = true;
     settings.transforms.push(Box::new(RecursiveTransform(description_on_one_line)));
+    settings.transforms.push(Box::new(RecursiveTransform(without_machine_formats)));
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
     schema.remove("description");
@@ -199,6 +200,11 @@ fn description_on_one_line(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.replace('\n', " ");
     }
+}
+
+/// The names of number types are no formats that validators know, and some complain.
+fn without_machine_formats(schema: &mut Schema) {
+    schema.remove("format");
 }
 
 /// What an agent must know to use the tools.

@@ -237,7 +237,7 @@ fn assert_plain(schema: &Value) {
         Value::Object(keywords) => {
             for (keyword, value) in keywords {
                 assert!(
-                    !["$schema", "$ref", "$defs", "title", "default"].contains(&keyword.as_str()),
+                    !["$schema", "$ref", "$defs", "title", "default", "format"].contains(&keyword.as_str()),
                     "{schema}"
                 );
                 assert_plain(value);
