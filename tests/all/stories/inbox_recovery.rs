@@ -64,6 +64,21 @@ async fn a_crash_before_anything_was_popped_loses_nothing_however_long_it_lasts(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_popped_before_an_older_one_is_repeated_by_a_crash_rather_than_lost() {
+    let mut story = Story::new().await;
+    say(&story, 0..2);
+    story.pass(Duration::from_secs(6)).await;
+    let later = peeks(&story).await[1]["activity_id"].clone();
+    pops(&story, &later).await;
+    assert_eq!(waiting(&story).await, ["0"]);
+
+    story.crash();
+    story.fetch().await;
+
+    assert_eq!(waiting(&story).await, ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trap_repeats_what_was_not_popped_and_nothing_else() {
     let story = Story::new().await;
     say(&story, 0..3);

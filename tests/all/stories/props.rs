@@ -49,7 +49,7 @@ pub(crate) async fn waiting(story: &Story) -> Vec<String> {
 
 /// All messages that wait.
 pub(crate) async fn peeks(story: &Story) -> Vec<Value> {
-    let peeked = story.asks("inbox_peek", json!({ "limit": 200 })).await.json();
+    let peeked = story.asks("inbox_peek", json!({ "limit": 1_000 })).await.json();
     peeked.as_array().cloned().unwrap_or_default()
 }
 
