@@ -27,6 +27,9 @@ use super::{
 /// More than the memory that a guest may have.
 const FLOOD_BYTES: usize = 300 << 20;
 
+/// Whoever asks for more within a millisecond goes round in circles.
+const MOST_AT_ONCE: usize = 10_000;
+
 /// A process of the program, without its guest.
 pub struct Process {
     machine: Arc<Machine>,
@@ -40,6 +43,9 @@ pub struct Process {
 #[derive(Default)]
 struct Seen {
     asked: Vec<String>,
+    /// When the latest of them was asked for, in milliseconds, and how many with it.
+    latest: u64,
+    at_once: usize,
     log: Vec<(Level, String)>,
     working: Vec<(u32, String)>,
 }
@@ -163,7 +169,12 @@ impl Process {
     }
 
     fn note(&self, what: String) {
-        locked(&self.seen).asked.push(what);
+        let (seen, now) = (&mut *locked(&self.seen), self.machine.elapsed_ms());
+        seen.at_once = if seen.latest == now { seen.at_once + 1 } else { 0 };
+        seen.latest = now;
+        // On a paused clock nothing else would end it.
+        assert!(seen.at_once < MOST_AT_ONCE, "the guest spins: {what}");
+        seen.asked.push(what);
     }
 
     fn note_request(&self, kind: &str, request: &PlatformRequest) {
