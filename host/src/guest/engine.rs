@@ -14,6 +14,8 @@ pub(crate) fn config() -> Config {
         // The guest uses neither: refusing them keeps both sides of the build alike.
         .concurrency_support(false)
         .gc_support(false)
+        // Where in the guest a trap came from is not shown to anybody; the table would stay in memory.
+        .generate_address_map(false)
         .max_wasm_stack(1 << 20);
     config
 }

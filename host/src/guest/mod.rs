@@ -1,6 +1,7 @@
 //! The component: its engine, its bindings, and the one owner of its store.
 
 mod bindings;
+mod embedded;
 mod engine;
 mod owner;
 mod watchdog;

@@ -13,13 +13,13 @@ use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use wasmtime::{
     Engine, Store, StoreLimits, StoreLimitsBuilder,
-    component::{Component, Linker, ResourceTable},
+    component::{Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     bindings::{Agent, AgentPre},
-    engine,
+    embedded, engine,
     watchdog::Watchdog,
     wire::{Effect, Instant, Outcome, Settings, ToolSpec, Turn, Workspace},
 };
@@ -27,8 +27,6 @@ use super::{
 /// Room for one message of the largest size the platform has, several times over.
 const MEMORY_BYTES: usize = 256 << 20;
 const TABLE_ELEMENTS: usize = 20_000;
-
-static COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
 
 /// The guest trapped, or could not be built; the call may be tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -80,7 +78,7 @@ impl Guest {
     /// When the component does not fit this machine; a program in that state cannot work.
     pub fn embedded(settings: Settings) -> anyhow::Result<Arc<Self>> {
         let engine = Engine::new(&engine::config())?;
-        let component = deserialize(&engine)?;
+        let component = embedded::load(&engine)?;
         let mut linker = Linker::<Powers>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         let pre = AgentPre::new(linker.instantiate_pre(&component)?)?;
@@ -287,10 +285,4 @@ impl Guest {
 
 fn down(cause: &wasmtime::Error) -> GuestDown {
     GuestDown(cause.root_cause().to_string())
-}
-
-#[expect(unsafe_code, reason = "the bytes are this build's own output, compiled in, and never a file's")]
-fn deserialize(engine: &Engine) -> wasmtime::Result<Component> {
-    // SAFETY: `COMPONENT` was written by `build.rs` with the same wasmtime and the same configuration.
-    unsafe { Component::deserialize(engine, COMPONENT) }
 }
