@@ -28,7 +28,7 @@ test: setup ## every test: units, stories, real processes, real MCP clients
 
 bench: setup ## speed and memory beside a bare MCP server, against the budgets
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
-	cargo run --release --locked -q -p molecule-tests --bin bench -- $(TARGET)/release
+	cargo run --locked -q -p molecule-tests --bin bench -- $(TARGET)/release --write docs/benchmarks.md
 
 lint: ## clippy with the project's rules, and the format
 	cargo fmt --all --check

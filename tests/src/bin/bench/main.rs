@@ -1,10 +1,10 @@
 //! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE]`.
 //!
 //! ```text
-//! driver ── raw pipes ──► molecule-mcp, then bare-server ── HTTP ──► stand-in, in this process
+//! driver ── raw pipes ──► molecule-mcp, then bare-server ── HTTP ──► standin
 //! ```
 //!
-//! Both programs lie in the directory, built with the same flags. They are measured in turn, several times,
+//! All three lie in the directory, built with the same flags. Both servers are measured in turn, several times,
 //! and the medians are compared, so that a busy machine is unfair to both. Ends with 0 if every budget is held.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
@@ -12,22 +12,22 @@
 mod driver;
 mod machine;
 mod measures;
+mod platform;
 mod proxy;
 mod table;
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use molecule_tests::served::Served;
-use standin::{Level, Script};
-use tokio::runtime;
 
 use crate::measures::Bench;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let Some(directory) = arguments.next().map(PathBuf::from) else {
-        eprintln!("usage: bench DIRECTORY [--write FILE]; the directory holds molecule-mcp and bare-server");
+        eprintln!(
+            "usage: bench DIRECTORY [--write FILE]; the directory holds molecule-mcp, bare-server and standin"
+        );
         return ExitCode::from(2);
     };
     let file = arguments.skip_while(|argument| argument != "--write").nth(1).map(PathBuf::from);
@@ -46,11 +46,7 @@ fn main() -> ExitCode {
 
 /// Whether every budget is held.
 fn run(directory: PathBuf, file: Option<PathBuf>) -> Result<bool> {
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let _inside = runtime.enter();
-    let platform = runtime.block_on(Served::start_with(Level::Later, &["rate_limit=1000000000"]))?;
-    platform.with(|platform| platform.push_peer("echo", Script::Echo));
-    let bench = Bench::new(directory, platform);
+    let bench = Bench::new(directory);
     let rows = bench.rows(|done| eprintln!("measured: {done}"))?;
     let table = table::markdown(&rows);
     println!("{table}");

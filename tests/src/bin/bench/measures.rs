@@ -1,15 +1,14 @@
 //! Every measure, and the budget it has to keep.
 
-use std::{fs, path::PathBuf, thread, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
-use molecule_tests::{launch::Launch, process::DEADLINE, served::Served};
 use serde_json::{Value, json};
-use standin::faults::{Effect, Fault};
 
 use crate::{
     driver::{Calls, Server},
     machine,
+    platform::Platform,
     proxy::Proxy,
     table::Row,
 };
@@ -23,7 +22,12 @@ const IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
     directory: PathBuf,
-    platform: Served,
+}
+
+/// A server in the middle of its session, and its platform.
+struct Session {
+    server: Server,
+    platform: Platform,
 }
 
 #[derive(Clone, Copy)]
@@ -78,8 +82,8 @@ impl Pair {
 }
 
 impl Bench {
-    pub(crate) fn new(directory: PathBuf, platform: Served) -> Self {
-        Self { directory, platform }
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
     }
 
     /// All rows, in their order; `done` hears of every group of them.
@@ -105,9 +109,10 @@ impl Bench {
 
     fn starts(&self) -> Result<Vec<Row>> {
         let (mut initialized, mut listed) = (Pair::default(), Pair::default());
+        let platform = Platform::start(&self.directory)?;
         for _ in 0..STARTS {
             for subject in [Subject::Bare, Subject::Ours] {
-                let mut server = Server::spawn(&self.launch(subject)?)?;
+                let mut server = Server::spawn(&platform.launch(self.binary(subject))?)?;
                 initialized.push(subject, ms(server.initialize()?));
                 listed.push(subject, ms(server.list_tools()?));
             }
@@ -122,7 +127,7 @@ impl Bench {
         let (mut before, mut after) = (Pair::default(), Pair::default());
         for _ in 0..3 {
             for subject in [Subject::Bare, Subject::Ours] {
-                let mut server = self.working(subject)?;
+                let Session { mut server, platform: _platform } = self.working(subject)?;
                 before.push(subject, machine::resident_mib(server.pid())?);
                 let (tool, arguments) = subject.local();
                 server.at_once(&Calls::new(tool, &arguments, 5_000), WINDOW)?;
@@ -148,7 +153,7 @@ impl Bench {
         let (mut single, mut many, mut added) = (Pair::default(), Pair::default(), Vec::new());
         for _ in 0..ROUNDS {
             for subject in [Subject::Bare, Subject::Ours] {
-                let mut server = self.working(subject)?;
+                let Session { mut server, platform: _platform } = self.working(subject)?;
                 let (tool, arguments) = subject.local();
                 let few = Calls::new(tool, &arguments, 2_000);
                 let alone = server.one_by_one(&few)?;
@@ -180,7 +185,7 @@ impl Bench {
         let (mut single, mut many) = (Pair::default(), Pair::default());
         for _ in 0..ROUNDS {
             for subject in [Subject::Bare, Subject::Ours] {
-                let mut server = self.working(subject)?;
+                let Session { mut server, platform: _platform } = self.working(subject)?;
                 let took = server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1_000))?;
                 single.push(subject, median_ms(&took));
                 many.push(subject, server.at_once(&Calls::new(subject.hop(), &json!({}), 10_000), WINDOW)?);
@@ -208,24 +213,30 @@ impl Bench {
     }
 
     fn connections(&self) -> Result<Vec<Row>> {
-        let proxy = Proxy::before(self.platform.url())?;
-        let launch = self.launch(Subject::Ours)?.env("PLATFORM_URL", &proxy.url);
+        let platform = Platform::start(&self.directory)?;
+        let proxy = Proxy::before(platform.url()?)?;
+        let launch = platform.launch(self.binary(Subject::Ours))?.env("PLATFORM_URL", &proxy.url);
         let mut server = Server::spawn(&launch)?;
         server.initialize()?;
+        server.one_by_one(&Calls::new("list_peers", &json!({}), 1))?;
+        platform.hears("/heartbeat", 1)?;
+        platform.hears("/activity", 1)?;
+        let before = proxy.connections();
+        ensure!(before > 0, "nothing goes through the proxy");
         server.one_by_one(&Calls::new("list_peers", &json!({}), 100))?;
-        let count = f64::from(u32::try_from(proxy.connections())?);
-        ensure!(count > 0.0, "100 calls without a connection");
-        Ok(vec![alone("TCP connections for the start and 100 calls", count, "", 2.0)])
+        let count = f64::from(u32::try_from(proxy.connections() - before)?);
+        Ok(vec![alone("TCP connections that 100 one-hop calls open", count, "", 2.0)])
     }
 
     fn ends(&self) -> Result<Vec<Row>> {
         let (mut idle, mut busy, mut signal) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            idle.push(ms(self.working(Subject::Ours)?.end()?));
-            busy.push(ms(self.busy()?.end()?));
-            signal.push(ms(self.busy()?.terminate()?));
+            idle.push(ms(self.working(Subject::Ours)?.server.end()?));
+            let Session { server, platform: _platform } = self.busy()?;
+            busy.push(ms(server.end()?));
+            let Session { server, platform: _platform } = self.busy()?;
+            signal.push(ms(server.terminate()?));
         }
-        self.platform.with(|platform| platform.clear_faults());
         Ok(vec![
             alone("end of input → gone, idle", median(idle), "ms", 200.0),
             alone("end of input → gone, three calls pending", median(busy), "ms", 3_000.0),
@@ -234,14 +245,14 @@ impl Bench {
     }
 
     fn idling(&self) -> Result<Vec<Row>> {
-        let server = self.working(Subject::Ours)?;
+        let Session { server, platform: _platform } = self.working(Subject::Ours)?;
         let used = machine::cpu_ms_within(server.pid(), IDLE)?;
         Ok(vec![alone("CPU time in 60 s of idling, heart and inbox running", used, "ms", 20.0)])
     }
 
     fn size(&self) -> Result<Vec<Row>> {
         let bytes = |subject: Subject| -> Result<f64> {
-            let length = fs::metadata(self.directory.join(subject.binary()))?.len();
+            let length = fs::metadata(self.binary(subject))?.len();
             Ok(f64::from(u32::try_from(length)?) / 1e6)
         };
         let (ours, bare) = (bytes(Subject::Ours)?, bytes(Subject::Bare)?);
@@ -255,49 +266,33 @@ impl Bench {
         }])
     }
 
-    fn launch(&self, subject: Subject) -> Result<Launch> {
-        Ok(self.platform.for_me(Launch::of(self.directory.join(subject.binary()))?))
+    fn binary(&self, subject: Subject) -> PathBuf {
+        self.directory.join(subject.binary())
     }
 
-    /// A server in the middle of its session: it has served a call, is registered and fetches its inbox.
-    fn working(&self, subject: Subject) -> Result<Server> {
-        let fetches = format!("GET /workspaces/{}/activity", self.platform.me.id);
-        let before = self.platform.latest();
-        let mut server = Server::spawn(&self.launch(subject)?)?;
+    /// It has served a call, is registered, has beaten and fetches its inbox.
+    fn working(&self, subject: Subject) -> Result<Session> {
+        let platform = Platform::start(&self.directory)?;
+        let mut server = Server::spawn(&platform.launch(self.binary(subject))?)?;
         server.initialize()?;
         server.list_tools()?;
         server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1))?;
         if matches!(subject, Subject::Ours) {
-            self.wait_until("the inbox is fetched", || self.platform.count_since(before, &fetches) > 0)?;
+            platform.hears("/heartbeat", 1)?;
+            platform.hears("/activity", 1)?;
         }
-        Ok(server)
+        Ok(Session { server, platform })
     }
 
-    /// A server with a wait and two requests to the platform that are not answered.
-    fn busy(&self) -> Result<Server> {
-        let mut server = self.working(Subject::Ours)?;
-        let slow = || Fault::new(Effect::Delay(Duration::from_secs(120))).path("/registry/*/peers");
-        self.platform.with(|platform| {
-            platform.clear_faults();
-            platform.inject(slow().times(2));
-        });
-        let before = self.platform.latest();
+    /// It also waits for a message, and twice for the platform.
+    fn busy(&self) -> Result<Session> {
+        let Session { mut server, platform } = self.working(Subject::Ours)?;
+        platform.hold_peers(2)?;
         server.begin(10, "wait_for_message", &json!({ "timeout_secs": 300 }))?;
         server.begin(11, "list_peers", &json!({}))?;
         server.begin(12, "list_peers", &json!({}))?;
-        self.wait_until("two calls are pending", || {
-            self.platform.count_since(before, "GET /registry/") == 2
-        })?;
-        Ok(server)
-    }
-
-    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) -> Result<()> {
-        let start = std::time::Instant::now();
-        while !is_so() {
-            ensure!(start.elapsed() < DEADLINE, "waited in vain until {what}");
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
+        platform.hears("/peers", 3)?;
+        Ok(Session { server, platform })
     }
 }
 
