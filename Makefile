@@ -4,6 +4,8 @@
 .PHONY: help setup build demo test bench lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
+# A test that fails with an error says why; where the error was made is noise.
+export RUST_LIB_BACKTRACE ?= 0
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
