@@ -13,8 +13,8 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Effect, FileUpdate, Finish, Instant, Next, Outcome, PlatformRequest, Rest, Turn, UploadRequest,
-        Working, Workspace,
+        Effect, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest, Rest, Saved, Turn,
+        UploadRequest, Working, Workspace,
     },
 };
 
@@ -31,6 +31,9 @@ pub trait Ports: Send + Sync + 'static {
 
     /// `Stored` once the change would survive a crash, else `StoreFailed`.
     fn store(&self, update: FileUpdate) -> impl Future<Output = Outcome> + Send;
+
+    /// `Heard`, at one of the two ends of `listen`, or at a hint it waits for.
+    fn listen(&self, listen: Listen) -> impl Future<Output = Outcome> + Send;
 
     /// `Rested`, at `rest.until` or at an arrival it waits for.
     fn rest(&self, rest: Rest) -> impl Future<Output = Outcome> + Send;
@@ -97,10 +100,10 @@ impl<P: Ports> Driver<P> {
     pub async fn fetch_inbox(
         self: &Arc<Self>,
         workspace: Workspace,
-        cursor: Option<&str>,
+        saved: &Saved,
     ) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
-        let turn = self.guest.open_inbox(open.dialogue, workspace, cursor, self.ports.now()).await?;
+        let turn = self.guest.open_inbox(open.dialogue, workspace, saved, self.ports.now()).await?;
         self.drive(open, turn).await
     }
 
@@ -132,13 +135,15 @@ impl<P: Ports> Driver<P> {
                 }
                 // Carried out to its end, so that no other change of the file overtakes it.
                 Next::Store(update) => self.ports.store(update).await,
-                next @ (Next::Rest(_) | Next::Send(_) | Next::Upload(_)) => tokio::select! {
-                    biased;
-                    () = open.orphaned() => {
-                        return Err(GuestDown("another call stopped it".to_owned()));
+                next @ (Next::Listen(_) | Next::Rest(_) | Next::Send(_) | Next::Upload(_)) => {
+                    tokio::select! {
+                        biased;
+                        () = open.orphaned() => {
+                            return Err(GuestDown("another call stopped it".to_owned()));
+                        }
+                        outcome = self.carry_out(instance, next) => outcome,
                     }
-                    outcome = self.carry_out(instance, next) => outcome,
-                },
+                }
             };
             turn = self.guest.resume(open.dialogue, &outcome, self.ports.now()).await?;
         }
@@ -146,6 +151,7 @@ impl<P: Ports> Driver<P> {
 
     async fn carry_out(&self, instance: u64, next: Next) -> Outcome {
         match next {
+            Next::Listen(listen) => self.ports.listen(listen).await,
             Next::Rest(rest) => {
                 let arrivals_over = rest.arrivals_over.map(|seen| self.arrivals(instance, seen));
                 self.ports.rest(Rest { arrivals_over, ..rest }).await

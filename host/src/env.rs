@@ -111,6 +111,20 @@ pub const STRUCTURED: Variable = Variable {
     meaning: "1: tool results also carry their facts as JSON, for programs. Some clients then hide the text.",
 };
 
+/// No mention of messages that wait.
+pub const TOOL_NOTICE: Variable = Variable {
+    name: "MOLECULE_MCP_TOOL_NOTICE",
+    default: "1",
+    meaning: "0: the results of tools outside the inbox do not mention messages that wait.",
+};
+
+/// What becomes of messages that the reference implementation has shown.
+pub const HANDOVER: Variable = Variable {
+    name: "MOLECULE_MCP_HANDOVER",
+    default: "keep",
+    meaning: "redeliver: show again, marked, what another implementation fetched here in the last 10 minutes.",
+};
+
 /// No fence around the words of peers.
 pub const BARE_PEER_TEXT: Variable = Variable {
     name: "MOLECULE_MCP_BARE_PEER_TEXT",
@@ -231,6 +245,8 @@ pub const ALL: &[&Variable] = &[
     &DISABLE_HEARTBEAT,
     &DISABLE_INBOX,
     &VERBOSE,
+    &TOOL_NOTICE,
+    &HANDOVER,
     &STRUCTURED,
     &BARE_PEER_TEXT,
     &POLL_TIMEOUT_SECS,

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     driver::{Driver, Ports},
-    guest::GuestDown,
+    guest::{GuestDown, wire::Saved},
     ports::files::Files,
     session::Session,
 };
@@ -52,13 +52,14 @@ async fn open<P: Ports>(driver: &Arc<Driver<P>>, files: &Files, fetch: bool) -> 
     let files = files.clone();
     let on_disk = task::spawn_blocking(move || (files.read_cursor(), files.read_secret()));
     let (cursor, secret) = on_disk.await.unwrap_or_default();
+    let saved = Saved { cursor, journal: Vec::new(), damaged_after: None };
     if let Some(secret) = secret {
         driver.guest().remember_secret(0, &secret).await?;
     }
     if !fetch {
         return std::future::pending().await;
     }
-    driver.fetch_inbox(0, cursor.as_deref()).await.map(drop)
+    driver.fetch_inbox(0, &saved).await.map(drop)
 }
 
 #[cfg(test)]
@@ -78,8 +79,8 @@ mod tests {
     use crate::guest::{
         Guest,
         wire::{
-            Effect, FileUpdate, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest, Settings,
-            UploadRequest, WorkspaceSettings,
+            Effect, FileUpdate, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest,
+            Settings, UploadRequest, WorkspaceSettings,
         },
     };
 
@@ -199,6 +200,11 @@ mod tests {
             Outcome::Stored
         }
 
+        async fn listen(&self, listen: Listen) -> Outcome {
+            time::sleep_until(self.start + Duration::from_millis(listen.until)).await;
+            Outcome::Heard(listen.hints_over)
+        }
+
         async fn rest(&self, rest: Rest) -> Outcome {
             time::sleep_until(self.start + Duration::from_millis(rest.until)).await;
             Outcome::Rested
@@ -214,6 +220,8 @@ mod tests {
             seed: (1, 2, 3, 4),
             workspaces: vec![WorkspaceSettings { id: "w".to_owned(), platform: String::new() }],
             inbox: true,
+            redeliver: false,
+            notice: true,
             structured: false,
             bare_peer_text: false,
             delegate_durably: false,

@@ -97,6 +97,8 @@ fn guest_settings(settings: &Settings) -> anyhow::Result<wire::Settings> {
             platform: settings.platform.as_str().trim_end_matches('/').to_owned(),
         }],
         inbox: settings.inbox,
+        redeliver: settings.redeliver,
+        notice: settings.tool_notice,
         structured: settings.structured,
         bare_peer_text: settings.bare_peer_text,
         delegate_durably: settings.delegate_durably,

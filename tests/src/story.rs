@@ -73,8 +73,8 @@ impl Story {
         drop(self.begin::<()>(async move {
             // It only ends by a trap, and is opened again with what is on disk, as the program does.
             loop {
-                let cursor = driver.ports().cursor();
-                let _ = driver.fetch_inbox(0, cursor.as_deref()).await;
+                let saved = driver.ports().saved();
+                let _ = driver.fetch_inbox(0, &saved).await;
                 time::sleep(REOPEN).await;
             }
         }));

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use molecule_logic::{
     Agent,
     bindings::exports::molecule::mcp::{
-        dialogues, inbox, secrets, setup,
+        dialogues,
+        inbox::{self, Saved},
+        secrets, setup,
         tools::{self, ToolSpec},
         turns::{Effect, Finish, Next, Outcome, Turn},
         types::Workspace,
@@ -54,8 +56,16 @@ impl tools::Guest for Component {
 }
 
 impl inbox::Guest for Component {
-    fn open(dialogue: u64, workspace: Workspace, cursor: Option<String>, now: u64) -> Turn {
-        agent(nothing, |agent| agent.open_inbox(dialogue, workspace, cursor, now))
+    fn open(dialogue: u64, workspace: Workspace, saved: Saved, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_inbox(dialogue, workspace, saved, now))
+    }
+
+    fn follow(workspace: Workspace, leader: String) {
+        agent(|| (), |agent| agent.follow(workspace, leader));
+    }
+
+    fn describe(workspace: Workspace, saved: Saved) -> String {
+        agent(String::new, |agent| agent.describe(workspace, saved))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use crate::{
     dialogue::Dialogue,
     inbox, secrets, tools,
-    wire::{Effect, Finish, Instant, Next, Outcome, Settings, ToolSpec, Turn, Workspace},
+    wire::{Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
     world::World,
 };
 
@@ -42,21 +42,26 @@ impl Agent {
         self.keep(dialogue, story, turn)
     }
 
-    /// Begins to fetch the messages of a workspace, from `cursor` on.
-    pub fn open_inbox(
-        &mut self,
-        dialogue: u64,
-        workspace: Workspace,
-        cursor: Option<String>,
-        now: Instant,
-    ) -> Turn {
+    /// Begins to fetch the messages of a workspace, from where `saved` ends.
+    pub fn open_inbox(&mut self, dialogue: u64, workspace: Workspace, saved: Saved, now: Instant) -> Turn {
         if let Some(previous) = self.pollers.insert(workspace, dialogue) {
             self.dialogues.remove(&previous);
         }
         let world = Rc::clone(&self.world);
         let (story, turn) =
-            Dialogue::open(now, |host| async move { inbox::poll(host, world, workspace, cursor).await });
+            Dialogue::open(now, |host| async move { inbox::poll(host, world, workspace, saved).await });
         self.keep(dialogue, story, turn)
+    }
+
+    /// Says that another process fetches the messages of a workspace.
+    pub fn follow(&mut self, workspace: Workspace, leader: String) {
+        self.world.inbox.borrow_mut().follow(workspace, leader);
+    }
+
+    /// What is on disk, as JSON for people.
+    #[must_use]
+    pub fn describe(&self, workspace: Workspace, saved: Saved) -> String {
+        inbox::describe(&self.world, workspace, saved)
     }
 
     /// Looks for a new secret in the body of a successful register or heartbeat.

@@ -12,6 +12,7 @@
 
 use std::{
     cell::RefCell,
+    fmt,
     future::{self, Future},
     mem,
     pin::Pin,
@@ -22,8 +23,8 @@ use std::{
 use crate::{
     redact,
     wire::{
-        Effect, FileChange, FileUpdate, Finish, Instant, Level, LogLine, Next, Outcome, PlatformRequest,
-        PlatformResponse, Rest, Turn, UploadRequest, Workspace,
+        Effect, FileChange, FileUpdate, Finish, Instant, Level, Listen, LogLine, Next, Outcome,
+        PlatformRequest, PlatformResponse, Rest, Turn, UploadRequest, Workspace,
     },
 };
 
@@ -99,6 +100,23 @@ pub(crate) enum NoAnswer {
     Unreachable { reason: String, maybe_sent: bool },
 }
 
+/// Why a file did not change.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NotStored {
+    /// It did not reach the disk, which may pass.
+    Failed(String),
+    /// The file is not ours to change.
+    Refused(String),
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) | Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
 impl Host {
     /// When the running turn began.
     pub(crate) fn now(&self) -> Instant {
@@ -123,14 +141,32 @@ impl Host {
     }
 
     /// Changes a file, or says why it could not be changed.
-    pub(crate) async fn store(&self, workspace: Workspace, change: FileChange) -> Result<(), String> {
+    pub(crate) async fn store(&self, workspace: Workspace, change: FileChange) -> Result<(), NotStored> {
         match self.ask(Next::Store(FileUpdate { workspace, change })).await {
             Outcome::Stored => Ok(()),
-            Outcome::Refused(why) | Outcome::StoreFailed(why) => Err(why),
-            outcome @ (Outcome::Overflowed
+            Outcome::Refused(why) => Err(NotStored::Refused(why)),
+            Outcome::StoreFailed(why) => Err(NotStored::Failed(why)),
+            outcome @ (Outcome::Heard(_)
+            | Outcome::Overflowed
             | Outcome::Responded(_)
             | Outcome::Rested
-            | Outcome::Unreachable(_)) => Err(out_of_step(&outcome)),
+            | Outcome::Unreachable(_)) => Err(NotStored::Failed(out_of_step(&outcome))),
+        }
+    }
+
+    /// Rests between two looks at the platform, until there were more than `hints` hints; says how
+    /// many there were. A host that answers something else has told of none.
+    pub(crate) async fn listen(&self, listen: Listen) -> u64 {
+        let hints = listen.hints_over;
+        match self.ask(Next::Listen(listen)).await {
+            Outcome::Heard(hints) => hints,
+            Outcome::Overflowed
+            | Outcome::Refused(_)
+            | Outcome::Responded(_)
+            | Outcome::Rested
+            | Outcome::StoreFailed(_)
+            | Outcome::Stored
+            | Outcome::Unreachable(_) => hints,
         }
     }
 
@@ -161,7 +197,7 @@ fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
         Outcome::Unreachable(why) => {
             Err(NoAnswer::Unreachable { reason: why.reason, maybe_sent: why.maybe_sent })
         }
-        Outcome::Rested | Outcome::Stored | Outcome::StoreFailed(_) => {
+        Outcome::Heard(_) | Outcome::Rested | Outcome::Stored | Outcome::StoreFailed(_) => {
             Err(NoAnswer::Unreachable { reason: out_of_step(&outcome), maybe_sent: true })
         }
     }
@@ -170,6 +206,7 @@ fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
 /// Names the kind of the outcome alone: its content may be confidential.
 fn out_of_step(outcome: &Outcome) -> String {
     let kind = match outcome {
+        Outcome::Heard(_) => "heard",
         Outcome::Overflowed => "overflowed",
         Outcome::Refused(_) => "refused",
         Outcome::Responded(_) => "responded",

@@ -221,7 +221,12 @@ mod tests {
     fn stored(turn: &Turn) -> Option<&str> {
         match &turn.next {
             Next::Store(FileUpdate { change: FileChange::InboundSecret(secret), .. }) => Some(secret),
-            Next::Store(_) | Next::Finish(_) | Next::Rest(_) | Next::Send(_) | Next::Upload(_) => None,
+            Next::Store(_)
+            | Next::Finish(_)
+            | Next::Listen(_)
+            | Next::Rest(_)
+            | Next::Send(_)
+            | Next::Upload(_) => None,
         }
     }
 

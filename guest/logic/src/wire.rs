@@ -1,11 +1,13 @@
 //! The words of `wit/` by name.
 
 pub(crate) use crate::bindings::exports::molecule::mcp::{
+    inbox::Saved,
     setup::{Permissions, Settings, WorkspaceSettings},
     tools::ToolSpec,
-    turns::{Answer, Effect, FileUpdate, Finish, Level, LogLine, Next, Outcome, Rest, Turn, Working},
+    turns::{Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working},
     types::{
-        FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, UploadRequest, Workspace,
+        CursorChange, FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, UploadRequest,
+        Workspace,
     },
 };
 

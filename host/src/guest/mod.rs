@@ -11,12 +11,15 @@ pub use owner::{Guest, GuestDown, Surface};
 /// The words of `wit/` by name.
 pub mod wire {
     pub use super::bindings::exports::molecule::mcp::{
+        inbox::Saved,
         setup::{Permissions, Settings, WorkspaceSettings},
         tools::ToolSpec,
-        turns::{Answer, Effect, FileUpdate, Finish, Level, LogLine, Next, Outcome, Rest, Turn, Working},
+        turns::{
+            Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working,
+        },
         types::{
-            FileChange, Instant, Limits, Method, PlatformRequest, PlatformResponse, Unreachable,
-            UploadRequest, Workspace,
+            CursorChange, FileChange, Instant, JournalAppend, JournalRewrite, Limits, Method,
+            PlatformRequest, PlatformResponse, Unreachable, UploadRequest, Workspace,
         },
     };
 }

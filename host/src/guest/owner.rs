@@ -21,7 +21,7 @@ use super::{
     bindings::{Agent, AgentPre},
     embedded, engine,
     watchdog::Watchdog,
-    wire::{Effect, Instant, Outcome, Settings, ToolSpec, Turn, Workspace},
+    wire::{Effect, Instant, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
 };
 
 /// Room for one message of the largest size the platform has, several times over.
@@ -155,13 +155,31 @@ impl Guest {
         &self,
         dialogue: u64,
         workspace: Workspace,
-        cursor: Option<&str>,
+        saved: &Saved,
         now: Instant,
     ) -> Result<Turn, GuestDown> {
         self.call(|live| {
-            live.agent.molecule_mcp_inbox().call_open(&mut live.store, dialogue, workspace, cursor, now)
+            live.agent.molecule_mcp_inbox().call_open(&mut live.store, dialogue, workspace, saved, now)
         })
         .await
+    }
+
+    /// Says that another process fetches the messages of a workspace; `leader` tells a person which.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn follow(&self, workspace: Workspace, leader: &str) -> Result<(), GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_inbox().call_follow(&mut live.store, workspace, leader))
+            .await
+    }
+
+    /// What is on disk, as a JSON object for people.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn describe(&self, workspace: Workspace, saved: &Saved) -> Result<String, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_inbox().call_describe(&mut live.store, workspace, saved))
+            .await
     }
 
     /// Shows the body of a successful register or heartbeat.
@@ -200,6 +218,7 @@ impl Guest {
             Outcome::Overflowed
             | Outcome::Refused(_)
             | Outcome::Rested
+            | Outcome::Heard(_)
             | Outcome::StoreFailed(_)
             | Outcome::Stored
             | Outcome::Unreachable(_) => 0,

@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 use tokio::{sync::Mutex, task};
 
 use crate::{
-    guest::wire::{FileChange, FileUpdate, Outcome},
+    guest::wire::{CursorChange, FileChange, FileUpdate, Outcome},
     log,
     small_file::{self, Exposure, Links, SmallFile, Unreadable},
 };
@@ -113,8 +113,11 @@ impl Files {
 impl Writer {
     fn change(&mut self, configs: &Path, change: FileChange) -> io::Result<()> {
         let changed = match change {
-            FileChange::Cursor(Some(id)) => self.put(configs, CURSOR, &id),
-            FileChange::Cursor(None) => self.remove(configs, CURSOR),
+            FileChange::Append(_) | FileChange::Rewrite(_) => {
+                Err(io::Error::new(ErrorKind::Unsupported, "there is no journal"))
+            }
+            FileChange::Cursor(CursorChange { id: Some(id), .. }) => self.put(configs, CURSOR, &id),
+            FileChange::Cursor(CursorChange { id: None, .. }) => self.remove(configs, CURSOR),
             FileChange::InboundSecret(secret) => {
                 log::hide(&secret);
                 self.put(configs, SECRET, &secret)

@@ -234,7 +234,10 @@ fn kept() -> (TempDir, PathBuf, Files) {
 }
 
 fn cursor(id: Option<&str>) -> FileUpdate {
-    FileUpdate { workspace: 0, change: FileChange::Cursor(id.map(str::to_owned)) }
+    FileUpdate {
+        workspace: 0,
+        change: FileChange::Cursor(CursorChange { known: None, id: id.map(str::to_owned) }),
+    }
 }
 
 fn secret(secret: &str) -> FileUpdate {

@@ -20,7 +20,7 @@ use self::{
 use crate::{
     driver::Ports,
     guest::wire::{
-        Effect, FileUpdate, Instant, Level, LogLine, Outcome, PlatformRequest, Rest, UploadRequest,
+        Effect, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest, UploadRequest,
     },
     settings::Settings,
 };
@@ -92,6 +92,11 @@ impl Ports for Powers {
 
     async fn store(&self, update: FileUpdate) -> Outcome {
         self.files.store(update).await
+    }
+
+    async fn listen(&self, listen: Listen) -> Outcome {
+        self.clock.wait(listen.until).await;
+        Outcome::Heard(listen.hints_over)
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {

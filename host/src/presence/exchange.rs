@@ -41,7 +41,9 @@ fn judge(outcome: Outcome) -> Answer {
         Outcome::Unreachable(unreachable) => failed(unreachable.reason),
         Outcome::Overflowed => failed("the answer is too large".to_owned()),
         Outcome::Refused(why) => failed(why),
-        Outcome::Rested | Outcome::StoreFailed(_) | Outcome::Stored => failed("no answer".to_owned()),
+        Outcome::Heard(_) | Outcome::Rested | Outcome::StoreFailed(_) | Outcome::Stored => {
+            failed("no answer".to_owned())
+        }
     }
 }
 

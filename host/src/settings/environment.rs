@@ -89,15 +89,26 @@ impl<'a> Environment<'a> {
 
     /// A switch that 1 turns on.
     pub(super) fn switch(&mut self, variable: &'static Variable) -> bool {
+        self.switch_or(variable, false)
+    }
+
+    /// As [`Environment::switch`], and on unless it says off.
+    pub(super) fn switch_on_unless_off(&mut self, variable: &'static Variable) -> bool {
+        self.switch_or(variable, true)
+    }
+
+    fn switch_or(&mut self, variable: &'static Variable, otherwise: bool) -> bool {
         let Some(value) = self.text(variable) else {
-            return false;
+            return otherwise;
         };
         let value = value.to_lowercase();
         if ON.contains(&value.as_str()) {
             return true;
         }
         if !OFF.contains(&value.as_str()) {
-            self.warn(format!("{} is neither 1 nor 0, and counts as 0", variable.name));
+            let counts_as = u8::from(otherwise);
+            self.warn(format!("{} is neither 1 nor 0, and counts as {counts_as}", variable.name));
+            return otherwise;
         }
         false
     }

@@ -59,6 +59,10 @@ pub struct Settings {
     pub inbox: bool,
     /// Whether to log what works, too.
     pub verbose: bool,
+    /// Whether the results of other tools tell of messages that wait.
+    pub tool_notice: bool,
+    /// Whether messages that another implementation has fetched meanwhile are shown again.
+    pub redeliver: bool,
     /// Whether answers also carry their facts as JSON.
     pub structured: bool,
     /// Whether the words of peers are shown without a fence.
@@ -114,6 +118,10 @@ impl Settings {
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),
             verbose: environment.any_value(&env::VERBOSE),
+            tool_notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
+            redeliver: environment
+                .text(&env::HANDOVER)
+                .is_some_and(|text| text.eq_ignore_ascii_case("redeliver")),
             structured: environment.switch(&env::STRUCTURED),
             bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
             delegate_durably: environment

@@ -30,6 +30,8 @@ pub(crate) fn guest() -> std::sync::Arc<Guest> {
             platform: "http://platform.test".to_owned(),
         }],
         inbox: true,
+        redeliver: false,
+        notice: true,
         structured: false,
         bare_peer_text: false,
         delegate_durably: false,

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use molecule_mcp::{
     driver::Ports,
     guest::wire::{
-        Effect, FileChange, FileUpdate, Level, Limits, Method, Outcome, PlatformRequest, PlatformResponse,
-        Rest, Unreachable, UploadRequest,
+        Effect, FileChange, FileUpdate, Level, Limits, Listen, Method, Outcome, PlatformRequest,
+        PlatformResponse, Rest, Saved, Unreachable, UploadRequest,
     },
     ports::Working,
 };
@@ -104,8 +104,8 @@ impl Process {
         &self.busy
     }
 
-    pub(super) fn cursor(&self) -> Option<String> {
-        self.machine.files().cursor.clone()
+    pub(super) fn saved(&self) -> Saved {
+        Saved { cursor: self.machine.files().cursor.clone(), journal: Vec::new(), damaged_after: None }
     }
 
     async fn exchange(&self, request: Request, limits: Limits) -> Outcome {
@@ -269,10 +269,17 @@ impl Ports for Process {
         }
         files.writes += 1;
         match update.change {
-            FileChange::Cursor(cursor) => files.cursor = cursor,
+            FileChange::Cursor(cursor) => files.cursor = cursor.id,
+            FileChange::Append(_) | FileChange::Rewrite(_) => {}
             FileChange::InboundSecret(secret) => files.secret = Some(secret),
         }
         Outcome::Stored
+    }
+
+    async fn listen(&self, listen: Listen) -> Outcome {
+        self.note(format!("listen {listen:?}"));
+        time::sleep_until(self.machine.instant(listen.until)).await;
+        Outcome::Heard(listen.hints_over)
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {

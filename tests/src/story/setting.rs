@@ -74,6 +74,8 @@ fn settings(me: &Credentials) -> Settings {
         seed: (1, 2, 3, 4),
         workspaces: vec![WorkspaceSettings { id: me.id.to_string(), platform: format!("http://{HOST}") }],
         inbox: true,
+        redeliver: false,
+        notice: true,
         structured: false,
         bare_peer_text: false,
         delegate_durably: false,

@@ -46,7 +46,7 @@ use crate::{
     dialogue::Host,
     platform::activity::Row,
     uploads::OwnUploads,
-    wire::{FileChange, Finish, Instant, Level, Workspace},
+    wire::{CursorChange, FileChange, Finish, Instant, Level, Saved, Workspace},
     world::World,
 };
 
@@ -77,6 +77,9 @@ impl Inbox {
     pub(crate) const fn queue(&self) -> &Queue {
         &self.queue
     }
+
+    /// Another process fetches.
+    pub(crate) fn follow(&mut self, _workspace: Workspace, _leader: String) {}
 
     fn ledger(&mut self, workspace: Workspace) -> &mut Ledger {
         self.ledgers.entry(workspace).or_default()
@@ -153,14 +156,14 @@ impl Inbox {
     }
 }
 
-/// Fetches the messages of a workspace, for ever, beginning with what the cursor file holds.
-pub(crate) async fn poll(
-    host: Host,
-    world: Rc<World>,
-    workspace: Workspace,
-    cursor: Option<String>,
-) -> Finish {
-    Poller::open(host, world, workspace, cursor).run().await
+/// Fetches the messages of a workspace, for ever, beginning with what is on disk.
+pub(crate) async fn poll(host: Host, world: Rc<World>, workspace: Workspace, saved: Saved) -> Finish {
+    Poller::open(host, world, workspace, saved.cursor).run().await
+}
+
+/// What is on disk, as JSON for people.
+pub(crate) fn describe(_world: &World, _workspace: Workspace, _saved: Saved) -> String {
+    String::new()
 }
 
 /// Brings the cursor file up to date, if it is not; says whether it is.
@@ -168,7 +171,8 @@ pub(crate) async fn save(host: &Host, world: &World, workspace: Workspace) -> bo
     let Some(cursor) = world.inbox.borrow_mut().ledger(workspace).unsaved() else {
         return true;
     };
-    let saved = host.store(workspace, FileChange::Cursor(cursor.clone())).await;
+    let known = None;
+    let saved = host.store(workspace, FileChange::Cursor(CursorChange { known, id: cursor.clone() })).await;
     let mut inbox = world.inbox.borrow_mut();
     match saved {
         Ok(()) => {

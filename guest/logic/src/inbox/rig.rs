@@ -12,7 +12,7 @@ use crate::{
     },
     tools::tests::{Call, OWN, settings},
     wire::{
-        Effect, FileChange, Instant, Level, LogLine, Next, Outcome, PlatformRequest, PlatformResponse,
+        Effect, FileChange, Instant, Level, LogLine, Next, Outcome, PlatformRequest, PlatformResponse, Saved,
         Settings, Turn,
     },
     world::World,
@@ -232,9 +232,10 @@ impl Rig {
 
     /// Begins to poll, up to the first rest.
     pub(crate) fn start(&mut self) {
-        let (world, cursor) = (Rc::clone(&self.world), self.file.clone());
+        let world = Rc::clone(&self.world);
+        let saved = Saved { cursor: self.file.clone(), journal: Vec::new(), damaged_after: None };
         let (dialogue, turn) =
-            Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, cursor).await });
+            Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, saved).await });
         self.carry_out(dialogue, turn);
     }
 
@@ -279,7 +280,9 @@ impl Rig {
                 }
                 Next::Send(request) => self.platform.handle(&request),
                 Next::Store(update) => self.store(update.change),
-                Next::Finish(_) | Next::Upload(_) => panic!("a poller does not do this: {:?}", turn.next),
+                Next::Finish(_) | Next::Listen(_) | Next::Upload(_) => {
+                    panic!("a poller does not do this: {:?}", turn.next)
+                }
             };
             turn = dialogue.resume(outcome, self.now);
         }
@@ -301,7 +304,7 @@ impl Rig {
             return Outcome::StoreFailed("disk full".to_owned());
         }
         self.stores += 1;
-        self.file = cursor;
+        self.file = cursor.id;
         Outcome::Stored
     }
 

@@ -233,6 +233,8 @@ pub(crate) mod tests {
                 platform: "http://platform.test".to_owned(),
             }],
             inbox: true,
+            redeliver: false,
+            notice: true,
             structured: false,
             bare_peer_text: false,
             delegate_durably: false,
@@ -283,6 +285,7 @@ pub(crate) mod tests {
             match &self.turn.next {
                 Next::Finish(Finish::Answer(answer)) => answer,
                 Next::Finish(Finish::Done)
+                | Next::Listen(_)
                 | Next::Rest(_)
                 | Next::Send(_)
                 | Next::Store(_)
@@ -313,7 +316,9 @@ pub(crate) mod tests {
         while result.borrow().is_none() {
             let outcome = match &turn.next {
                 Next::Send(request) => answer(request),
-                Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => Outcome::Rested,
+                Next::Finish(_) | Next::Listen(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
+                    Outcome::Rested
+                }
             };
             turn = dialogue.resume(outcome, 0);
         }
@@ -324,7 +329,7 @@ pub(crate) mod tests {
     pub(crate) fn asked(turn: &Turn) -> &PlatformRequest {
         match &turn.next {
             Next::Send(request) => request,
-            Next::Finish(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
+            Next::Finish(_) | Next::Listen(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
                 panic!("not a request: {:?}", turn.next)
             }
         }

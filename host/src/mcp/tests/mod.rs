@@ -238,6 +238,8 @@ fn settings() -> Settings {
             platform: "http://platform.test".to_owned(),
         }],
         inbox: true,
+        redeliver: false,
+        notice: true,
         structured: false,
         bare_peer_text: false,
         delegate_durably: false,
