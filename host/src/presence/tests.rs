@@ -11,7 +11,7 @@ use tokio::{sync::watch, time};
 
 use super::*;
 use crate::guest::wire::{
-    FileUpdate, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+    FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
 };
 
 /// What a request takes there and back.
@@ -383,6 +383,10 @@ impl Ports for Scripted {
 
     async fn store(&self, _update: FileUpdate) -> Outcome {
         panic!("presence writes no files");
+    }
+
+    async fn listen(&self, _listen: Listen) -> Outcome {
+        panic!("presence has no inbox");
     }
 
     /// As the machine does: sleep counts.

@@ -30,8 +30,8 @@ use crate::{
     guest::{
         Guest,
         wire::{
-            Effect, FileUpdate, Instant, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest,
-            Settings, UploadRequest, WorkspaceSettings,
+            Effect, FileUpdate, Instant, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse,
+            Rest, Settings, UploadRequest, WorkspaceSettings,
         },
     },
     session::Session,
@@ -203,6 +203,10 @@ impl Ports for Platform {
 
     async fn store(&self, _update: FileUpdate) -> Outcome {
         Outcome::Stored
+    }
+
+    async fn listen(&self, _listen: Listen) -> Outcome {
+        pending().await
     }
 
     async fn rest(&self, _rest: Rest) -> Outcome {
