@@ -8,6 +8,7 @@
 //!
 //! A crash ends the process: driver, guest, and whatever was under way. The machine stays.
 
+mod hints;
 mod machine;
 mod powers;
 mod said;
@@ -26,14 +27,14 @@ use molecule_mcp::{
     settings::AgentCard,
 };
 use serde_json::Value;
-use standin::{Now, Platform, Request, Response, world::Credentials};
+use standin::{Now, Request, Response, world::Credentials};
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time,
 };
 
 use self::machine::Machine;
-pub use self::{powers::Process, said::Said, setting::Setting};
+pub use self::{machine::Held, powers::Process, said::Said, setting::Setting};
 
 /// What a request takes to the platform and back.
 pub const LATENCY: Duration = Duration::from_millis(2);
@@ -147,7 +148,7 @@ impl Story {
     }
 
     /// The platform, to look at and to play with.
-    pub fn platform(&self) -> MutexGuard<'_, Platform> {
+    pub fn platform(&self) -> Held<'_> {
         self.machine.platform()
     }
 
@@ -183,6 +184,30 @@ impl Story {
     /// Somebody has written into the cursor file.
     pub fn put_cursor(&self, cursor: &str) {
         self.machine.files().cursor = Some(cursor.to_owned());
+    }
+
+    /// The records of the journal on disk, oldest first.
+    #[must_use]
+    pub fn journal(&self) -> Vec<String> {
+        self.machine.files().journal.clone()
+    }
+
+    /// The journal on disk is of these records. With `damaged_after`, something is missing behind so many of them.
+    pub fn put_journal(&self, records: &[String], damaged_after: Option<u32>) {
+        let mut files = self.machine.files();
+        files.journal = records.to_vec();
+        files.damaged_after = damaged_after;
+    }
+
+    /// What the journals were that were kept as copies, oldest first.
+    #[must_use]
+    pub fn journal_copies(&self) -> Vec<Vec<String>> {
+        self.machine.files().copies.clone()
+    }
+
+    /// The platform's events come through from now on, or no longer; without them its streams are closed.
+    pub fn bring_events(&self, on: bool) {
+        self.machine.bring_events(on);
     }
 
     /// The inbound secret on disk.

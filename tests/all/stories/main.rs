@@ -9,6 +9,7 @@
 mod delegation;
 mod delegation_trouble;
 mod determinism;
+mod hints;
 mod inbox;
 mod inbox_recovery;
 mod inbox_rows;

@@ -2,13 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    ops::{Deref, DerefMut},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
+use molecule_mcp::guest::wire::{CursorChange, FileChange, Outcome, Saved};
 use standin::{Level, Now, Platform, Switches, world::Credentials};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::locked;
 
@@ -22,6 +27,10 @@ pub(super) struct Machine {
     start: Instant,
     pub(super) me: Credentials,
     platform: Mutex<Platform>,
+    /// Changes whenever the platform may have.
+    changed: watch::Sender<()>,
+    /// Whether an event stream can be opened.
+    events: AtomicBool,
     files: Mutex<Files>,
     /// What the agent may attach to messages, by path.
     pub(super) attachments: BTreeMap<String, Bytes>,
@@ -31,30 +40,128 @@ pub(super) struct Machine {
 #[derive(Default)]
 pub(super) struct Files {
     pub(super) cursor: Option<String>,
+    pub(super) journal: Vec<String>,
+    /// How many records stand before the first damage, if there is any.
+    pub(super) damaged_after: Option<u32>,
+    /// What damaged or foreign journals were, oldest first.
+    pub(super) copies: Vec<Vec<String>>,
     pub(super) secret: Option<String>,
     pub(super) writes: usize,
     /// Why nothing can be written, while that is so.
     pub(super) trouble: Option<String>,
 }
 
+/// The platform, held by one at a time. Whoever lets go of it may have changed it.
+pub struct Held<'a> {
+    platform: MutexGuard<'a, Platform>,
+    changed: &'a watch::Sender<()>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Platform;
+
+    fn deref(&self) -> &Platform {
+        &self.platform
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Platform {
+        &mut self.platform
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.changed.send_replace(());
+    }
+}
+
+impl Files {
+    /// Carries out a change as the host does.
+    pub(super) fn change(&mut self, change: FileChange) -> Outcome {
+        if let Some(why) = &self.trouble {
+            return Outcome::StoreFailed(why.clone());
+        }
+        match change {
+            FileChange::Append(append) => self.journal.extend(append.records),
+            FileChange::Cursor(CursorChange { known: Some(known), .. })
+                if self.cursor.as_ref().is_some_and(|cursor| *cursor != known) =>
+            {
+                return Outcome::Refused("the cursor file holds something else".to_owned());
+            }
+            FileChange::Cursor(CursorChange { id, .. }) => self.cursor = id,
+            FileChange::InboundSecret(secret) => self.secret = Some(secret),
+            FileChange::Rewrite(rewrite) => {
+                let old = std::mem::replace(&mut self.journal, rewrite.records);
+                self.damaged_after = None;
+                if rewrite.keep_copy {
+                    self.copies.push(old);
+                }
+            }
+        }
+        self.writes += 1;
+        Outcome::Stored
+    }
+
+    /// What the guest is told at its start.
+    pub(super) fn saved(&self) -> Saved {
+        Saved {
+            cursor: self.cursor.clone(),
+            journal: self.journal.clone(),
+            damaged_after: self.damaged_after,
+        }
+    }
+}
+
 impl Machine {
-    pub(super) fn new(level: Level, switches: Switches, attachments: BTreeMap<String, Bytes>) -> Self {
+    pub(super) fn new(
+        level: Level,
+        switches: Switches,
+        events: bool,
+        attachments: BTreeMap<String, Bytes>,
+    ) -> Self {
         let mut platform = Platform::new(level, switches, 7, Now::from_micros(EPOCH_MICROS));
         let me = platform.external_workspace("agent");
         Self {
             start: Instant::now(),
             me,
             platform: Mutex::new(platform),
+            changed: watch::Sender::new(()),
+            events: AtomicBool::new(events),
             files: Mutex::default(),
             attachments,
         }
     }
 
     /// The platform as it is at this moment.
-    pub(super) fn platform(&self) -> MutexGuard<'_, Platform> {
+    pub(super) fn platform(&self) -> Held<'_> {
+        Held { platform: self.look(), changed: &self.changed }
+    }
+
+    /// The same, for those who change nothing that others wait for.
+    pub(super) fn look(&self) -> MutexGuard<'_, Platform> {
         let mut platform = locked(&self.platform);
         platform.tick(self.platform_time());
         platform
+    }
+
+    /// Tells of every change of the platform that somebody makes.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Whether an event stream can be opened.
+    pub(super) fn brings_events(&self) -> bool {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Opens the way for event streams, or closes it and all of them.
+    pub(super) fn bring_events(&self, on: bool) {
+        self.events.store(on, Ordering::Relaxed);
+        if !on {
+            self.platform().close_streams();
+        }
     }
 
     pub(super) fn files(&self) -> MutexGuard<'_, Files> {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use molecule_mcp::{
     driver::Ports,
     guest::wire::{
-        Effect, FileChange, FileUpdate, Level, Limits, Listen, Method, Outcome, PlatformRequest,
-        PlatformResponse, Rest, Saved, Unreachable, UploadRequest,
+        Effect, FileUpdate, Level, Limits, Listen, Method, Outcome, PlatformRequest, PlatformResponse, Rest,
+        Saved, Unreachable, UploadRequest,
     },
     ports::Working,
 };
@@ -20,7 +20,9 @@ use standin::{Reply, Request, Response};
 use tokio::{sync::watch, time};
 
 use super::{
-    LATENCY, locked,
+    LATENCY,
+    hints::Hints,
+    locked,
     machine::{HOST, Machine},
 };
 
@@ -37,6 +39,7 @@ pub struct Process {
     busy: Arc<Working>,
     trouble: Mutex<Trouble>,
     arrivals: watch::Sender<u64>,
+    hints: Hints,
 }
 
 /// What the guest asked for.
@@ -67,6 +70,7 @@ impl Process {
             busy: Arc::default(),
             trouble: Mutex::default(),
             arrivals: watch::Sender::new(0),
+            hints: Hints::default(),
         }
     }
 
@@ -105,7 +109,7 @@ impl Process {
     }
 
     pub(super) fn saved(&self) -> Saved {
-        Saved { cursor: self.machine.files().cursor.clone(), journal: Vec::new(), damaged_after: None }
+        self.machine.files().saved()
     }
 
     async fn exchange(&self, request: Request, limits: Limits) -> Outcome {
@@ -263,23 +267,13 @@ impl Ports for Process {
 
     async fn store(&self, update: FileUpdate) -> Outcome {
         self.note(format!("store {update:?}"));
-        let mut files = self.machine.files();
-        if let Some(why) = &files.trouble {
-            return Outcome::StoreFailed(why.clone());
-        }
-        files.writes += 1;
-        match update.change {
-            FileChange::Cursor(cursor) => files.cursor = cursor.id,
-            FileChange::Append(_) | FileChange::Rewrite(_) => {}
-            FileChange::InboundSecret(secret) => files.secret = Some(secret),
-        }
-        Outcome::Stored
+        self.machine.files().change(update.change)
     }
 
     async fn listen(&self, listen: Listen) -> Outcome {
         self.note(format!("listen {listen:?}"));
-        time::sleep_until(self.machine.instant(listen.until)).await;
-        Outcome::Heard(listen.hints_over)
+        let stream = Request::new("GET", &format!("/workspaces/{}/events/stream", self.machine.me.id));
+        Outcome::Heard(self.hints.listen(&self.machine, &self.authorised(stream), listen).await)
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {

@@ -15,13 +15,20 @@ use super::{
 pub struct Setting {
     level: Level,
     switches: Vec<&'static str>,
+    events: bool,
     settings: fn(&mut Settings),
     attachments: BTreeMap<String, Bytes>,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { level: Level::Later, switches: Vec::new(), settings: |_| (), attachments: BTreeMap::new() }
+        Self {
+            level: Level::Later,
+            switches: Vec::new(),
+            events: false,
+            settings: |_| (),
+            attachments: BTreeMap::new(),
+        }
     }
 }
 
@@ -37,6 +44,12 @@ impl Setting {
     pub fn switch(mut self, switch: &'static str) -> Self {
         self.switches.push(switch);
         self
+    }
+
+    /// The platform's events come through.
+    #[must_use]
+    pub fn events(self) -> Self {
+        Self { events: true, ..self }
     }
 
     /// The operator has configured something.
@@ -62,7 +75,7 @@ impl Setting {
         for switch in self.switches {
             assert!(switches.set(switch).is_ok(), "no such switch: {switch}");
         }
-        let machine = Machine::new(self.level, switches, self.attachments);
+        let machine = Machine::new(self.level, switches, self.events, self.attachments);
         let mut settings = settings(&machine.me);
         (self.settings)(&mut settings);
         Story::start(settings, Arc::new(machine))
