@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     driver::{Driver, Ports},
-    guest::{GuestDown, wire::Saved},
+    guest::GuestDown,
     ports::files::Files,
     session::Session,
 };
@@ -49,17 +49,15 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
 
 /// Ends only if the component stops.
 async fn open<P: Ports>(driver: &Arc<Driver<P>>, files: &Files, fetch: bool) -> Result<(), GuestDown> {
-    let files = files.clone();
-    let on_disk = task::spawn_blocking(move || (files.read_cursor(), files.read_secret()));
-    let (cursor, secret) = on_disk.await.unwrap_or_default();
-    let saved = Saved { cursor, journal: Vec::new(), damaged_after: None };
+    let on_disk = files.clone();
+    let secret = task::spawn_blocking(move || on_disk.read_secret()).await.unwrap_or_default();
     if let Some(secret) = secret {
         driver.guest().remember_secret(0, &secret).await?;
     }
     if !fetch {
         return std::future::pending().await;
     }
-    driver.fetch_inbox(0, &saved).await.map(drop)
+    driver.fetch_inbox(0, &files.saved().await).await.map(drop)
 }
 
 #[cfg(test)]
@@ -74,6 +72,7 @@ mod tests {
 
     use tempfile::TempDir;
     use tokio::task::JoinHandle;
+    use url::Url;
 
     use super::*;
     use crate::guest::{
@@ -154,7 +153,8 @@ mod tests {
             };
             let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
             let configs = TempDir::new().unwrap();
-            let files = Files::new(Some(configs.path().to_owned()));
+            let files =
+                Files::new(Some(configs.path().to_owned()), &Url::parse("http://platform").unwrap(), "w");
             let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, Session::default(), fetch));
             Self { driver, configs, inbox }
         }

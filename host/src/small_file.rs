@@ -19,7 +19,7 @@ const OTHERS_WRITE: u32 = 0o022;
 #[derive(Debug)]
 pub(crate) struct SmallFile {
     pub(crate) bytes: Vec<u8>,
-    metadata: Metadata,
+    pub(crate) metadata: Metadata,
 }
 
 /// Whether a link in place of the file is followed.

@@ -1,27 +1,33 @@
-//! The two files of a workspace: the inbox cursor and the inbound secret.
+//! The files of a workspace: the inbox cursor, the journal of the inbox, and the inbound secret.
 //!
 //! ```text
-//! content ──► the same? ──► temporary file, 0600, synced ──► renamed ──► directory synced
+//!                        ┌─ cursor, secret ──► the same? ──► replaced as a whole
+//! change ──► in its turn ┤
+//!                        └─ journal ──► added to, or replaced as a whole
 //! ```
 //!
-//! A file is replaced as a whole, so that a crash leaves the old one or the new one. Renaming also
-//! replaces links instead of following them. The directory is made by the first change, and made
-//! again if somebody removes it.
+//! The directory is made by the first change, and made again if somebody removes it.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
-    io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
-use tempfile::NamedTempFile;
-use tokio::{sync::Mutex, task};
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task,
+};
+use url::Url;
 
+use super::{
+    atomic,
+    journal::{Journal, Recovered},
+    journal_file::JournalFile,
+};
 use crate::{
-    guest::wire::{CursorChange, FileChange, FileUpdate, Outcome},
+    guest::wire::{CursorChange, FileChange, FileUpdate, Outcome, Saved},
     log,
     small_file::{self, Exposure, Links, SmallFile, Unreadable},
 };
@@ -32,64 +38,111 @@ const SECRET: &str = ".platform_inbound_secret";
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
 const SECRET_BYTES: u64 = 64 << 10;
-
-const OWNER_ONLY: u32 = 0o600;
-const OWNER_ONLY_DIRECTORY: u32 = 0o700;
-
-const TEMPORARY_PREFIX: &str = ".molecule-mcp-";
-const TEMPORARY_SUFFIX: &str = ".tmp";
-/// A temporary file lives for milliseconds; another process may be writing a younger one.
-const LEFT_BEHIND: Duration = Duration::from_secs(60);
+/// Of the digest that tells the files of one workspace from those of another.
+const DIGEST_BYTES: usize = 8;
 
 /// The files in one directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Files {
     configs: Option<PathBuf>,
+    /// How the names of the inbox files begin.
+    stem: String,
     /// Held while a file changes: changes happen one after the other, in the order they were asked for.
     writer: Arc<Mutex<Writer>>,
 }
 
 /// What the process knows about the state of the disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writer {
+    configs: PathBuf,
+    journal: Journal<JournalFile>,
+    /// Whether another process writes the files of the inbox.
+    follows: bool,
+    /// Why the journal could not be read, as it was told to the operator.
+    unreadable: Option<String>,
     /// Temporary files of a crashed process have been removed.
     swept: bool,
     /// The last change failed, so that a file that looks right may not survive a crash.
     in_doubt: bool,
 }
 
+/// Why a change was not made.
+enum Unchanged {
+    Failed(PathBuf, io::Error),
+    Follows,
+    Foreign(PathBuf),
+}
+
 impl Files {
-    /// Files in `configs`; with none, nothing is kept.
+    /// The files of `workspace` on `platform` in `configs`; with none, nothing is kept.
     #[must_use]
-    pub fn new(configs: Option<PathBuf>) -> Self {
-        Self { configs, writer: Arc::default() }
+    pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
+        let stem = stem(platform, workspace);
+        let directory = configs.clone().unwrap_or_default();
+        let writer = Writer {
+            journal: Journal::new(JournalFile::new(&directory, &stem)),
+            configs: directory,
+            follows: false,
+            unreadable: None,
+            swept: false,
+            in_doubt: false,
+        };
+        Self { configs, stem, writer: Arc::new(Mutex::new(writer)) }
     }
 
-    /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`.
+    /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
+    /// another program uses the file.
     ///
     /// A change goes on to its end also if the future is dropped.
     pub async fn store(&self, update: FileUpdate) -> Outcome {
-        let Some(configs) = self.configs.clone() else {
+        let Some(writer) = self.writer().await else {
             return Outcome::StoreFailed("no directory for state can be written".to_owned());
         };
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let change = task::spawn_blocking(move || {
-            let changed = writer.change(&configs, update.change);
-            changed.map_err(|cause| format!("{}: {cause}", configs.display()))
+            let mut writer = writer;
+            writer.change(update.change)
         });
         match change.await {
             Ok(Ok(())) => Outcome::Stored,
-            Ok(Err(why)) => Outcome::StoreFailed(why),
+            Ok(Err(why)) => why.into(),
             Err(cause) => Outcome::StoreFailed(cause.to_string()),
         }
+    }
+
+    /// What is on disk, for the process that leads the inbox: it may change the files from here on.
+    pub async fn saved(&self) -> Saved {
+        let Some(writer) = self.writer().await else {
+            return Saved { cursor: None, journal: Vec::new(), damaged_after: None };
+        };
+        let saved = task::spawn_blocking(move || {
+            let mut writer = writer;
+            writer.saved()
+        });
+        // Whatever the defect was, what is on disk is not known.
+        saved.await.unwrap_or(Saved { cursor: None, journal: Vec::new(), damaged_after: Some(0) })
+    }
+
+    /// Another process leads the inbox: the cursor and the journal are its own until [`Files::saved`].
+    pub async fn let_go(&self) {
+        self.writer.lock().await.follows = true;
+    }
+
+    /// How the names of the files of the inbox begin: `.mcp_inbox_` and 16 hex digits.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The directory; none if nothing is kept.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.configs.as_deref()
     }
 
     /// The id in the cursor file; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_cursor(&self) -> Option<String> {
-        let path = self.configs.as_ref()?.join(CURSOR);
-        let file = read(&path, CURSOR_BYTES)?;
-        word(&file)
+        cursor_in(&self.configs.as_ref()?.join(CURSOR))
     }
 
     /// The secret on disk; none if there is no such file, or anything else in it.
@@ -108,59 +161,134 @@ impl Files {
         log::hide(&secret);
         Some(secret)
     }
+
+    /// The right to change the files, if there are any.
+    async fn writer(&self) -> Option<OwnedMutexGuard<Writer>> {
+        self.configs.as_ref()?;
+        Some(Arc::clone(&self.writer).lock_owned().await)
+    }
 }
 
 impl Writer {
-    fn change(&mut self, configs: &Path, change: FileChange) -> io::Result<()> {
-        let changed = match change {
-            FileChange::Append(_) | FileChange::Rewrite(_) => {
-                Err(io::Error::new(ErrorKind::Unsupported, "there is no journal"))
+    fn saved(&mut self) -> Saved {
+        self.follows = false;
+        self.sweep();
+        let cursor = cursor_in(&self.configs.join(CURSOR));
+        match self.journal.read() {
+            Ok(Recovered { records, damaged_after, .. }) => {
+                let damaged_after = damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+                Saved { cursor, journal: records, damaged_after }
             }
-            FileChange::Cursor(CursorChange { id: Some(id), .. }) => self.put(configs, CURSOR, &id),
-            FileChange::Cursor(CursorChange { id: None, .. }) => self.remove(configs, CURSOR),
-            FileChange::InboundSecret(secret) => {
-                log::hide(&secret);
-                self.put(configs, SECRET, &secret)
+            Err(cause) => {
+                self.tell_unreadable(&cause);
+                Saved { cursor, journal: Vec::new(), damaged_after: Some(0) }
             }
-        };
-        self.in_doubt = changed.is_err();
-        changed
+        }
     }
 
-    fn put(&mut self, configs: &Path, name: &str, content: &str) -> io::Result<()> {
-        let path = configs.join(name);
+    fn tell_unreadable(&mut self, cause: &io::Error) {
+        let why = format!("{} {cause}", self.journal.disk().path().display());
+        if self.unreadable.as_ref() != Some(&why) {
+            tracing::warn!("{why}: messages that it holds may come again");
+        }
+        self.unreadable = Some(why);
+    }
+
+    fn change(&mut self, change: FileChange) -> Result<(), Unchanged> {
+        self.sweep();
+        if self.follows && !matches!(change, FileChange::InboundSecret(_)) {
+            return Err(Unchanged::Follows);
+        }
+        match change {
+            FileChange::Append(append) => {
+                self.journal.append(&append.records, append.sync).map_err(|cause| self.journal_failed(cause))
+            }
+            FileChange::Cursor(change) => self.move_cursor(change),
+            FileChange::InboundSecret(secret) => {
+                log::hide(&secret);
+                self.replace(SECRET, &secret)
+            }
+            FileChange::Rewrite(rewrite) => self
+                .journal
+                .rewrite(&rewrite.records, rewrite.keep_copy)
+                .map_err(|cause| self.journal_failed(cause)),
+        }
+    }
+
+    fn journal_failed(&self, cause: io::Error) -> Unchanged {
+        Unchanged::Failed(self.journal.disk().path().to_owned(), cause)
+    }
+
+    fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
+        let path = self.configs.join(CURSOR);
+        let held = cursor_in(&path);
+        let is_ours = held.is_none() || change.known.is_none() || held == change.known || held == change.id;
+        match change.id {
+            _ if !is_ours => Err(Unchanged::Foreign(path)),
+            Some(id) => self.replace(CURSOR, &id),
+            None => self.note(path.clone(), atomic::remove(&path)),
+        }
+    }
+
+    fn replace(&mut self, name: &str, content: &str) -> Result<(), Unchanged> {
+        let path = self.configs.join(name);
         if !self.in_doubt && holds(&path, content) {
             return Ok(());
         }
-        make_directory(configs)?;
-        self.sweep(configs);
-        let mut file = temporary(configs)?;
-        file.write_all(content.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|failed| failed.error)?;
-        sync_directory(configs)
+        let replaced = atomic::replace(&path, content.as_bytes()).map(drop);
+        self.note(path, replaced)
     }
 
-    fn remove(&mut self, configs: &Path, name: &str) -> io::Result<()> {
-        match fs::remove_file(configs.join(name)) {
-            Ok(()) => sync_directory(configs),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-            Err(cause) => Err(cause),
-        }
+    fn note(&mut self, path: PathBuf, changed: io::Result<()>) -> Result<(), Unchanged> {
+        self.in_doubt = changed.is_err();
+        changed.map_err(|cause| Unchanged::Failed(path, cause))
     }
 
-    /// Removes what a crash left behind; failing at that harms nobody.
-    fn sweep(&mut self, configs: &Path) {
-        if self.swept {
-            return;
+    /// Removes what earlier processes left behind.
+    fn sweep(&mut self) {
+        if !self.swept {
+            self.swept = true;
+            atomic::sweep(&self.configs);
+            self.journal.disk().remove_old_copies();
         }
-        self.swept = true;
-        for entry in fs::read_dir(configs).into_iter().flatten().flatten() {
-            if is_temporary(&entry.file_name().to_string_lossy()) && is_left_behind(&entry.path()) {
-                let _ = fs::remove_file(entry.path());
+    }
+}
+
+impl From<Unchanged> for Outcome {
+    fn from(unchanged: Unchanged) -> Self {
+        match unchanged {
+            Unchanged::Failed(path, cause) => {
+                Self::StoreFailed(format!("{}: {cause}{}", path.display(), advice(&cause)))
             }
+            Unchanged::Follows => Self::StoreFailed("another process keeps the inbox".to_owned()),
+            Unchanged::Foreign(path) => Self::Refused(format!(
+                "{} was changed by another program: let only one program use this directory",
+                path.display()
+            )),
         }
     }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    if matches!(cause.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
+        return "; make room there";
+    }
+    if matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
+        return "; let this user write there, or set CONFIGS_DIR to another directory";
+    }
+    ""
+}
+
+/// How the names of the files of one workspace begin.
+fn stem(platform: &Url, workspace: &str) -> String {
+    let platform = platform.as_str().trim_end_matches('/');
+    let digest = Sha256::digest(format!("{platform}\n{workspace}"));
+    let digits: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    format!(".mcp_inbox_{digits}")
+}
+
+fn cursor_in(path: &Path) -> Option<String> {
+    word(&read(path, CURSOR_BYTES)?)
 }
 
 fn read(path: &Path, limit: u64) -> Option<SmallFile> {
@@ -187,58 +315,10 @@ fn holds(path: &Path, content: &str) -> bool {
         .is_ok_and(|file| file.bytes == content.as_bytes() && file.exposure() == Exposure::Private)
 }
 
-/// A file that nobody else can open, whatever the umask.
-fn temporary(configs: &Path) -> io::Result<NamedTempFile> {
-    let mode = || Permissions::from_mode(OWNER_ONLY);
-    let file = tempfile::Builder::new()
-        .prefix(TEMPORARY_PREFIX)
-        .suffix(TEMPORARY_SUFFIX)
-        .rand_bytes(16)
-        .permissions(mode())
-        .tempfile_in(configs)?;
-    file.as_file().set_permissions(mode())?;
-    Ok(file)
-}
-
-/// Makes `path` and what is missing above it, open to nobody else, whatever the umask.
-fn make_directory(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = path.parent().unwrap_or(path);
-    if parent != path {
-        make_directory(parent)?;
-    }
-    match DirBuilder::new().mode(OWNER_ONLY_DIRECTORY).create(path) {
-        Ok(()) => {
-            fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY_DIRECTORY))?;
-            // A parent that may be entered and not read cannot be synced, and is no reason to keep nothing.
-            let _ = sync_directory(parent);
-            Ok(())
-        }
-        // Somebody was faster.
-        Err(cause) if cause.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(cause) => Err(cause),
-    }
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn is_temporary(name: &str) -> bool {
-    name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
-}
-
-fn is_left_behind(path: &Path) -> bool {
-    let Ok(metadata) = path.symlink_metadata() else {
-        return false;
-    };
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    let age = metadata.modified().ok().and_then(|written| SystemTime::now().duration_since(written).ok());
-    metadata.is_file() && is_own && age.is_some_and(|age| age >= LEFT_BEHIND)
-}
-
 #[cfg(test)]
 #[path = "files_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "files_journal_tests.rs"]
+mod journal_tests;

@@ -1,8 +1,12 @@
 //! What happens to the files, whatever is in their place.
 
 use std::{
-    fs::hard_link,
-    os::unix::{fs::symlink, net::UnixListener},
+    fs::{self, File, Permissions, hard_link},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, symlink},
+        net::UnixListener,
+    },
+    time::{Duration, SystemTime},
 };
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -169,7 +173,7 @@ async fn a_change_that_looks_done_is_done_again_after_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_directory_nothing_is_kept_and_the_reason_is_told() {
-    for files in [Files::new(None), Files::new(Some(PathBuf::from("/dev/null/below")))] {
+    for files in [files_in(None), files_in(Some(PathBuf::from("/dev/null/below")))] {
         let stored = files.store(cursor(Some("a"))).await;
 
         assert!(matches!(stored, Outcome::StoreFailed(why) if !why.is_empty()));
@@ -229,8 +233,12 @@ async fn a_change_nobody_waits_for_is_finished_before_the_next() {
 fn kept() -> (TempDir, PathBuf, Files) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("configs");
-    let files = Files::new(Some(path.clone()));
+    let files = files_in(Some(path.clone()));
     (dir, path, files)
+}
+
+fn files_in(configs: Option<PathBuf>) -> Files {
+    Files::new(configs, &Url::parse("https://acme.example.com/").unwrap(), "w")
 }
 
 fn cursor(id: Option<&str>) -> FileUpdate {

@@ -1,9 +1,12 @@
 //! The powers of the program: HTTP, files, time and the log.
 
+mod atomic;
 pub mod attachments;
 pub mod clock;
 pub mod files;
 pub mod http;
+pub mod journal;
+mod journal_file;
 mod working;
 
 use std::sync::Arc;
@@ -43,7 +46,7 @@ impl Powers {
         Self {
             clock: Clock::machine(),
             http: Arc::new(Http::new(base, workspace, settings.credentials.clone())),
-            files: Files::new(settings.configs.clone()),
+            files: Files::new(settings.configs.clone(), &settings.platform, &settings.workspace),
             attachments: Attachments::new(Policy::of(settings)),
             working: Arc::default(),
             arrivals: watch::Sender::new(0),

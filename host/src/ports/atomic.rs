@@ -1,0 +1,112 @@
+//! Replaces a file as a whole, so that a crash leaves the old one or the new one.
+//!
+//! ```text
+//! content ──► temporary file, 0600, synced ──► renamed ──► directory synced
+//! ```
+//!
+//! Renaming also replaces links instead of following them. The directory is made when it is missing.
+
+use std::{
+    fs::{self, DirBuilder, File, Permissions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use tempfile::NamedTempFile;
+
+pub(super) const OWNER_ONLY: u32 = 0o600;
+const OWNER_ONLY_DIRECTORY: u32 = 0o700;
+
+const TEMPORARY_PREFIX: &str = ".molecule-mcp-";
+const TEMPORARY_SUFFIX: &str = ".tmp";
+/// A temporary file lives for milliseconds; another process may be writing a younger one.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// Makes the file `path`, or replaces it; returns it, open for writing at its end.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
+    let directory = directory_of(path);
+    make_directory(directory)?;
+    let mut file = temporary(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    let file = file.persist(path).map_err(|failed| failed.error)?;
+    sync_directory(directory)?;
+    Ok(file)
+}
+
+/// Removes `path`, if it is there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_directory(directory_of(path)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Removes what a crash left behind in `directory`; failing at that harms nobody.
+pub(super) fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if is_temporary(&entry.file_name().to_string_lossy()) && is_older_than(&entry.path(), LEFT_BEHIND) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether `path` is a file of this user that was written so long ago.
+pub(super) fn is_older_than(path: &Path, limit: Duration) -> bool {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return false;
+    };
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    let age = metadata.modified().ok().and_then(|written| SystemTime::now().duration_since(written).ok());
+    metadata.is_file() && is_own && age.is_some_and(|age| age >= limit)
+}
+
+/// Makes `path` and what is missing above it, open to nobody else, whatever the umask.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(path);
+    if parent != path {
+        make_directory(parent)?;
+    }
+    match DirBuilder::new().mode(OWNER_ONLY_DIRECTORY).create(path) {
+        Ok(()) => {
+            fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY_DIRECTORY))?;
+            // A parent that may be entered and not read cannot be synced, and is no reason to keep nothing.
+            let _ = sync_directory(parent);
+            Ok(())
+        }
+        // Somebody was faster.
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
+
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// A file that nobody else can open, whatever the umask.
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    let mode = || Permissions::from_mode(OWNER_ONLY);
+    let file = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .suffix(TEMPORARY_SUFFIX)
+        .rand_bytes(16)
+        .permissions(mode())
+        .tempfile_in(directory)?;
+    file.as_file().set_permissions(mode())?;
+    Ok(file)
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
+}
