@@ -40,7 +40,13 @@ impl Clock {
     /// A clock for tests, which stands still and leaps as tokio's paused clock does.
     #[must_use]
     pub fn tokio() -> Self {
-        Self(Source::Tokio { start: time::Instant::now() })
+        Self::tokio_since(time::Instant::now())
+    }
+
+    /// The same, at 0 at `start`.
+    #[must_use]
+    pub fn tokio_since(start: time::Instant) -> Self {
+        Self(Source::Tokio { start })
     }
 
     /// Milliseconds since this clock was made.

@@ -1,8 +1,9 @@
-//! The powers of the program: HTTP, files, time and the log.
+//! The powers of the program: HTTP, events, files, time and the log.
 
 mod atomic;
 pub mod attachments;
 pub mod clock;
+pub mod events;
 pub mod files;
 pub mod http;
 pub mod journal;
@@ -17,8 +18,9 @@ pub use self::working::{Busy, Working};
 use self::{
     attachments::{Attachments, Policy},
     clock::Clock,
+    events::{Events, Pace},
     files::Files,
-    http::Http,
+    http::{EventStream, Http},
 };
 use crate::{
     driver::Ports,
@@ -32,6 +34,7 @@ use crate::{
 pub struct Powers {
     clock: Clock,
     http: Arc<Http>,
+    events: Events<EventStream>,
     files: Files,
     attachments: Attachments,
     working: Arc<Working>,
@@ -43,9 +46,13 @@ impl Powers {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let (base, workspace) = (settings.platform.clone(), settings.workspace.clone());
+        let clock = Clock::machine();
+        let http = Arc::new(Http::new(base, workspace, settings.credentials.clone()));
+        let stream = Arc::new(EventStream::new(Arc::clone(&http)));
         Self {
-            clock: Clock::machine(),
-            http: Arc::new(Http::new(base, workspace, settings.credentials.clone())),
+            clock,
+            events: Events::new(stream, clock, Pace::default(), fastrand::Rng::new()),
+            http,
             files: Files::new(settings.configs.clone(), &settings.platform, &settings.workspace),
             attachments: Attachments::new(Policy::of(settings)),
             working: Arc::default(),
@@ -98,8 +105,10 @@ impl Ports for Powers {
     }
 
     async fn listen(&self, listen: Listen) -> Outcome {
-        self.clock.wait(listen.until).await;
-        Outcome::Heard(listen.hints_over)
+        if listen.workspace != 0 {
+            return Outcome::Refused(format!("there is no workspace {}", listen.workspace));
+        }
+        Outcome::Heard(self.events.listen(&listen).await)
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {

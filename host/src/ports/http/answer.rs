@@ -56,7 +56,7 @@ pub(super) async fn read(
 }
 
 /// Why the answer is not worth reading.
-fn objection(response: &reqwest::Response) -> Option<String> {
+pub(super) fn objection(response: &reqwest::Response) -> Option<String> {
     let headers = response.headers();
     if !(200..600).contains(&response.status().as_u16()) {
         return Some(format!("the answer has the status {}", response.status().as_u16()));
@@ -83,7 +83,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// `Retry-After` in seconds or as a date, cut to what is sensible; nothing if it is neither.
-fn retry_after(headers: &HeaderMap, server_time: Option<SystemTime>) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, server_time: Option<SystemTime>) -> Option<Duration> {
     let text = text(headers, header::RETRY_AFTER)?.trim();
     let asked = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
@@ -94,7 +94,7 @@ fn retry_after(headers: &HeaderMap, server_time: Option<SystemTime>) -> Option<D
     Some(asked.clamp(RETRY_AFTER_AT_LEAST, RETRY_AFTER_AT_MOST))
 }
 
-fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+pub(super) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(text(headers, name)?).ok()
 }
 

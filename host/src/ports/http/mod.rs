@@ -11,6 +11,7 @@
 
 mod address;
 mod answer;
+mod events;
 mod pool;
 mod progress;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio::{
 };
 use url::Url;
 
+pub use self::events::EventStream;
 use self::{
     pool::Pool,
     progress::{Stage, Watched},
@@ -75,6 +77,8 @@ struct Call {
     method: http::Method,
     address: Url,
     identify: bool,
+    /// What the answer has to be, if anything but everything will do.
+    accept: Option<HeaderValue>,
     limits: Limits,
     deadline: Instant,
 }
@@ -187,7 +191,8 @@ impl Http {
         let address = address::below(&self.base, &request.path, &request.query)?;
         let total = Duration::from_millis(request.limits.total_ms.into()).min(TOTAL_AT_MOST);
         let limits = Limits { body_bytes: request.limits.body_bytes.min(ANSWER_AT_MOST), ..request.limits };
-        Ok(Call { method, address, identify: request.identify, limits, deadline: Instant::now() + total })
+        let deadline = Instant::now() + total;
+        Ok(Call { method, address, identify: request.identify, accept: None, limits, deadline })
     }
 
     /// The token after another look, if it is not `refused`.
@@ -225,6 +230,22 @@ impl Http {
         token: &Token,
         document: Option<Document>,
     ) -> Result<Outcome, Failure> {
+        let response = self.head(call, token, document).await?;
+        let read = time::timeout_at(call.deadline, answer::read(response, call.limits.body_bytes)).await;
+        match read {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(cause)) => Err(Failure::within(format!("the answer broke off: {}", causes(&cause)))),
+            Err(_) => Err(Failure::within("the answer did not end in time".to_owned())),
+        }
+    }
+
+    /// Sends a request, and gives the head of the answer with the body still to come.
+    async fn head(
+        &self,
+        call: &Call,
+        token: &Token,
+        document: Option<Document>,
+    ) -> Result<reqwest::Response, Failure> {
         let client = self.pool.client().await.map_err(Failure::before)?;
         let mut request = reqwest::Request::new(call.method.clone(), call.address.clone());
         *request.headers_mut() = self.headers(call, token, document.as_ref()).map_err(Failure::before)?;
@@ -237,24 +258,18 @@ impl Http {
         let maybe_sent = |stage: &Option<watch::Receiver<Stage>>| {
             stage.as_ref().is_none_or(|stage| *stage.borrow() != Stage::Waiting)
         };
-        let response = tokio::select! {
+        tokio::select! {
             biased;
             response = client.execute(request) => response.map_err(|cause| Failure {
                 reason: causes(&cause),
                 maybe_sent: !cause.is_connect() && maybe_sent(&stage),
                 cut_off: !cause.is_connect() && !cause.is_timeout(),
-            })?,
-            limit = too_late(call, stage.clone()) => return Err(Failure {
+            }),
+            limit = too_late(call, stage.clone()) => Err(Failure {
                 reason: format!("no answer within {} s", limit.as_secs_f32()),
                 maybe_sent: maybe_sent(&stage),
                 cut_off: false,
             }),
-        };
-        let read = time::timeout_at(call.deadline, answer::read(response, call.limits.body_bytes)).await;
-        match read {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(cause)) => Err(Failure::within(format!("the answer broke off: {}", causes(&cause)))),
-            Err(_) => Err(Failure::within("the answer did not end in time".to_owned())),
         }
     }
 
@@ -267,6 +282,9 @@ impl Http {
         headers.insert(header::AUTHORIZATION, bearer);
         headers.insert(header::ORIGIN, value(&address::origin(&self.base))?);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(accept) = &call.accept {
+            headers.insert(header::ACCEPT, accept.clone());
+        }
         if call.identify {
             headers.insert("x-workspace-id", value(&self.workspace)?);
         }

@@ -1,0 +1,101 @@
+//! The event stream of the workspace: one long answer, without an end and without a limit of time.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::StreamExt;
+use http::{HeaderValue, StatusCode, header};
+use reqwest::Response;
+
+use super::{Failure, Http, answer, causes};
+use crate::{
+    credentials::Token,
+    guest::wire::{Limits, Method, PlatformRequest},
+    ports::events::{Chunks, Closed, Source},
+};
+
+const EVENTS: &str = "text/event-stream";
+/// As for other reads; the body has no limits here.
+const LIMITS: Limits = Limits { first_byte_ms: 10_000, total_ms: 10_000, body_bytes: 0 };
+
+/// The way to the stream. It shares connections and token with everything else, and holds up none of it.
+pub struct EventStream {
+    http: Arc<Http>,
+    /// The token with which there was no stream.
+    refused: Mutex<Option<Token>>,
+}
+
+impl EventStream {
+    /// The stream of the workspace that `http` acts for.
+    #[must_use]
+    pub fn new(http: Arc<Http>) -> Self {
+        Self { http, refused: Mutex::default() }
+    }
+
+    /// Asks once, and once more if the token turns out to be an old one.
+    async fn ask(&self) -> Result<Response, Closed> {
+        let path = ["workspaces", self.http.workspace(), "events", "stream"].map(str::to_owned).to_vec();
+        let request = PlatformRequest {
+            workspace: 0,
+            method: Method::Get,
+            path,
+            query: vec![],
+            identify: false,
+            body: None,
+            limits: LIMITS,
+        };
+        let mut call = self.http.call(&request).map_err(Closed::Absent)?;
+        call.accept = Some(HeaderValue::from_static(EVENTS));
+        let token = self.http.token();
+        let mut response = self.http.head(&call, &token, None).await;
+        if matches!(&response, Ok(response) if response.status() == StatusCode::UNAUTHORIZED)
+            && let Some(other) = self.http.other_token(&token).await
+        {
+            response = self.http.head(&call, &other, None).await;
+        }
+        response.map_err(|Failure { reason, .. }| Closed::Failed { reason, retry_after: None })
+    }
+}
+
+impl Source for EventStream {
+    async fn open(&self) -> Result<Chunks, Closed> {
+        let opened = self.ask().await.and_then(judge);
+        let refused = matches!(opened, Err(Closed::Absent(_))).then(|| self.http.token());
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        let body = opened?.bytes_stream();
+        Ok(body.map(|chunk| chunk.map_err(|cause| io::Error::other(causes(&cause)))).boxed())
+    }
+
+    fn has_changed(&self) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().is_some_and(|refused| *refused != self.http.token())
+    }
+}
+
+/// The same answer, if it is a stream.
+fn judge(response: Response) -> Result<Response, Closed> {
+    let (status, headers) = (response.status(), response.headers());
+    let later = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        );
+    if later {
+        let retry_after = answer::retry_after(headers, answer::date(headers, header::DATE));
+        return Err(Closed::Failed { reason: format!("HTTP {}", status.as_u16()), retry_after });
+    }
+    if status != StatusCode::OK {
+        return Err(Closed::Absent(format!("HTTP {}", status.as_u16())));
+    }
+    if let Some(reason) = answer::objection(&response) {
+        return Err(Closed::Absent(reason));
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(EVENTS) {
+        return Err(Closed::Absent("the answer is no event stream".to_owned()));
+    }
+    Ok(response)
+}
