@@ -174,6 +174,13 @@ impl Host {
         self.rest(Rest { until, arrivals_over: None }).await;
     }
 
+    /// Goes on at once if it is that late already.
+    pub(crate) async fn rest_until_if_later(&self, until: Instant) {
+        if until > self.now() {
+            self.rest_until(until).await;
+        }
+    }
+
     /// Rests until a time, or until more than `seen` messages have arrived.
     pub(crate) async fn rest_until_arrival(&self, until: Instant, seen: u64) {
         self.rest(Rest { until, arrivals_over: Some(seen) }).await;

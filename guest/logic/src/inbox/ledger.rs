@@ -13,6 +13,10 @@
 //!
 //! The platform answers only rows that are strictly newer than the one asked after. So neither
 //! may stand on a row that shares its microsecond with a row it has yet to give.
+//!
+//! A row's time is when its transaction began, and it is visible when that ends: rows appear behind
+//! the position. So a read begins a little before the position, and every now and then at the **base**,
+//! the last row that is so old that nothing appears before it any more.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,10 +25,28 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::platform::{activity::Row, stamp::Stamp};
+use crate::{
+    platform::{activity::Row, stamp::Stamp},
+    wire::Instant,
+};
 
 /// Ids of rows dealt with that are recognised when they come again.
 const REMEMBERED: usize = 4_096;
+
+/// Behind the newest row, rows still become visible for so long.
+pub(super) const OVERLAP_SECS: u64 = 120;
+
+/// Every read goes back so far, which finds nearly all of them at once,
+const SHORT_OVERLAP_SECS: u64 = 2;
+
+/// unless the newest row was fetched that long ago: then it was gone back already.
+const SHORT_OVERLAP_MS: u64 = 4_000;
+
+/// Known rows that a read other than a sweep fetches again at most.
+const MOST_READ_AGAIN: usize = 100;
+
+/// Rows kept to go back to. Where more come in two minutes, less than that is read again.
+const MOST_RECENT: usize = 2_048;
 
 /// Rows kept between cursor and position before runs of dealt-with ones are thinned out.
 const THIN_ABOVE: usize = 1_024;
@@ -37,10 +59,15 @@ pub(crate) struct Mark {
     pub(crate) stamp: Stamp,
     /// Whether cursor and position may stand on it. The platform looks up UUIDs; anything else it
     /// answers with an error, for ever. And without a time nobody knows which rows it would leave out.
-    can_be_asked_after: bool,
+    pub(super) can_be_asked_after: bool,
 }
 
 impl Mark {
+    pub(super) fn at(id: Rc<str>, stamp: Stamp) -> Self {
+        let can_be_asked_after = is_uuid(&id);
+        Self { id, stamp, can_be_asked_after }
+    }
+
     pub(crate) fn new(row: &Row) -> Self {
         Self {
             id: row.id.as_str().into(),
@@ -57,6 +84,10 @@ pub(crate) struct Ledger {
     /// What it should hold.
     cursor: Option<Mark>,
     position: Option<Mark>,
+    /// Everything before was fetched; goes on when the position is lost.
+    read_up_to: Option<Stamp>,
+    /// The base, and the rows after it up to the position that may be asked after, oldest first.
+    recent: VecDeque<Recent>,
     /// Rows from this moment on may be there without having been fetched.
     unseen_from: Option<Stamp>,
     /// Rows after the cursor, in the order in which they were fetched.
@@ -66,11 +97,19 @@ pub(crate) struct Ledger {
     dealt_with: Ring,
 }
 
+/// A row to go back to.
+struct Recent {
+    mark: Mark,
+    /// When it was fetched.
+    at: Instant,
+}
+
 impl Ledger {
     /// Begins with what the cursor file holds, which may be anything. A ledger that already
     /// knows a position keeps it.
     pub(crate) fn open(&mut self, file: Option<String>) {
         if self.position.is_none() {
+            self.unseen_from = None;
             let id = file.as_deref().map(trimmed).filter(|id| is_uuid(id));
             self.position =
                 id.map(|id| Mark { id: id.into(), stamp: Stamp::UNKNOWN, can_be_asked_after: true });
@@ -80,6 +119,138 @@ impl Ledger {
             }
         }
         self.on_disk = file;
+    }
+
+    /// Goes on where a journal ends: everything up to `position` was fetched, and nothing becomes visible
+    /// before `base` any more.
+    pub(super) fn restore(
+        &mut self,
+        position: Option<Mark>,
+        base: Option<Mark>,
+        read_up_to: Stamp,
+        now: Instant,
+    ) {
+        self.read_up_to = Some(read_up_to).filter(|stamp| *stamp > Stamp::UNKNOWN);
+        self.recent = base.into_iter().chain(position.clone()).map(|mark| Recent { mark, at: now }).collect();
+        if let Some(mark) = &position {
+            if !self.waiting.contains_key(&mark.id) {
+                self.pass(mark.clone());
+            }
+            self.unseen_from = Some(mark.stamp.next());
+        }
+        self.position = position;
+        self.advance();
+    }
+
+    /// Rows from this moment on may be there without having been fetched.
+    pub(super) fn doubt(&mut self, from: Stamp) {
+        self.unseen_from = Some(from);
+    }
+
+    /// The row that the file names is dealt with, and all before it.
+    pub(super) fn begin_at(&mut self, cursor: Mark) {
+        self.dealt_with.insert(Rc::clone(&cursor.id));
+        self.cursor = Some(cursor);
+    }
+
+    pub(super) const fn cursor(&self) -> Option<&Mark> {
+        self.cursor.as_ref()
+    }
+
+    /// Everything before was fetched, as far as that is known.
+    pub(super) const fn read_up_to(&self) -> Option<Stamp> {
+        self.read_up_to
+    }
+
+    /// There was no row yet at this moment.
+    pub(super) fn nothing_before(&mut self, stamp: Stamp) -> bool {
+        let first = self.position.is_none() && self.read_up_to.is_none();
+        if first {
+            self.read_up_to = Some(stamp);
+        }
+        first
+    }
+
+    /// The row from which rows may still become visible.
+    pub(super) fn base(&self) -> Option<&Mark> {
+        self.recent.front().map(|recent| &recent.mark).or(self.position.as_ref())
+    }
+
+    /// The row after which a read begins: with `sweep` the base, else one shortly before the position.
+    pub(super) fn start(&self, sweep: bool, now: Instant) -> Option<Mark> {
+        let Some(position) = &self.position else { return None };
+        if sweep {
+            return self.base().cloned();
+        }
+        let enough = position.stamp.less_secs(SHORT_OVERLAP_SECS);
+        let near = self.recent.len().saturating_sub(MOST_READ_AGAIN);
+        let later = self.recent.iter().skip(near);
+        let is_far_enough = |recent: &&Recent| {
+            recent.mark.stamp <= enough || now.saturating_sub(recent.at) >= SHORT_OVERLAP_MS
+        };
+        let before = later.clone().rev().find(is_far_enough);
+        before
+            .or_else(|| later.into_iter().next())
+            .map(|recent| recent.mark.clone())
+            .or_else(|| Some(position.clone()))
+    }
+
+    /// Whether rows may still become visible before the position.
+    pub(super) fn is_young(&self) -> bool {
+        self.recent.len() > 1
+    }
+
+    /// How many known rows a read after this one fetches again, about.
+    pub(super) fn known_after(&self, mark: &Mark) -> usize {
+        self.recent.iter().rev().take_while(|recent| recent.mark.stamp > mark.stamp).count()
+    }
+
+    /// Moves the base as time goes by; `server_ms` is the platform's clock, if it is known.
+    pub(super) fn settle(&mut self, now: Instant, server_ms: Option<u64>) {
+        let old = server_ms
+            .and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok())
+            .map(|microseconds| Stamp::at(microseconds).less_secs(OVERLAP_SECS));
+        let settled = |recent: &Recent| {
+            now.saturating_sub(recent.at) >= OVERLAP_SECS * 1_000
+                || old.is_some_and(|old| recent.mark.stamp < old)
+        };
+        while self.recent.get(1).is_some_and(settled) || self.recent.len() > MOST_RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The base does not exist any more.
+    pub(super) fn lose_base(&mut self) {
+        self.recent.clear();
+        self.recent.extend(self.position.clone().map(|mark| Recent { mark, at: 0 }));
+    }
+
+    /// Ids of rows dealt with, oldest first.
+    pub(super) fn remembered(&self) -> Vec<Rc<str>> {
+        self.dealt_with.order.iter().cloned().collect()
+    }
+
+    pub(super) fn remember(&mut self, id: Rc<str>) {
+        self.dealt_with.insert(id);
+    }
+
+    /// Whether the row was fetched, or one of the rows that fetching begins at.
+    pub(super) fn has_met(&self, id: &str) -> bool {
+        let is_it = |mark: &Mark| &*mark.id == id;
+        self.knows(id)
+            || self.cursor.as_ref().is_some_and(is_it)
+            || self.recent.iter().any(|recent| is_it(&recent.mark))
+            || self.fetched.iter().any(is_it)
+    }
+
+    /// The id that the file holds, if it is one.
+    pub(super) fn named_by_file(&self) -> Option<&str> {
+        self.on_disk.as_deref().map(trimmed).filter(|id| is_uuid(id))
+    }
+
+    /// What the file was last seen to hold, byte for byte.
+    pub(super) fn on_disk(&self) -> Option<String> {
+        self.on_disk.clone()
     }
 
     /// The row to ask after.
@@ -113,26 +284,45 @@ impl Ledger {
     }
 
     /// Ends a batch: all of `rows` are noted; from `unseen_from` on there may be others. Says
-    /// whether the position could be moved.
-    pub(crate) fn fetched_up_to(&mut self, rows: &[Mark], unseen_from: Option<Stamp>) -> bool {
+    /// after which row they can be asked for.
+    pub(crate) fn fetched_up_to(
+        &mut self,
+        rows: &[Mark],
+        unseen_from: Option<Stamp>,
+        now: Instant,
+    ) -> Option<Mark> {
         self.unseen_from = unseen_from;
         let seen = |mark: &&Mark| unseen_from.is_none_or(|unseen| mark.stamp < unseen);
-        let last = rows.iter().rev().find(|mark| mark.can_be_asked_after && seen(mark));
+        let stands = |mark: &&Mark| mark.can_be_asked_after && seen(mark);
+        for mark in rows.iter().filter(stands) {
+            if self.recent.back().is_none_or(|newest| newest.mark.stamp < mark.stamp) {
+                self.recent.push_back(Recent { mark: mark.clone(), at: now });
+            }
+        }
+        let last = rows.iter().rev().find(stands);
         if let Some(last) = last {
-            self.position = Some(last.clone());
+            self.move_to(last);
         }
         self.advance();
-        last.is_some()
+        last.cloned()
     }
 
     /// As [`Ledger::fetched_up_to`] the last row, where no row can be stood on without a risk.
-    pub(crate) fn pass_over(&mut self, rows: &[Mark]) -> bool {
-        let moved = self.fetched_up_to(rows, None);
-        let last = rows.iter().rev().find(|mark| is_uuid(&mark.id));
-        if !moved && let Some(last) = last {
-            self.position = Some(last.clone());
+    pub(crate) fn pass_over(&mut self, rows: &[Mark], now: Instant) -> Option<Mark> {
+        if let Some(moved) = self.fetched_up_to(rows, None, now) {
+            return Some(moved);
         }
-        last.is_some()
+        let last = rows.iter().rev().find(|mark| is_uuid(&mark.id))?;
+        self.move_to(last);
+        Some(last.clone())
+    }
+
+    /// Never back: a sweep reads behind the position.
+    fn move_to(&mut self, mark: &Mark) {
+        if self.position.as_ref().is_none_or(|position| position.stamp <= mark.stamp) {
+            self.position = Some(mark.clone());
+        }
+        self.read_up_to = self.read_up_to.max(Some(mark.stamp));
     }
 
     /// Forgets the position, because the platform does not know it any more. What the file holds
@@ -140,6 +330,7 @@ impl Ledger {
     /// the next one learns of the loss in the same way.
     pub(crate) fn lose_position(&mut self) {
         self.position = None;
+        self.recent.clear();
         self.unseen_from = Some(Stamp::UNKNOWN);
         if self.waiting.is_empty() {
             self.fetched.clear();
@@ -244,7 +435,7 @@ mod tests {
             ledger.wait_for(mark(row, row));
         }
         ledger.pass(mark(4, 4));
-        assert!(ledger.fetched_up_to(&[mark(1, 1), mark(3, 3), mark(4, 4)], None));
+        assert!(ledger.fetched_up_to(&[mark(1, 1), mark(3, 3), mark(4, 4)], None, 0).is_some());
         assert_eq!((ledger.unsaved(), place(&ledger)), (None, Some(id(4))));
 
         ledger.acknowledge(&id(3));
@@ -264,7 +455,7 @@ mod tests {
             ledger.pass(row);
         }
 
-        assert!(ledger.fetched_up_to(&rows, Some(stamp(2))));
+        assert!(ledger.fetched_up_to(&rows, Some(stamp(2)), 0).is_some());
 
         assert_eq!(place(&ledger), Some(id(1)));
         assert_eq!(ledger.unsaved(), Some(Some(id(1))));
@@ -276,7 +467,7 @@ mod tests {
         ledger.pass(mark(1, 1));
         ledger.pass(mark(2, 2));
         ledger.wait_for(mark(3, 2));
-        ledger.fetched_up_to(&[mark(1, 1), mark(2, 2), mark(3, 2)], None);
+        ledger.fetched_up_to(&[mark(1, 1), mark(2, 2), mark(3, 2)], None, 0);
 
         assert_eq!(ledger.unsaved(), Some(Some(id(1))));
         ledger.acknowledge(&id(3));
@@ -287,9 +478,9 @@ mod tests {
     fn a_row_that_became_visible_late_does_not_take_the_cursor_back() {
         let mut ledger = ledger();
         ledger.pass(mark(9, 9));
-        ledger.fetched_up_to(&[mark(9, 9)], None);
+        ledger.fetched_up_to(&[mark(9, 9)], None, 0);
         ledger.wait_for(mark(5, 5));
-        ledger.fetched_up_to(&[mark(5, 5), mark(9, 9)], None);
+        ledger.fetched_up_to(&[mark(5, 5), mark(9, 9)], None, 0);
 
         ledger.acknowledge(&id(5));
 
@@ -302,7 +493,7 @@ mod tests {
         let odd = Mark { id: "../odd".into(), can_be_asked_after: false, ..mark(2, 2) };
         ledger.pass(mark(1, 1));
         ledger.pass(odd.clone());
-        ledger.fetched_up_to(&[mark(1, 1), odd], None);
+        ledger.fetched_up_to(&[mark(1, 1), odd], None, 0);
 
         assert!(ledger.knows("../odd"));
         assert_eq!(place(&ledger), Some(id(1)));
@@ -323,7 +514,7 @@ mod tests {
         ledger.wait_for(mark(0, 0));
         for row in 1..=5_000 {
             ledger.pass(mark(row, row));
-            ledger.fetched_up_to(&[mark(row, row)], None);
+            ledger.fetched_up_to(&[mark(row, row)], None, 0);
         }
 
         assert!(ledger.knows(&id(0)) && ledger.knows(&id(5_000)) && ledger.knows(&id(1_000)));
@@ -331,6 +522,50 @@ mod tests {
         assert!(ledger.fetched.len() <= THIN_ABOVE + 1, "{}", ledger.fetched.len());
         ledger.acknowledge(&id(0));
         assert_eq!(ledger.unsaved(), Some(Some(id(5_000))));
+    }
+
+    #[test]
+    fn a_read_begins_a_little_before_the_position_and_a_sweep_at_the_base() {
+        let mut ledger = ledger();
+        let rows: Vec<Mark> = (0..=10).map(|row| mark(row, row * 1_000_000)).collect();
+        for row in rows.clone() {
+            ledger.pass(row);
+        }
+        ledger.fetched_up_to(&rows, None, 0);
+
+        assert_eq!(ledger.start(false, 0), Some(mark(8, 8_000_000)));
+        assert_eq!(ledger.start(true, 0), Some(mark(0, 0)));
+
+        ledger.settle(OVERLAP_SECS * 1_000, None);
+        assert!(!ledger.is_young());
+        assert_eq!(
+            (ledger.start(false, 0), ledger.start(true, 0)),
+            (Some(mark(10, 10_000_000)), Some(mark(10, 10_000_000)))
+        );
+    }
+
+    #[test]
+    fn old_rows_need_no_second_look_if_the_clock_of_the_platform_says_so() {
+        let mut ledger = ledger();
+        let rows = [mark(1, 0), mark(2, 1)];
+        ledger.fetched_up_to(&rows, None, 0);
+        let made_ms = u64::try_from(rows[1].stamp.microseconds() / 1_000).unwrap();
+
+        ledger.settle(0, Some(made_ms + 119_000));
+        assert!(ledger.is_young());
+        ledger.settle(0, Some(made_ms + 121_000));
+
+        assert!(!ledger.is_young());
+    }
+
+    #[test]
+    fn a_sweep_moves_nothing_back() {
+        let mut ledger = ledger();
+        ledger.fetched_up_to(&[mark(1, 1), mark(9, 9)], None, 0);
+
+        assert_eq!(ledger.fetched_up_to(&[mark(1, 1), mark(2, 2)], None, 0), Some(mark(2, 2)));
+
+        assert_eq!(place(&ledger), Some(id(9)));
     }
 
     fn ledger() -> Ledger {

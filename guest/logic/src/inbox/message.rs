@@ -1,7 +1,7 @@
 //! A row as the message that an agent sees.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::filter::Source;
 use crate::{
@@ -21,7 +21,7 @@ const NOTHING: &str = "(empty A2A message)";
 const NAMES_SHOWN: usize = 10;
 
 /// A message. Its words are the sender's, whole and unchanged.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Message {
     #[serde(skip)]
     pub(crate) workspace: Workspace,
@@ -35,15 +35,19 @@ pub(crate) struct Message {
     pub(crate) kind: Kind,
     pub(crate) method: String,
     pub(crate) created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// It became visible after later ones had been fetched.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(with = "Option<bool>")]
+    pub(crate) late: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delegation_id: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Option<Vec<Attachment>>")]
     pub(crate) attachments: Vec<Attachment>,
 }
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     CanvasUser,
@@ -82,6 +86,7 @@ impl Message {
             peer_id: row.source_id,
             method: row.method,
             created_at: row.created_at,
+            late: false,
             delegation_id,
             attachments: said.attachments,
         }
@@ -97,6 +102,11 @@ impl Message {
             .sum();
         self.activity_id.len() + self.text.len() + self.method.len() + files
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_false(late: &bool) -> bool {
+    !*late
 }
 
 /// What a request says.

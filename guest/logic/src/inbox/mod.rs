@@ -1,10 +1,10 @@
 //! The messages to this agent: fetched, staged, handed out, dealt with.
 //!
 //! ```text
-//! platform ──rows──► poller ──► filter ──► message ──► queue ──► tools
-//!                      ▲          │                      │ popped
-//!                      │          ▼                      ▼
-//!                   position ◄─ ledger ◄────────── acknowledged ──► cursor file
+//! platform ──rows──► poller ──► filter ──► message ──► journal ──► queue ──► tools
+//!                      ▲          │                      ▲           │ popped
+//!                      │          ▼                      └───────────┤
+//!                   position ◄─ ledger ◄──────────────── acknowledged, on disk ──► cursor file
 //! ```
 //!
 //! | Module | Knows |
@@ -14,19 +14,33 @@
 //! | `health` | how long to wait after a failure, and what to say of it |
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
+//! | `record` | what a journal says |
+//! | `book` | what is known of a workspace, and how that is read from a journal and written into one |
+//! | `journal` | when something is on disk, and what to do if it is not |
+//! | `notes` | what the agent is told beside a result |
+//! | `handover` | how to go on where the reference implementation ran meanwhile |
+//! | `describe` | what is on disk, for people |
 //! | `queue` | which messages wait for the agent |
 //! | `ledger` | which rows are dealt with, and so what a restart may skip |
 
+mod book;
+mod describe;
 mod filter;
+mod handover;
 mod health;
 #[cfg(test)]
 mod history_tests;
+mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod ledger;
 mod message;
+mod notes;
 mod poller;
 #[cfg(test)]
 mod polling_tests;
 mod queue;
+mod record;
 #[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
@@ -36,30 +50,35 @@ mod window;
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
+    book::{Book, Gap, Opened},
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
     poller::Poller,
     queue::Queue,
 };
-pub(crate) use self::{message::Message, queue::MOST_STAGED};
+pub(crate) use self::{
+    describe::describe,
+    journal::{Pops, delivered, popped, showing},
+    message::Message,
+    notes::{in_inbox, waiting_mail},
+    queue::{MOST_STAGED, Staged},
+    record::Record,
+};
 use crate::{
     dialogue::Host,
-    platform::activity::Row,
+    platform::{activity::Row, stamp::Stamp},
     uploads::OwnUploads,
-    wire::{CursorChange, FileChange, Finish, Instant, Level, Saved, Workspace},
+    wire::{Finish, Instant, Saved, Workspace},
     world::World,
 };
-
-/// A failing disk is said this often.
-const SAY_AGAIN_MS: u64 = 60_000;
 
 /// The inbox of the process.
 #[derive(Default)]
 pub(crate) struct Inbox {
     queue: Queue,
-    ledgers: BTreeMap<Workspace, Ledger>,
-    /// Files that may be the agent's own: they wait for the answers to its uploads.
-    held: Vec<Message>,
+    books: BTreeMap<Workspace, Book>,
+    /// Who else fetches the messages of a workspace.
+    leaders: BTreeMap<Workspace, String>,
     said_not_saved: Option<Instant>,
 }
 
@@ -67,10 +86,21 @@ pub(crate) struct Inbox {
 pub(crate) struct Taken {
     /// The rows that are noted, in order.
     rows: Vec<Mark>,
+    /// What the journal has to say of them.
+    records: Vec<Record>,
     /// There was no room for the others.
     stopped: bool,
-    /// The next poll starts elsewhere.
-    moved: bool,
+    /// The row after which the next ones can be asked for.
+    moved: Option<Mark>,
+}
+
+/// Rows on their way into the inbox.
+pub(crate) struct Incoming {
+    /// Oldest first.
+    rows: Vec<Row>,
+    /// The platform may have others as old as the last one.
+    more: bool,
+    now: Instant,
 }
 
 impl Inbox {
@@ -78,117 +108,136 @@ impl Inbox {
         &self.queue
     }
 
-    /// Another process fetches.
-    pub(crate) fn follow(&mut self, _workspace: Workspace, _leader: String) {}
-
-    fn ledger(&mut self, workspace: Workspace) -> &mut Ledger {
-        self.ledgers.entry(workspace).or_default()
+    /// To show messages to the agent.
+    pub(crate) const fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
-    /// Notes rows of the workspace `own`, oldest first, and stages the messages among them, as far
-    /// as there is room. With `more`, the platform may have others as old as the last one.
+    /// Another process fetches.
+    pub(crate) fn follow(&mut self, workspace: Workspace, leader: String) {
+        self.queue.forget(workspace);
+        self.books.remove(&workspace);
+        self.leaders.insert(workspace, leader);
+    }
+
+    /// Begins anew with what is on disk; says what was wrong with it.
+    fn open(
+        &mut self,
+        (workspace, own): (Workspace, &str),
+        saved: Saved,
+        now: Instant,
+    ) -> Option<&'static str> {
+        self.leaders.remove(&workspace);
+        self.queue.forget(workspace);
+        let Opened { book, staged, trouble } = book::open(own, workspace, saved, now);
+        self.books.insert(workspace, book);
+        for staged in staged {
+            self.queue.stage(staged);
+        }
+        self.queue.land();
+        trouble
+    }
+
+    fn book(&mut self, workspace: Workspace) -> &mut Book {
+        self.books.entry(workspace).or_default()
+    }
+
+    fn ledger(&mut self, workspace: Workspace) -> &mut Ledger {
+        &mut self.book(workspace).ledger
+    }
+
+    /// Notes rows of the workspace `own`, and stages the messages among them, as far as there is
+    /// room. The agent sees them once they have landed.
     fn take(
         &mut self,
         (workspace, own): (Workspace, &str),
-        rows: Vec<Row>,
-        more: bool,
+        incoming: Incoming,
         uploads: &OwnUploads,
     ) -> Taken {
-        let ledger = self.ledgers.entry(workspace).or_default();
+        let Incoming { rows, more, now } = incoming;
+        let book = self.books.entry(workspace).or_default();
+        let newest = book.ledger.read_up_to();
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
-        let mut taken = Taken { rows: Vec::with_capacity(rows.len()), stopped: false, moved: false };
+        let mut taken =
+            Taken { rows: Vec::with_capacity(rows.len()), records: Vec::new(), stopped: false, moved: None };
         for row in rows {
             let mark = Mark::new(&row);
-            if !ledger.knows(&row.id) {
-                match filter::verdict(&row, own, uploads) {
-                    Verdict::Drop => ledger.pass(mark.clone()),
-                    Verdict::Hold => {
-                        ledger.wait_for(mark.clone());
-                        self.held.push(Message::new(workspace, row, Source::Upload));
+            if !book.ledger.knows(&row.id) {
+                let late = row.timed && newest.is_some_and(|newest| row.stamp < newest);
+                let (source, is_held) = match filter::verdict(&row, own, uploads) {
+                    Verdict::Drop => {
+                        book.ledger.pass(mark.clone());
+                        taken.rows.push(mark);
+                        continue;
                     }
-                    Verdict::Show(source) => {
-                        let message = Message::new(workspace, row, source);
-                        if !self.queue.fits(&message) {
-                            unseen_from = Some(mark.stamp);
-                            taken.stopped = true;
-                            break;
-                        }
-                        ledger.wait_for(mark.clone());
-                        self.queue.stage(message);
-                    }
+                    Verdict::Hold => (Source::Upload, true),
+                    Verdict::Show(source) => (source, false),
+                };
+                let message = Message { late, ..Message::new(workspace, row, source) };
+                if !self.queue.fits(&message) {
+                    unseen_from = Some(unseen_from.map_or(mark.stamp, |unseen| unseen.min(mark.stamp)));
+                    taken.stopped = true;
+                    break;
+                }
+                let message = Rc::new(message);
+                book.ledger.wait_for(mark.clone());
+                taken.records.push(book::staging(&message, mark.can_be_asked_after));
+                let staged = Staged::new(message, mark.can_be_asked_after, now);
+                if is_held {
+                    self.queue.hold(staged);
+                } else {
+                    self.queue.stage(staged);
                 }
             }
             taken.rows.push(mark);
         }
-        taken.moved = ledger.fetched_up_to(&taken.rows, unseen_from);
+        taken.moved = book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
+        taken.records.extend(book.new_floor());
         taken
     }
 
-    /// Decides about the held files, once no upload of the agent is on its way any more.
-    fn release(&mut self, uploads: &OwnUploads) {
+    /// Decides about the held files, once no upload of the agent is on its way any more; returns
+    /// those that are its own.
+    fn release(&mut self, uploads: &OwnUploads) -> Vec<Rc<Message>> {
         if uploads.in_flight() {
-            return;
+            return Vec::new();
         }
-        for message in std::mem::take(&mut self.held) {
+        let is_own = |message: &Message| {
             let uri = message.attachments.first().and_then(|file| file.uri.as_deref());
-            if uri.is_some_and(|uri| uploads.contains(uri)) {
-                self.ledger(message.workspace).acknowledge(&message.activity_id);
-            } else {
-                self.queue.stage(message);
+            uri.is_some_and(|uri| uploads.contains(uri))
+        };
+        self.queue.release(is_own)
+    }
+
+    /// Takes messages out, which the agent has dealt with. They are over once that is on disk.
+    fn pop(&mut self, activity_id: &str) -> Option<Rc<Message>> {
+        let message = self.queue.pop(activity_id)?;
+        self.book(message.workspace).unsaved_pops.insert(activity_id.into());
+        Some(message)
+    }
+
+    /// Messages that are popped are over: that is on disk now.
+    fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>]) {
+        let book = self.book(workspace);
+        for id in ids {
+            if book.unsaved_pops.remove(id) {
+                book.ledger.acknowledge(id);
             }
         }
     }
 
-    /// Takes a message out, which the agent has dealt with.
-    pub(crate) fn pop(&mut self, activity_id: &str) -> Option<Rc<Message>> {
-        let message = self.queue.pop(activity_id)?;
-        self.ledger(message.workspace).acknowledge(activity_id);
-        Some(message)
-    }
-
-    /// Whether a failing disk is to be said now.
-    fn says_not_saved(&mut self, now: Instant) -> bool {
-        let due = self.said_not_saved.is_none_or(|said| now.saturating_sub(said) >= SAY_AGAIN_MS);
-        if due {
-            self.said_not_saved = Some(now);
+    /// Messages from between two moments may be missing.
+    fn note_gap(&mut self, workspace: Workspace, from: Stamp, to: Stamp) {
+        let book = self.book(workspace);
+        let gap = Gap { from, to, told: false };
+        if !book.gaps.contains(&gap) {
+            book.journal.pending.push(gap.record());
+            book.gaps.push(gap);
         }
-        due
     }
 }
 
 /// Fetches the messages of a workspace, for ever, beginning with what is on disk.
 pub(crate) async fn poll(host: Host, world: Rc<World>, workspace: Workspace, saved: Saved) -> Finish {
-    Poller::open(host, world, workspace, saved.cursor).run().await
-}
-
-/// What is on disk, as JSON for people.
-pub(crate) fn describe(_world: &World, _workspace: Workspace, _saved: Saved) -> String {
-    String::new()
-}
-
-/// Brings the cursor file up to date, if it is not; says whether it is.
-pub(crate) async fn save(host: &Host, world: &World, workspace: Workspace) -> bool {
-    let Some(cursor) = world.inbox.borrow_mut().ledger(workspace).unsaved() else {
-        return true;
-    };
-    let known = None;
-    let saved = host.store(workspace, FileChange::Cursor(CursorChange { known, id: cursor.clone() })).await;
-    let mut inbox = world.inbox.borrow_mut();
-    match saved {
-        Ok(()) => {
-            inbox.ledger(workspace).saved(cursor);
-            true
-        }
-        Err(why) => {
-            if inbox.says_not_saved(host.now()) {
-                host.log(
-                    Level::Warn,
-                    format!(
-                        "inbox cursor not saved, a restart will repeat messages that were handled: {why}"
-                    ),
-                );
-            }
-            false
-        }
-    }
+    Poller::open(host, world, workspace, saved).run().await
 }

@@ -1,27 +1,45 @@
 //! Fetches the messages to one workspace, for ever.
 //!
 //! ```text
-//! catch up ──► ask after the position, or for a window ──► take rows ──► full page: at once again
-//!     ▲                          │ failed                      │ caught up, or no room
-//!     └────── rest 5 s ◄── rest longer each time               ▼
-//!     └───────────────────────── rest 5 s ◄──────────── save the cursor
+//! catch up ──► ask after a row, or for a window ──► take rows ──► journal ──► full page: at once again
+//!     ▲                          │ failed                             │ caught up, or no room
+//!     ├───────────── rest longer each time                            ▼
+//!     └── listen: 5 s, 15 s while events come in, or a hint ◄── tidy up, save the cursor
 //! ```
 
 use std::rc::Rc;
 
-use super::{Taken, health::Health, save, window::window_secs};
+use super::{
+    Inbox, Incoming, Taken,
+    book::{Book, State},
+    health::Health,
+    journal,
+    ledger::Mark,
+    record::Record,
+    window::window_secs,
+};
 use crate::{
-    dialogue::{Host, NoAnswer},
+    dialogue::{Host, NoAnswer, NotStored},
     platform::{
         PlatformError,
         activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
+        stamp::Stamp,
     },
-    wire::{Effect, Finish, Instant, Level, Workspace},
+    wire::{CursorChange, Effect, FileChange, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
 
 /// One poll costs the platform 12 requests a minute.
 const REST_MS: u64 = 5_000;
+
+/// While the platform's events come in, polls are only for what they miss.
+const REST_WITH_EVENTS_MS: u64 = 15_000;
+
+/// Rows that became visible late are looked for so often.
+const SWEEP_MS: u64 = 30_000;
+
+/// The cursor file is for others; it may lag behind.
+const SAVE_CURSOR_MS: u64 = 1_000;
 
 /// Failed look-ups of the position before it is given up.
 const LOOKUPS: u32 = 10;
@@ -29,24 +47,58 @@ const LOOKUPS: u32 = 10;
 /// Lost connections before pages are made smaller: a slow line cannot carry a large one in time.
 const LOST_CONNECTIONS: u32 = 3;
 
+/// Rows asked for beyond the room for messages: others are among them.
+const MORE_ROWS: usize = 20;
+
 /// Pages in a row; then even a platform that answers nonsense is left alone for a while.
 const MOST_PAGES: usize = 1_000;
 
 pub(super) struct Poller {
     pub(super) host: Host,
-    world: Rc<World>,
-    workspace: Workspace,
+    pub(super) world: Rc<World>,
+    pub(super) workspace: Workspace,
     /// Rows asked for at once.
     pub(super) limit: u32,
     /// A page of twice [`Poller::limit`] rows was larger than accepted.
     crowded: bool,
     pub(super) room: Room,
     /// When nothing was left to fetch the last time; unknown if that was before this process.
-    reached: Option<Instant>,
+    pub(super) reached: Option<Instant>,
     /// Failed look-ups of the position, one after the other.
     lookups: u32,
+    /// The row after which the next page begins; none: the oldest page of a window.
+    pub(super) from: Option<Mark>,
+    swept: Option<Instant>,
+    cursor_saved: Option<Instant>,
+    /// Hints so far.
+    hints: u64,
+    pace: Pace,
+    /// The page is asked for whole, although there is no room for so many messages.
+    in_full: bool,
+    /// The platform's clock at the last page, in milliseconds since 1970.
+    pub(super) server_ms: Option<u64>,
     said_without_id: usize,
     health: Health,
+}
+
+/// Keeps the requests that hints cause below what a platform accepts: 600 a minute, other requests included.
+#[derive(Default)]
+struct Pace {
+    /// Up to when the requests so far are paid for.
+    paid: Instant,
+}
+
+impl Pace {
+    /// Each request takes so long to be paid for.
+    const COST_MS: u64 = 250;
+    /// 200 of them may be owed.
+    const CREDIT_MS: u64 = 50_000;
+
+    /// When the next request may be sent, which is now as long as there is credit.
+    fn next(&mut self, now: Instant) -> Instant {
+        self.paid = self.paid.max(now).saturating_add(Self::COST_MS);
+        self.paid.saturating_sub(Self::CREDIT_MS)
+    }
 }
 
 /// How far a batch has brought the poller.
@@ -69,43 +121,81 @@ pub(super) struct Batch {
 }
 
 impl Poller {
-    /// `cursor` is what the cursor file holds, whatever that is.
-    pub(super) fn open(host: Host, world: Rc<World>, workspace: Workspace, cursor: Option<String>) -> Self {
+    /// `saved` is what is on disk, whatever that is.
+    pub(super) fn open(host: Host, world: Rc<World>, workspace: Workspace, saved: Saved) -> Self {
         let mut inbox = world.inbox.borrow_mut();
-        inbox.ledger(workspace).open(cursor);
-        let begins_anew = inbox.ledger(workspace).position().is_none();
+        let trouble = inbox.open((workspace, world.id(workspace)), saved, host.now());
+        let book = inbox.book(workspace);
+        let begins_anew = book.ledger.position().is_none() && !book.resumed;
+        let arrivals = inbox.queue().arrivals();
         drop(inbox);
+        if let Some(trouble) = trouble {
+            host.log(Level::Warn, trouble);
+        }
+        if arrivals > 0 {
+            host.effect(Effect::Arrived(arrivals));
+        }
         Self {
             reached: begins_anew.then(|| host.now()),
-            host,
             world,
             workspace,
             limit: MOST_ROWS,
             crowded: false,
             room: Room::Ordinary,
             lookups: 0,
+            from: None,
+            // A first look goes back further than any sweep.
+            swept: begins_anew.then(|| host.now()),
+            cursor_saved: None,
+            hints: 0,
+            pace: Pace::default(),
+            in_full: false,
+            server_ms: None,
             said_without_id: 0,
             health: Health::default(),
+            host,
         }
     }
 
     pub(super) async fn run(mut self) -> Finish {
+        self.tidy_up().await;
         loop {
-            let pause = match self.catch_up().await {
+            match self.catch_up().await {
                 Ok(()) => {
                     self.health.worked(&self.host);
-                    save(&self.host, &self.world, self.workspace).await;
-                    REST_MS
+                    self.tidy_up().await;
+                    self.save_cursor().await;
+                    self.listen().await;
                 }
-                Err(trouble) => self.health.failed(&self.host, &self.world, self.workspace, trouble).await,
-            };
-            self.host.rest_until(self.host.now().saturating_add(pause)).await;
+                Err(trouble) => {
+                    self.swept = None;
+                    let pause = self.health.failed(&self.host, &self.world, self.workspace, trouble).await;
+                    self.tidy_up().await;
+                    self.host.rest_until(self.host.now().saturating_add(pause)).await;
+                }
+            }
         }
+    }
+
+    /// Waits for the next look at the platform.
+    async fn listen(&mut self) {
+        let now = self.host.now();
+        self.host.rest_until_if_later(self.pace.next(now)).await;
+        let listen = Listen {
+            workspace: self.workspace,
+            hints_over: self.hints,
+            until: now.saturating_add(REST_MS),
+            until_with_events: now.saturating_add(REST_WITH_EVENTS_MS),
+        };
+        self.hints = self.host.listen(listen).await;
     }
 
     /// Fetches until there is nothing more, or no room for more.
     async fn catch_up(&mut self) -> Result<(), Trouble> {
-        self.release_held();
+        self.release_held().await;
+        if !self.adopt().await? {
+            self.begin_walk();
+        }
         for _ in 0..MOST_PAGES {
             if !self.world.inbox.borrow().queue().has_room() {
                 break;
@@ -126,7 +216,7 @@ impl Poller {
                 Ok(batch) => batch,
             };
             self.lookups = 0;
-            match self.take(batch) {
+            match self.take(batch).await {
                 Progress::More => {}
                 Progress::CaughtUp => {
                     self.reached = Some(self.host.now());
@@ -138,13 +228,26 @@ impl Poller {
         Ok(())
     }
 
+    /// Decides where the pages begin: shortly before the position, and now and then further back.
+    fn begin_walk(&mut self) {
+        let now = self.host.now();
+        let mut inbox = self.world.inbox.borrow_mut();
+        let ledger = inbox.ledger(self.workspace);
+        ledger.settle(now, self.server_ms);
+        let is_due = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
+        let sweeps = is_due && ledger.is_young();
+        if sweeps {
+            self.swept = Some(now);
+        }
+        self.from = ledger.start(sweeps, now);
+    }
+
     async fn fetch(&mut self) -> Result<Batch, Trouble> {
-        let position = self.world.inbox.borrow_mut().ledger(self.workspace).position().cloned();
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
-        let Some(position) = position else {
+        let Some(from) = self.from.clone() else {
             return self.window(window_secs(idle_ms)).await;
         };
-        match self.page(&Reach::After(position.id.to_string())).await {
+        match self.page(&Reach::After(from.id.to_string())).await {
             Ok(Page { rows, full, .. }) => Ok(Batch { rows, unseen: full, more: full, of_window: false }),
             // No limit makes the next row smaller, so it is gone round: from the other side.
             Err(Trouble::Failed(PlatformError::Overflowed)) => self.window(window_secs(idle_ms)).await,
@@ -156,10 +259,13 @@ impl Poller {
     pub(super) async fn page(&mut self, reach: &Reach) -> Result<Page, Trouble> {
         loop {
             let id = self.world.id(self.workspace);
-            let request = activity::request(self.workspace, id, reach, self.limit, self.room);
+            let limit = self.rows_to_ask_for(reach);
+            let request = activity::request(self.workspace, id, reach, limit, self.room);
             let why = match self.host.send(request).await {
                 Ok(response) => {
-                    let page = activity::page(response, reach, self.limit)?;
+                    let server_ms = response.server_time_ms;
+                    let page = activity::page(response, reach, limit)?;
+                    self.server_ms = server_ms.or(self.server_ms);
                     self.say_without_id(page.without_id);
                     return Ok(page);
                 }
@@ -181,36 +287,158 @@ impl Poller {
         }
     }
 
-    /// Stages what a batch brings.
-    fn take(&mut self, batch: Batch) -> Progress {
+    /// As many as there is room for, beside those that are known already.
+    fn rows_to_ask_for(&self, reach: &Reach) -> u32 {
+        let (Reach::After(_), Some(from), false) = (reach, &self.from, self.in_full) else {
+            return self.limit;
+        };
         let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.queue().arrivals();
+        let known = inbox.ledger(self.workspace).known_after(from);
+        let room = inbox.queue().room().saturating_add(known).saturating_add(MORE_ROWS);
+        self.limit.min(u32::try_from(room).unwrap_or(u32::MAX))
+    }
+
+    /// Stages what a batch brings, on disk first.
+    async fn take(&mut self, batch: Batch) -> Progress {
+        let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
-        let taken = inbox.take(own, batch.rows, batch.unseen, &self.world.own_uploads.borrow());
-        let arrivals = inbox.queue().arrivals();
-        drop(inbox);
-        if arrivals > before {
-            self.host.effect(Effect::Arrived(arrivals));
+        let is_empty = batch.rows.is_empty();
+        let incoming = Incoming { rows: batch.rows, more: batch.unseen, now: self.host.now() };
+        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
+        if is_empty && batch.of_window {
+            self.note_emptiness(&mut inbox, &mut taken);
         }
+        drop(inbox);
+        self.write(std::mem::take(&mut taken.records)).await;
+        self.land();
         if taken.stopped {
             return Progress::Stuck;
         }
-        if batch.more && !taken.moved {
+        if batch.more && taken.moved.is_none() {
             return if batch.of_window { self.pass_over(&taken) } else { self.pass_moment(&taken) };
         }
-        self.room = Room::Ordinary;
+        if taken.moved.is_some() {
+            self.from = taken.moved;
+        }
+        (self.room, self.in_full) = (Room::Ordinary, false);
         self.enlarge();
         if batch.more { Progress::More } else { Progress::CaughtUp }
+    }
+
+    /// A first start that finds nothing is remembered: what comes later is not to be missed by the next.
+    fn note_emptiness(&self, inbox: &mut Inbox, taken: &mut Taken) {
+        let Some(ms) = self.server_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok()) else {
+            return;
+        };
+        let book = inbox.book(self.workspace);
+        if book.ledger.nothing_before(Stamp::at(ms)) {
+            taken.records.extend(book.new_floor());
+        }
+    }
+
+    /// Reads or changes the book of the workspace.
+    pub(super) fn book<T>(&self, with: impl FnOnce(&mut Book) -> T) -> T {
+        with(self.world.inbox.borrow_mut().book(self.workspace))
+    }
+
+    /// Gets records on disk, or keeps them in memory.
+    pub(super) async fn write(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        let state = self.world.inbox.borrow_mut().book(self.workspace).journal.state;
+        match state {
+            State::Ready => {
+                journal::append(&self.host, &self.world, self.workspace, records).await;
+            }
+            State::Behind | State::Fresh => {
+                journal::rewrite(&self.host, &self.world, self.workspace).await;
+            }
+            State::Newer => {}
+        }
+    }
+
+    /// The agent may see what was staged.
+    pub(super) fn land(&self) {
+        let mut inbox = self.world.inbox.borrow_mut();
+        let before = inbox.queue().arrivals();
+        inbox.queue_mut().land();
+        let arrivals = inbox.queue().arrivals();
+        if arrivals > before {
+            self.host.effect(Effect::Arrived(arrivals));
+        }
+    }
+
+    /// Rewrites the journal if it is not what it should be, or holds much that is over.
+    async fn tidy_up(&self) {
+        let mut inbox = self.world.inbox.borrow_mut();
+        let live: usize = inbox.queue().of(self.workspace).map(|staged| staged.message.weight()).sum();
+        let now = self.host.now();
+        let journal = &inbox.book(self.workspace).journal;
+        let (state, rides) = (journal.state, !journal.pending.is_empty());
+        let is_due = match state {
+            State::Behind => true,
+            State::Ready => journal.is_worth_a_rewrite(live, now),
+            State::Fresh | State::Newer => false,
+        };
+        drop(inbox);
+        if is_due {
+            journal::rewrite(&self.host, &self.world, self.workspace).await;
+        } else if rides && state == State::Ready {
+            journal::append(&self.host, &self.world, self.workspace, Vec::new()).await;
+        }
+    }
+
+    /// Brings the cursor file up to date, for those who know nothing of journals.
+    async fn save_cursor(&mut self) {
+        let now = self.host.now();
+        if self.cursor_saved.is_some_and(|saved| now.saturating_sub(saved) < SAVE_CURSOR_MS) {
+            return;
+        }
+        let mut inbox = self.world.inbox.borrow_mut();
+        let book = inbox.book(self.workspace);
+        let (state, known) = (book.journal.state, book.ledger.on_disk());
+        let unsaved = book.ledger.unsaved().filter(|_| !book.shared);
+        drop(inbox);
+        let Some(id) = unsaved else { return };
+        self.cursor_saved = Some(now);
+        let has_journal = match state {
+            State::Ready => true,
+            State::Fresh => journal::rewrite(&self.host, &self.world, self.workspace).await,
+            State::Behind | State::Newer => false,
+        };
+        if !has_journal {
+            return;
+        }
+        // Said before it is done: a file that names another row was written by somebody else.
+        let said = vec![Record::Projected { id: id.clone() }];
+        if !journal::append(&self.host, &self.world, self.workspace, said).await {
+            return;
+        }
+        let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
+        let stored = self.host.store(self.workspace, change).await;
+        let mut inbox = self.world.inbox.borrow_mut();
+        match stored {
+            Ok(()) => inbox.ledger(self.workspace).saved(id),
+            Err(NotStored::Refused(why)) => {
+                inbox.book(self.workspace).shared = true;
+                self.host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
+            }
+            Err(NotStored::Failed(why)) => {
+                self.host.log(Level::Info, format!("inbox cursor file not written: {why}"));
+            }
+        }
     }
 
     /// Goes on behind a full page whose rows all share one moment. There may be others of that
     /// moment: a larger page shows them, unless there is none.
     fn pass_moment(&mut self, taken: &Taken) -> Progress {
-        let can_have_more_rows = self.limit < MOST_ROWS && !self.crowded;
+        let can_have_more_rows = (self.limit < MOST_ROWS && !self.crowded) || !self.in_full;
         if can_have_more_rows || self.room == Room::Ordinary {
             if !can_have_more_rows {
                 self.room = Room::Large;
             }
+            self.in_full = true;
             self.enlarge();
             return Progress::More;
         }
@@ -219,17 +447,23 @@ impl Poller {
 
     /// Goes on behind rows that share one moment, although there may be others of it.
     fn pass_over(&mut self, taken: &Taken) -> Progress {
-        if taken.rows.len() > 1 {
+        let now = self.host.now();
+        let mut inbox = self.world.inbox.borrow_mut();
+        if taken.rows.len() > 1
+            && let Some(moment) = taken.rows.last().map(|row| row.stamp)
+        {
+            inbox.note_gap(self.workspace, moment, moment);
             self.host.log(
                 Level::Error,
                 "many messages were stored at the same moment: some of them may be missing from the inbox; they \
                  are on the canvas",
             );
         }
-        self.room = Room::Ordinary;
-        self.crowded = false;
-        let moved = self.world.inbox.borrow_mut().ledger(self.workspace).pass_over(&taken.rows);
-        if moved { Progress::More } else { Progress::Stuck }
+        (self.room, self.in_full, self.crowded) = (Room::Ordinary, false, false);
+        let moved = inbox.ledger(self.workspace).pass_over(&taken.rows, now);
+        let has_moved = moved.is_some();
+        self.from = moved.or_else(|| self.from.take());
+        if has_moved { Progress::More } else { Progress::Stuck }
     }
 
     /// Asks for more rows the next time.
@@ -238,18 +472,36 @@ impl Poller {
         self.crowded = false;
     }
 
-    fn release_held(&self) {
+    async fn release_held(&self) {
         let mut inbox = self.world.inbox.borrow_mut();
         let before = inbox.queue().arrivals();
-        inbox.release(&self.world.own_uploads.borrow());
+        let own = inbox.release(&self.world.own_uploads.borrow());
         if inbox.queue().arrivals() > before {
             self.host.effect(Effect::Arrived(inbox.queue().arrivals()));
+        }
+        for message in &own {
+            inbox.book(self.workspace).unsaved_pops.insert(message.activity_id.as_str().into());
+        }
+        drop(inbox);
+        if !own.is_empty() {
+            journal::acknowledge(&self.host, &self.world, self.workspace, &own).await;
         }
     }
 
     fn lose_position(&mut self, why: &str) {
         self.lookups = 0;
-        self.world.inbox.borrow_mut().ledger(self.workspace).lose_position();
+        let mut inbox = self.world.inbox.borrow_mut();
+        let ledger = inbox.ledger(self.workspace);
+        let is_position =
+            ledger.position().map(|position| &position.id) == self.from.as_ref().map(|from| &from.id);
+        if !is_position {
+            // Only a row further back is gone.
+            ledger.lose_base();
+            self.from = ledger.position().cloned();
+            return;
+        }
+        ledger.lose_position();
+        self.from = None;
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
         self.host.log(Level::Info, format!("{why}, reading the last {} s", window_secs(idle_ms)));
     }

@@ -22,7 +22,11 @@ fn the_first_poll_looks_back_ten_minutes_and_the_next_ones_ask_after_the_newest_
     assert_eq!(rig.waiting(), ids);
     assert_eq!(rig.asked("since_secs"), [Some("600".to_owned()), None]);
     assert_eq!(rig.asked("since_id"), [None, Some(ids[1].clone())]);
-    assert!(rig.asked("limit").iter().all(|limit| limit.as_deref() == Some("500")));
+    assert_eq!(
+        rig.asked("limit"),
+        [Some("500".to_owned()), Some("218".to_owned())],
+        "no more than there is room for"
+    );
     assert!(rig.platform.requests.iter().all(|request: &PlatformRequest| !request.identify));
 }
 
@@ -89,8 +93,10 @@ fn the_cursor_stays_before_the_oldest_message_that_was_not_popped() {
     assert_eq!(rig.file.as_ref(), Some(&before));
 
     rig.pop(&two);
+    rig.pass(5_000);
     assert_eq!(rig.file, Some(before));
     rig.pop(&one);
+    rig.pass(5_000);
 
     assert_eq!(rig.file, Some(after));
 }
@@ -114,11 +120,12 @@ fn a_crash_loses_no_message_of_the_same_moment() {
     let two = rig.platform.say_at_once("two");
     rig.start();
     rig.pop(&one);
+    rig.pass(5_000);
     assert_eq!(rig.file, None, "asking after one would leave out two");
 
     rig.restart();
 
-    assert_eq!(rig.waiting(), [one, two]);
+    assert_eq!(rig.waiting(), [two]);
 }
 
 #[test]
@@ -151,7 +158,8 @@ fn full_pages_are_continued_at_once_without_a_gap() {
     rig.platform.say("next");
     rig.start();
 
-    assert_eq!(rig.asked("since_id").len(), 2);
+    let limit = |limit: &Option<String>| limit.as_deref().unwrap().parse::<usize>().unwrap();
+    assert!(rig.asked("limit").iter().map(limit).sum::<usize>() < 900, "{:?}", rig.asked("limit"));
     assert_eq!(texts(&rig), ["last of the first page", "cut off", "next"]);
 }
 
@@ -228,6 +236,7 @@ fn one_message_that_is_never_popped_holds_up_no_other() {
     assert_eq!(rig.file, None);
 
     rig.pop(&first);
+    rig.pass(5_000);
 
     assert_eq!(rig.file, Some(last));
 }
@@ -242,7 +251,9 @@ fn a_large_page_is_asked_for_in_smaller_ones_and_again_in_full_ones() {
     rig.pass(120_000);
 
     assert_eq!(rig.waiting(), ids);
-    assert_eq!(rig.asked("limit").last().unwrap().as_deref(), Some("500"));
+    let limits: Vec<u32> =
+        rig.asked("limit").iter().map(|limit| limit.as_deref().unwrap().parse().unwrap()).collect();
+    assert!(limits.contains(&2) && limits.iter().rev().take(8).any(|limit| *limit > 100), "{limits:?}");
     assert_eq!(rig.said, []);
 }
 
@@ -299,7 +310,7 @@ fn a_file_waits_for_the_upload_that_it_may_belong_to_and_messages_do_not() {
     drop(upload);
     rig.pass(5_000);
 
-    assert_eq!(rig.waiting(), [message, user]);
+    assert_eq!(rig.waiting(), [user, message]);
     assert_eq!(rig.arrived, Some(2));
 }
 
@@ -323,7 +334,7 @@ fn unreadable_rows_are_counted_once_and_jam_nothing() {
 }
 
 #[test]
-fn a_second_poller_goes_on_where_the_first_one_was() {
+fn a_second_poller_begins_with_what_is_on_disk() {
     let mut rig = Rig::new();
     let [one, two] = ["one", "two"].map(|text| rig.platform.say(text));
     rig.start();
@@ -332,10 +343,14 @@ fn a_second_poller_goes_on_where_the_first_one_was() {
     rig.start();
 
     assert_eq!(rig.waiting(), std::slice::from_ref(&two));
-    assert_eq!(rig.asked("since_id").last().unwrap().as_ref(), Some(&two));
+    assert_eq!(
+        rig.asked("since_id").last().unwrap().as_ref(),
+        Some(&one),
+        "rows may have become visible since"
+    );
 }
 
 fn texts(rig: &Rig) -> Vec<String> {
     let inbox = rig.world.inbox.borrow();
-    inbox.queue().peek(usize::MAX).map(|message| message.text.clone()).collect()
+    inbox.queue().ready().map(|staged| staged.message.text.clone()).collect()
 }

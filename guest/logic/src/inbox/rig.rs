@@ -10,7 +10,10 @@ use crate::{
         activity::{self, Reach, Row},
         stamp::Stamp,
     },
-    tools::tests::{Call, OWN, settings},
+    tools::{
+        self,
+        tests::{Call, OWN, settings},
+    },
     wire::{
         Effect, FileChange, Instant, Level, LogLine, Next, Outcome, PlatformRequest, PlatformResponse, Saved,
         Settings, Turn,
@@ -201,13 +204,23 @@ pub(crate) struct Rig {
     pub(crate) now: Instant,
     /// The cursor file.
     pub(crate) file: Option<String>,
+    /// The records of the journal.
+    pub(crate) journal: Vec<String>,
+    /// How many of them stand before a damage.
+    pub(crate) damaged_after: Option<u32>,
+    /// Copies of the journal were put aside so often.
+    pub(crate) copies: usize,
+    /// How often the journal was written anew, and how often synced appends were made.
+    pub(crate) rewrites: usize,
+    pub(crate) syncs: usize,
     pub(crate) disk_full: bool,
     /// Changes of the file so far.
     pub(crate) stores: usize,
     pub(crate) arrived: Option<u64>,
     pub(crate) said: Vec<LogLine>,
     settings: Settings,
-    poller: Option<(Dialogue, Instant)>,
+    /// Until when it rests, and, if it listens, after how many hints.
+    poller: Option<(Dialogue, Instant, Option<u64>)>,
 }
 
 impl Rig {
@@ -221,6 +234,11 @@ impl Rig {
             platform: Platform::new(),
             now: 1_000_000,
             file: None,
+            journal: Vec::new(),
+            damaged_after: None,
+            copies: 0,
+            rewrites: 0,
+            syncs: 0,
             disk_full: false,
             stores: 0,
             arrived: None,
@@ -233,7 +251,8 @@ impl Rig {
     /// Begins to poll, up to the first rest.
     pub(crate) fn start(&mut self) {
         let world = Rc::clone(&self.world);
-        let saved = Saved { cursor: self.file.clone(), journal: Vec::new(), damaged_after: None };
+        let (journal, damaged_after) = (self.journal.clone(), self.damaged_after.take());
+        let saved = Saved { cursor: self.file.clone(), journal, damaged_after };
         let (dialogue, turn) =
             Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, saved).await });
         self.carry_out(dialogue, turn);
@@ -249,12 +268,12 @@ impl Rig {
     /// Lets time go by.
     pub(crate) fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
-        while let Some((_, until)) = self.poller.as_ref()
+        while let Some((_, until, _)) = self.poller.as_ref()
             && *until <= end
         {
-            let (mut dialogue, until) = self.poller.take().unwrap();
+            let (mut dialogue, until, hints) = self.poller.take().unwrap();
             self.advance(until);
-            let turn = dialogue.resume(Outcome::Rested, self.now);
+            let turn = dialogue.resume(hints.map_or(Outcome::Rested, Outcome::Heard), self.now);
             self.carry_out(dialogue, turn);
         }
         self.advance(end);
@@ -263,6 +282,13 @@ impl Rig {
     fn advance(&mut self, to: Instant) {
         self.platform.clock += i64::try_from(to - self.now).unwrap() * 1_000;
         self.now = to;
+    }
+
+    /// The platform has sent an event.
+    pub(crate) fn hint(&mut self) {
+        let (mut dialogue, _, hints) = self.poller.take().unwrap();
+        let turn = dialogue.resume(Outcome::Heard(hints.unwrap() + 1), self.now);
+        self.carry_out(dialogue, turn);
     }
 
     /// How long the poller rests.
@@ -274,13 +300,17 @@ impl Rig {
         loop {
             self.perform(&turn);
             let outcome = match turn.next {
+                Next::Listen(listen) => {
+                    self.poller = Some((dialogue, listen.until, Some(listen.hints_over)));
+                    return;
+                }
                 Next::Rest(rest) => {
-                    self.poller = Some((dialogue, rest.until));
+                    self.poller = Some((dialogue, rest.until, None));
                     return;
                 }
                 Next::Send(request) => self.platform.handle(&request),
                 Next::Store(update) => self.store(update.change),
-                Next::Finish(_) | Next::Listen(_) | Next::Upload(_) => {
+                Next::Finish(_) | Next::Upload(_) => {
                     panic!("a poller does not do this: {:?}", turn.next)
                 }
             };
@@ -299,32 +329,53 @@ impl Rig {
     }
 
     fn store(&mut self, change: FileChange) -> Outcome {
-        let FileChange::Cursor(cursor) = change else { panic!("not a cursor") };
         if self.disk_full {
             return Outcome::StoreFailed("disk full".to_owned());
         }
-        self.stores += 1;
-        self.file = cursor.id;
+        match change {
+            FileChange::Append(append) => {
+                self.syncs += usize::from(append.sync);
+                self.journal.extend(append.records);
+            }
+            FileChange::Cursor(cursor) => {
+                if self.file.is_some() && self.file != cursor.known && self.file != cursor.id {
+                    return Outcome::Refused("somebody else writes it".to_owned());
+                }
+                self.stores += 1;
+                self.file = cursor.id;
+            }
+            FileChange::InboundSecret(_) => panic!("an inbox has no secret"),
+            FileChange::Rewrite(rewrite) => {
+                self.copies += usize::from(rewrite.keep_copy);
+                self.rewrites += 1;
+                self.journal = rewrite.records;
+            }
+        }
         Outcome::Stored
     }
 
     /// What `inbox_pop` answers.
     pub(crate) fn pop(&mut self, activity_id: &str) -> Value {
-        let mut call =
-            Call::open_at(&self.world, "inbox_pop", &json!({ "activity_id": activity_id }), self.now);
-        while let Next::Store(update) = call.turn.next.clone() {
-            self.perform(&call.turn);
+        let popped = self.call("inbox_pop", &json!({ "activity_id": activity_id }));
+        serde_json::from_str(popped.text()).unwrap()
+    }
+
+    /// A call of a tool that asks for nothing but the disk.
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Call {
+        let (mut dialogue, mut turn) = tools::open(&self.world, tool, &arguments.to_string(), self.now);
+        while let Next::Store(update) = turn.next.clone() {
+            self.perform(&turn);
             let outcome = self.store(update.change);
-            call.then(outcome, self.now);
+            turn = dialogue.resume(outcome, self.now);
         }
-        self.perform(&call.turn);
-        serde_json::from_str(call.text()).unwrap()
+        self.perform(&turn);
+        Call { dialogue, turn }
     }
 
     /// The ids of all staged messages.
     pub(crate) fn waiting(&self) -> Vec<String> {
         let inbox = self.world.inbox.borrow();
-        inbox.queue().peek(usize::MAX).map(|message| message.activity_id.clone()).collect()
+        inbox.queue().ready().map(|staged| staged.message.activity_id.clone()).collect()
     }
 
     /// Pops all staged messages, and says which.
@@ -333,6 +384,8 @@ impl Rig {
         for id in &ids {
             self.pop(id);
         }
+        // The cursor file follows with the next round.
+        self.pass(5_000);
         ids
     }
 

@@ -24,6 +24,9 @@ use crate::{
 /// The platform's own window for a first poll.
 const SHORTEST_WINDOW_SECS: u64 = 600;
 
+/// Platforms keep rows for seven days; a day less is on the safe side.
+const SHORTEST_RETENTION_SECS: u64 = 6 * 86_400;
+
 /// For clocks that differ, and rows that become visible late.
 const OVERLAP_SECS: u64 = 120;
 
@@ -40,11 +43,19 @@ pub(super) fn window_secs(idle_ms: Option<u64>) -> u64 {
 impl Poller {
     /// The oldest rows of the last `secs` seconds.
     pub(super) async fn window(&mut self, secs: u64) -> Result<Batch, Trouble> {
+        let stop = self.book(|book| book.ledger.read_up_to()).map(|stamp| stamp.less_secs(OVERLAP_SECS));
+        let reaches =
+            |page: &Page| stop.is_some_and(|stop| page.rows.iter().any(|row| row.timed && row.stamp <= stop));
         let mut reach = Reach::Window { secs, part: Part::Whole };
         let mut page = self.page(&reach).await?;
         let mut gone_back = false;
         for _ in 0..MOST_PAGES {
+            if reaches(&page) {
+                page.rows.retain(|row| !row.timed || stop.is_some_and(|stop| row.stamp > stop));
+                return Ok(Batch { rows: page.rows, unseen: false, more: gone_back, of_window: true });
+            }
             if !page.full {
+                self.judge_the_end(page.rows.first());
                 return Ok(Batch { rows: page.rows, unseen: false, more: gone_back, of_window: true });
             }
             let Some(moments) = Moments::of(&page.rows) else { break };
@@ -59,7 +70,7 @@ impl Poller {
             let older = match self.page(&reach).await {
                 Ok(older) => older,
                 Err(Trouble::Failed(PlatformError::Overflowed)) => {
-                    self.say_left_out();
+                    self.say_left_out(moments.bound());
                     return Ok(Batch { rows: page.rows, unseen: true, more: true, of_window: true });
                 }
                 Err(trouble) => return Err(trouble),
@@ -67,7 +78,12 @@ impl Poller {
             if older.rows.iter().any(|row| row.stamp >= moments.bound()) {
                 return self.window_by_source(secs, page).await;
             }
-            if !older.full && adds_nothing(&older, &page) {
+            let ends_here =
+                reaches(&older) && older.rows.iter().all(|row| stop.is_some_and(|stop| row.stamp <= stop));
+            if ends_here || (!older.full && adds_nothing(&older, &page)) {
+                if !ends_here {
+                    self.judge_the_end(page.rows.first());
+                }
                 return Ok(Batch { rows: page.rows, unseen: true, more: true, of_window: true });
             }
             gone_back = true;
@@ -102,7 +118,25 @@ impl Poller {
         Ok(Batch { rows, unseen: false, more: true, of_window: true })
     }
 
-    fn say_left_out(&self) {
+    /// Nothing older is there. If the last look was longer ago than platforms keep rows, some may be gone.
+    fn judge_the_end(&self, oldest: Option<&Row>) {
+        let Some(server_ms) = self.server_ms else { return };
+        let Some(read_up_to) = self.book(|book| book.ledger.read_up_to()) else { return };
+        let now = Stamp::at(i64::try_from(server_ms.saturating_mul(1_000)).unwrap_or(i64::MAX));
+        let was_away = self
+            .reached
+            .is_none_or(|reached| self.host.now().saturating_sub(reached) / 1_000 >= SHORTEST_RETENTION_SECS);
+        if was_away && read_up_to < now.less_secs(SHORTEST_RETENTION_SECS) {
+            self.note_gap(read_up_to, oldest.map_or(now, |row| row.stamp));
+        }
+    }
+
+    fn note_gap(&self, from: Stamp, to: Stamp) {
+        self.world.inbox.borrow_mut().note_gap(self.workspace, from, to);
+    }
+
+    fn say_left_out(&self, moment: Stamp) {
+        self.note_gap(moment, moment);
         self.host.log(
             Level::Error,
             "a message larger than accepted was left out of the inbox; it is on the canvas",
@@ -111,6 +145,8 @@ impl Poller {
 
     fn say_truncated(&self, oldest: Option<&Row>) {
         let oldest = oldest.map_or(Stamp::UNKNOWN, |row| row.stamp);
+        let from = self.book(|book| book.ledger.read_up_to()).unwrap_or(Stamp::UNKNOWN);
+        self.note_gap(from, oldest);
         self.host.log(
             Level::Error,
             format!(

@@ -1,7 +1,7 @@
 //! The parts of a message, in every variant that senders use.
 
 use schemars::JsonSchema;
-use serde::{Serialize, de::MapAccess};
+use serde::{Deserialize, Serialize, de::MapAccess};
 
 use crate::loose::{Field, Shape};
 
@@ -9,15 +9,15 @@ use crate::loose::{Field, Shape};
 const MOST_ATTACHMENTS: usize = 1_000;
 
 /// A file that came with a message. At least `uri` or `name` is there, or it came inline.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Attachment {
     /// file, image, audio or video.
     pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) uri: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mime_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
 }
 

@@ -19,9 +19,30 @@ impl Stamp {
         i64::try_from(nanoseconds.div_euclid(1_000)).ok().map(Self)
     }
 
+    /// So many microseconds after 1970.
+    pub(crate) const fn at(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+
+    /// Microseconds since 1970.
+    pub(crate) const fn microseconds(self) -> i64 {
+        self.0
+    }
+
+    /// So many seconds earlier.
+    pub(crate) const fn less_secs(self, secs: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(secs.saturating_mul(1_000_000)))
+    }
+
     /// The smallest moment after this one.
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Self::UNKNOWN
     }
 }
 
@@ -33,17 +54,6 @@ impl fmt::Display for Stamp {
             Some(text) => f.write_str(&text),
             None => f.write_str("an unknown time"),
         }
-    }
-}
-
-#[cfg(test)]
-impl Stamp {
-    pub(crate) const fn at(microseconds: i64) -> Self {
-        Self(microseconds)
-    }
-
-    pub(crate) const fn microseconds(self) -> i64 {
-        self.0
     }
 }
 

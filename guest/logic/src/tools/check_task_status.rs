@@ -129,6 +129,7 @@ impl Tool for CheckTaskStatus {
         read_only: true,
         idempotent: true,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -65,6 +65,7 @@ impl Tool for CommitMemory {
         read_only: false,
         idempotent: false,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -86,6 +86,7 @@ impl Tool for DelegateTask {
         read_only: false,
         idempotent: false,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -63,6 +63,7 @@ impl Tool for DelegateTaskAsync {
         read_only: false,
         idempotent: false,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -42,6 +42,7 @@ impl Tool for GetWorkspaceInfo {
         read_only: true,
         idempotent: true,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -8,11 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::{
     Facts, Failure, Spec, Tool,
     arguments::Count,
-    messages::{Shown, require_inbox},
+    messages::{ActivityId, Shown, require_inbox},
 };
-use crate::{dialogue::Host, inbox::MOST_STAGED, world::World};
+use crate::{
+    dialogue::Host,
+    inbox::{self, MOST_STAGED},
+    world::World,
+};
 
 const DEFAULT_LIMIT: usize = 10;
+
+/// A part that every client shows whole.
+const DEFAULT_CHARS: usize = 20_000;
 
 pub(super) struct InboxPeek;
 
@@ -21,6 +28,15 @@ pub(super) struct Arguments {
     /// How many messages to list at most: 10 if not given, never more than 200.
     #[serde(default)]
     limit: Count,
+    /// Reads a part of this one message, for texts that are too long for a result.
+    #[serde(default)]
+    activity_id: ActivityId,
+    /// With activity_id, characters of its text to skip; else messages to skip. 0 if not given.
+    #[serde(default)]
+    offset: Count,
+    /// With activity_id, how many characters of its text to show: 20000 if not given.
+    #[serde(default)]
+    max_chars: Count,
 }
 
 /// Messages that wait, oldest first.
@@ -35,23 +51,54 @@ impl Tool for InboxPeek {
         title: "Look into the inbox",
         description: "Lists the messages that wait in the inbox, oldest first, without removing any and without \
                       waiting: from humans in the canvas chat, from peer agents, and results of delegations. Remove \
-                      what you have handled with inbox_pop.",
+                      what you have handled with inbox_pop. Reads long messages in parts: activity_id, offset, \
+                      max_chars.",
         read_only: true,
         idempotent: true,
         always_load: true,
+        inbox: true,
     };
 
     type Arguments = Arguments;
     type Facts = Waiting;
 
-    async fn run(_host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waiting, Failure> {
+    async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waiting, Failure> {
         require_inbox(&world)?;
+        let offset = arguments.offset.0.unwrap_or_default();
+        if !arguments.activity_id.0.is_empty() {
+            return part(
+                &world,
+                &arguments.activity_id.0,
+                offset,
+                arguments.max_chars.0.unwrap_or(DEFAULT_CHARS),
+            );
+        }
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
-        let inbox = world.inbox.borrow();
-        Ok(Waiting {
-            messages: inbox.queue().peek(limit).map(|message| Shown::new(&world, message)).collect(),
-        })
+        let mut inbox = world.inbox.borrow_mut();
+        let mut shown_first = Vec::new();
+        let mut messages = Vec::new();
+        for (staged, is_first) in inbox.queue_mut().look(offset, limit) {
+            messages.push(Shown::new(&world, staged));
+            if is_first {
+                shown_first.push(inbox::showing(staged));
+            }
+        }
+        drop(inbox);
+        inbox::delivered(&host, &world, shown_first).await;
+        Ok(Waiting { messages })
     }
+}
+
+/// Some characters of one message.
+fn part(world: &World, activity_id: &str, offset: usize, max_chars: usize) -> Result<Waiting, Failure> {
+    let inbox = world.inbox.borrow();
+    let staged = inbox.queue().ready().find(|staged| staged.message.activity_id == activity_id);
+    let Some(staged) = staged else {
+        return Err(Failure::new(
+            "Error: no message with this activity_id waits. Call inbox_peek without arguments to see which do.",
+        ));
+    };
+    Ok(Waiting { messages: vec![Shown::part(world, staged, offset, max_chars)] })
 }
 
 impl Facts for Waiting {

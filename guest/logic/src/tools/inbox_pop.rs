@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Facts, Failure, Spec, Tool, messages::require_inbox};
+use super::{
+    Facts, Failure, Spec, Tool,
+    messages::{ActivityId, require_inbox},
+};
 use crate::{
     dialogue::Host,
-    inbox::{self},
+    inbox::{self, Pops},
     world::World,
 };
 
@@ -18,20 +21,35 @@ pub(super) struct InboxPop;
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Arguments {
     /// The activity_id of the message, exactly as wait_for_message or inbox_peek showed it.
-    #[schemars(with = "String")]
-    activity_id: Given,
+    activity_id: ActivityId,
+    /// Further messages to remove in the same call.
+    #[serde(default)]
+    activity_ids: Several,
 }
 
-/// A text; empty if it is missing or something else.
-struct Given(String);
+/// A list of texts; everything else in it is left out.
+#[derive(Default, JsonSchema)]
+#[schemars(with = "Vec<String>")]
+struct Several(Vec<String>);
 
-impl<'de> Deserialize<'de> for Given {
+impl<'de> Deserialize<'de> for Several {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts =
+            |list: Vec<Value>| list.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
         Ok(Self(match Option::<Value>::deserialize(deserializer)? {
-            Some(Value::String(text)) => text,
-            Some(_) | None => String::new(),
+            Some(Value::Array(list)) => texts(list),
+            Some(Value::String(text)) => vec![text],
+            Some(_) | None => Vec::new(),
         }))
     }
+}
+
+/// Another message of the same call.
+#[derive(Serialize, JsonSchema)]
+struct Also {
+    /// Whether it was waiting.
+    removed: bool,
+    activity_id: String,
 }
 
 /// What became of the message.
@@ -43,6 +61,10 @@ pub(super) struct Popped {
     /// False if a restart would show it again, because the state could not be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     durable: Option<bool>,
+    /// The other messages of the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<Also>>")]
+    also: Vec<Also>,
 }
 
 impl Tool for InboxPop {
@@ -56,6 +78,7 @@ impl Tool for InboxPop {
         read_only: false,
         idempotent: true,
         always_load: true,
+        inbox: true,
     };
 
     type Arguments = Arguments;
@@ -63,18 +86,20 @@ impl Tool for InboxPop {
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Popped, Failure> {
         require_inbox(&world)?;
-        let Given(activity_id) = arguments.activity_id;
-        if activity_id.is_empty() {
+        let ActivityId(first) = arguments.activity_id;
+        let ids: Vec<String> =
+            [first].into_iter().chain(arguments.activity_ids.0).filter(|id| !id.is_empty()).collect();
+        if ids.is_empty() {
             return Err(Failure::new(
                 "Error: activity_id is required. Take it from the message that wait_for_message or inbox_peek showed.",
             ));
         }
-        let popped = world.inbox.borrow_mut().pop(&activity_id);
-        let durable = match &popped {
-            Some(message) => inbox::save(&host, &world, message.workspace).await,
-            None => true,
+        let Pops { removed, durable } = inbox::popped(&host, &world, ids).await;
+        let mut all = removed.into_iter().map(|(activity_id, removed)| Also { removed, activity_id });
+        let Some(Also { removed, activity_id }) = all.next() else {
+            return Err(Failure::new("Error: activity_id is required."));
         };
-        Ok(Popped { removed: popped.is_some(), activity_id, durable: (!durable).then_some(false) })
+        Ok(Popped { removed, activity_id, durable: (!durable).then_some(false), also: all.collect() })
     }
 }
 
@@ -86,7 +111,7 @@ impl Facts for Popped {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use crate::{
         inbox::rig::Rig,
@@ -94,14 +119,17 @@ mod tests {
     };
 
     #[test]
-    fn a_message_is_removed_once_and_the_cursor_is_on_disk_before_the_answer() {
+    fn a_message_is_removed_once_and_that_is_on_disk_before_the_answer() {
         let mut rig = Rig::new();
         let [one, two] = ["one", "two"].map(|text| rig.platform.say(text));
         rig.start();
-        assert_eq!(rig.file, None);
+        let synced = rig.syncs;
 
         assert_eq!(rig.pop(&one), json!({"removed": true, "activity_id": one}));
-        assert_eq!(rig.file.as_ref(), Some(&one));
+        assert_eq!(
+            (rig.syncs, rig.journal.last()),
+            (synced + 1, Some(&format!(r#"{{"t":"A","ids":["{one}"]}}"#)))
+        );
         assert_eq!(rig.pop(&one), json!({"removed": false, "activity_id": one}));
 
         assert_eq!(rig.waiting(), [two]);
@@ -149,14 +177,35 @@ mod tests {
     }
 
     #[test]
+    fn several_messages_are_removed_with_one_write() {
+        let mut rig = Rig::new();
+        let [one, two, three] = ["one", "two", "three"].map(|text| rig.platform.say(text));
+        rig.start();
+        let synced = rig.syncs;
+
+        let answer = rig.call("inbox_pop", &json!({"activity_id": one, "activity_ids": [two, 7, "unknown"]}));
+
+        assert_eq!(
+            serde_json::from_str::<Value>(answer.text()).unwrap(),
+            json!({"removed": true, "activity_id": one, "also": [
+                {"removed": true, "activity_id": two}, {"removed": false, "activity_id": "unknown"}]})
+        );
+        assert_eq!((rig.waiting(), rig.syncs), (vec![three.clone()], synced + 1));
+        let alone = rig.call("inbox_pop", &json!({"activity_ids": [three]}));
+        assert_eq!(alone.text(), format!(r#"{{"removed":true,"activity_id":"{three}"}}"#));
+    }
+
+    #[test]
     fn a_pop_out_of_order_moves_no_cursor() {
         let mut rig = Rig::new();
         let [one, two] = ["one", "two"].map(|text| rig.platform.say(text));
         rig.start();
 
         rig.pop(&two);
+        rig.pass(5_000);
         assert_eq!(rig.file, None);
         rig.pop(&one);
+        rig.pass(5_000);
 
         assert_eq!(rig.file, Some(two));
     }

@@ -47,6 +47,7 @@ impl Tool for ListPeers {
         read_only: true,
         idempotent: true,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

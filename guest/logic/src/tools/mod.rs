@@ -32,7 +32,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     dialogue::{Dialogue, Host},
-    redact, untrusted,
+    inbox, redact, untrusted,
     wire::{Answer, Finish, Instant, ToolSpec, Turn},
     world::World,
 };
@@ -78,6 +78,8 @@ pub(crate) struct Spec {
     pub(crate) idempotent: bool,
     /// Clients that load tools late have this one from the start.
     pub(crate) always_load: bool,
+    /// It shows messages; the results of all others mention those that wait.
+    pub(crate) inbox: bool,
 }
 
 /// The result of a tool, as text for an agent and as JSON for a program.
@@ -117,18 +119,43 @@ const fn entry<T: Tool + 'static>() -> Entry {
 }
 
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
+    let mut answer = answer::<T>(&host, &world, arguments).await;
+    if T::SPEC.inbox {
+        if let Some(length) =
+            answer.text.first().filter(|text| text.len() > MOST_SHOWN_WHOLE).map(String::len)
+        {
+            answer.text.insert(0, long(length));
+        }
+        answer.text.extend(inbox::in_inbox(&host, &world).await);
+    } else {
+        answer.text.extend(inbox::waiting_mail(&world, host.now()));
+    }
+    answer
+}
+
+async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value) -> Answer {
     let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
         Err(Failure(text)) => return failed(&text),
     };
-    match T::run(host, Rc::clone(&world), arguments).await {
+    match T::run(host.clone(), Rc::clone(world), arguments).await {
         Ok(facts) => Answer {
-            text: vec![facts.text(&world)],
+            text: vec![facts.text(world)],
             is_error: false,
             structured: world.settings.structured.then(|| serde_json::to_string(&facts).ok()).flatten(),
         },
         Err(Failure(text)) => failed(&text),
     }
+}
+
+/// Clients cut longer results, some of them in the middle.
+const MOST_SHOWN_WHOLE: usize = 40_000;
+
+fn long(bytes: usize) -> String {
+    format!(
+        "This answer has {bytes} bytes, and clients cut long ones: if the end is missing, read one message in parts with \
+         inbox_peek(activity_id, offset, max_chars)."
+    )
 }
 
 /// Whatever an error quotes, it shows no credential.
@@ -219,7 +246,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         dialogue::Dialogue,
-        wire::{Next, Outcome, Permissions, PlatformRequest, Settings, WorkspaceSettings},
+        wire::{
+            FileChange, FileUpdate, Next, Outcome, Permissions, PlatformRequest, Settings, WorkspaceSettings,
+        },
     };
 
     /// The id of the workspace that tests act for.
@@ -261,7 +290,22 @@ pub(crate) mod tests {
 
         pub(crate) fn open_at(world: &Rc<World>, name: &str, arguments: &Value, now: Instant) -> Self {
             let (dialogue, turn) = open(world, name, &arguments.to_string(), now);
-            Self { dialogue, turn }
+            let mut call = Self { dialogue, turn };
+            call.note_showings(now);
+            call
+        }
+
+        /// What was shown is noted without waiting for the disk.
+        fn note_showings(&mut self, now: Instant) {
+            let is_note = |next: &Next| {
+                let Next::Store(FileUpdate { change: FileChange::Append(append), .. }) = next else {
+                    return false;
+                };
+                !append.sync
+            };
+            while is_note(&self.turn.next) {
+                self.turn = self.dialogue.resume(Outcome::Stored, now);
+            }
         }
 
         /// The request that the call waits for.
@@ -277,6 +321,7 @@ pub(crate) mod tests {
         /// Tells the call what happened.
         pub(crate) fn then(&mut self, outcome: Outcome, now: Instant) -> &mut Self {
             self.turn = self.dialogue.resume(outcome, now);
+            self.note_showings(now);
             self
         }
 

@@ -64,6 +64,7 @@ impl Tool for RecallMemory {
         read_only: true,
         idempotent: true,
         always_load: false,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -66,6 +66,7 @@ impl Tool for SendMessageToUser {
         read_only: false,
         idempotent: false,
         always_load: true,
+        inbox: false,
     };
 
     type Arguments = Arguments;

@@ -11,7 +11,7 @@ use super::{
     arguments::Number,
     messages::{Shown, require_inbox},
 };
-use crate::{dialogue::Host, world::World};
+use crate::{dialogue::Host, inbox, wire::Workspace, world::World};
 
 const DEFAULT_SECS: f64 = 60.0;
 
@@ -57,6 +57,7 @@ impl Tool for WaitForMessage {
         read_only: true,
         idempotent: true,
         always_load: true,
+        inbox: true,
     };
 
     type Arguments = Arguments;
@@ -67,9 +68,10 @@ impl Tool for WaitForMessage {
         let secs = seconds(arguments.timeout_secs);
         let deadline = host.now().saturating_add(milliseconds(secs));
         loop {
-            let (head, seen) = look(&world);
-            if head.is_some() {
-                return Ok(Waited { message: head, timeout: None });
+            let seen = world.inbox.borrow().queue().arrivals();
+            if let Some((message, showing)) = head(&world) {
+                inbox::delivered(&host, &world, vec![showing]).await;
+                return Ok(Waited { message: Some(message), timeout: None });
             }
             if host.now() >= deadline {
                 let timeout = Timeout { timeout: true, timeout_secs: as_written(secs) };
@@ -86,10 +88,11 @@ impl Facts for Waited {
     }
 }
 
-/// The oldest message, and how many have arrived so far.
-fn look(world: &World) -> (Option<Shown>, u64) {
-    let inbox = world.inbox.borrow();
-    (inbox.queue().head().map(|head| Shown::new(world, head)), inbox.queue().arrivals())
+/// The oldest message, and the record of its being shown.
+fn head(world: &World) -> Option<(Shown, (Workspace, inbox::Record))> {
+    let mut inbox = world.inbox.borrow_mut();
+    let head = inbox.queue_mut().deliver()?;
+    Some((Shown::new(world, head), inbox::showing(head)))
 }
 
 /// From 0 to 300.

@@ -1,0 +1,406 @@
+//! What is known of the inbox of one workspace, and how that is read from a journal and written into one.
+//!
+//! ```text
+//! journal ──replay──► book + staged messages ──snapshot──► journal without what is over
+//! ```
+//!
+//! A journal that was damaged is good for what is left of it: messages that it still has are kept, and
+//! fetching goes on from the last position before the damage, so that lost ones are fetched again.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    rc::Rc,
+};
+
+use super::{
+    ledger::{Ledger, Mark},
+    message::Message,
+    queue::{Queue, Staged},
+    record::{self, FORMAT, Record},
+};
+use crate::{
+    platform::stamp::Stamp,
+    wire::{Instant, Saved, Workspace},
+};
+
+/// A line of the journal has its checksum and number before the record.
+const FRAME_BYTES: u64 = 20;
+
+/// A journal below this size is not worth a rewrite.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// The inbox of one workspace, but for the messages themselves.
+#[derive(Default)]
+pub(super) struct Book {
+    /// Whose inbox this is, by its id on the platform.
+    own: Rc<str>,
+    pub(super) ledger: Ledger,
+    pub(super) journal: Journal,
+    /// Messages that are popped, while that is not on disk.
+    pub(super) unsaved_pops: BTreeSet<Rc<str>>,
+    pub(super) gaps: Vec<Gap>,
+    /// The last row before the oldest message that waits: from there on a damaged journal is repaired.
+    low: Option<Mark>,
+    /// The file names a row that another implementation has put there.
+    pub(super) handover: Option<String>,
+    /// Another program writes the cursor file at the same time.
+    pub(super) shared: bool,
+    /// What the last `F` said.
+    floor: Option<Record>,
+    /// Fetching has begun before, in another process.
+    pub(super) resumed: bool,
+}
+
+/// Messages of this time may be missing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gap {
+    pub(super) from: Stamp,
+    pub(super) to: Stamp,
+    /// The agent knows.
+    pub(super) told: bool,
+}
+
+impl Gap {
+    pub(super) fn record(&self) -> Record {
+        let (from, to) = (self.from.microseconds(), self.to.microseconds());
+        Record::Gap { from, to, told: self.told }
+    }
+}
+
+/// The file of records.
+#[derive(Default)]
+pub(super) struct Journal {
+    pub(super) state: State,
+    /// A rewrite is under way: an append would be lost with what it replaces.
+    pub(super) in_rewrite: bool,
+    /// Why it is rewritten keeping a copy.
+    pub(super) keep_copy: bool,
+    bytes: u64,
+    /// Bytes of messages that are popped.
+    over: u64,
+    /// Records that ride on the next write.
+    pub(super) pending: Vec<Record>,
+    pub(super) rewritten_at: Instant,
+}
+
+/// Whether records can be added.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(super) enum State {
+    /// What is on disk is not what should be: only a rewrite helps.
+    Behind,
+    /// There is none yet, and nothing to say.
+    #[default]
+    Fresh,
+    /// It belongs to a newer version, and is left alone.
+    Newer,
+    Ready,
+}
+
+impl Journal {
+    /// Records of so many bytes were added.
+    pub(super) fn grew(&mut self, records: impl IntoIterator<Item = usize>) {
+        self.bytes += records.into_iter().map(|bytes| bytes as u64 + FRAME_BYTES).sum::<u64>();
+    }
+
+    /// A message of so many bytes is over.
+    pub(super) fn outlived(&mut self, bytes: usize) {
+        self.over = self.over.saturating_add(bytes as u64);
+    }
+
+    pub(super) fn rewritten(&mut self, records: &[usize], now: Instant) {
+        (self.bytes, self.over, self.keep_copy) = (0, 0, false);
+        self.grew(records.iter().copied());
+        self.state = State::Ready;
+        self.rewritten_at = now;
+    }
+
+    /// Whether it holds so much that is over that it should be rewritten.
+    pub(super) fn is_worth_a_rewrite(&self, live: usize, now: Instant) -> bool {
+        const DAY_MS: u64 = 86_400_000;
+        let is_large = self.bytes > SMALL_BYTES && self.bytes > 4 * live as u64;
+        is_large || (self.over > 0 && now.saturating_sub(self.rewritten_at) >= DAY_MS)
+    }
+}
+
+/// What a start has found.
+pub(super) struct Opened {
+    pub(super) book: Book,
+    pub(super) staged: Vec<Staged>,
+    /// Something was wrong with the journal, for the operator.
+    pub(super) trouble: Option<&'static str>,
+}
+
+/// Reads what is on disk.
+pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) -> Opened {
+    let format = saved.journal.iter().find_map(|line| record::format(line));
+    if format.is_some_and(|format| format > FORMAT) {
+        let mut book = Book { own: own.into(), ..Book::default() };
+        book.journal.state = State::Newer;
+        book.ledger.open(saved.cursor);
+        return Opened {
+            book,
+            staged: Vec::new(),
+            trouble: Some(
+                "the inbox journal was written by a newer version and is left alone: messages that are handled now come \
+                 back later; use that version again, or move the .mcp_inbox_*.journal file away",
+            ),
+        };
+    }
+    Replay::new(own, workspace, now).run(saved)
+}
+
+/// A journal on its way to a book.
+struct Replay {
+    book: Book,
+    workspace: Workspace,
+    now: Instant,
+    staged: VecDeque<Staged>,
+    position: Option<Mark>,
+    base: Option<Mark>,
+    read_up_to: Stamp,
+    projected: Option<String>,
+    newest: Stamp,
+    over: usize,
+}
+
+impl Replay {
+    fn new(own: &str, workspace: Workspace, now: Instant) -> Self {
+        let mut book = Book { own: own.into(), ..Book::default() };
+        // Up to where rows are known to be complete is not known before the end.
+        book.ledger.doubt(Stamp::UNKNOWN);
+        Self {
+            book,
+            workspace,
+            now,
+            staged: VecDeque::new(),
+            position: None,
+            base: None,
+            read_up_to: Stamp::UNKNOWN,
+            projected: None,
+            newest: Stamp::UNKNOWN,
+            over: 0,
+        }
+    }
+
+    fn run(mut self, saved: Saved) -> Opened {
+        let damaged_after = saved.damaged_after.and_then(|place| usize::try_from(place).ok());
+        let mut whole = damaged_after.unwrap_or(usize::MAX);
+        let mut foreign = false;
+        for (place, line) in saved.journal.iter().enumerate() {
+            match Record::read(line) {
+                Some(Record::Header { workspace, .. }) if workspace != self.book.own => foreign = true,
+                Some(record) if !foreign => self.read(record, place < whole),
+                Some(_) => {}
+                None => whole = whole.min(place),
+            }
+        }
+        let damaged = whole < usize::MAX;
+        if foreign {
+            self = Self::new(&self.book.own, self.workspace, self.now);
+        }
+        let mut opened = self.finish(saved.cursor, damaged && !foreign, saved.journal.is_empty() || foreign);
+        opened.book.journal.keep_copy = damaged || foreign;
+        opened.trouble = match (foreign, damaged) {
+            (true, _) => {
+                Some("the inbox journal belongs to another workspace: a new one was begun, a copy is kept")
+            }
+            (false, true) => Some(
+                "the inbox journal was damaged: what was lost is fetched again, messages may be repeated, a copy is kept",
+            ),
+            (false, false) => None,
+        };
+        opened.book.journal.state = match (&opened.trouble, opened.book.journal.over) {
+            (None, 0) if saved.journal.is_empty() => State::Fresh,
+            (None, 0) => State::Ready,
+            (Some(_), _) | (None, _) => State::Behind,
+        };
+        opened.book.journal.grew(saved.journal.iter().map(String::len));
+        opened
+    }
+
+    fn read(&mut self, record: Record, before_damage: bool) {
+        match record {
+            Record::Acknowledged { ids } => ids.iter().for_each(|id| self.acknowledge(id)),
+            Record::Delivered { id, n, starts } => {
+                if let Some(staged) = self.find(&id) {
+                    (staged.deliveries, staged.starts, staged.redelivered) = (n, starts, true);
+                }
+            }
+            Record::Fetched { id, ca, base } => {
+                if before_damage {
+                    self.fetched(id, Stamp::at(ca), base);
+                }
+            }
+            Record::Gap { from, to, told } => {
+                let gap = Gap { from: Stamp::at(from), to: Stamp::at(to), told };
+                self.book.gaps.retain(|known| (known.from, known.to) != (gap.from, gap.to));
+                self.book.gaps.push(gap);
+            }
+            Record::Header { .. } => {}
+            Record::Parked { id } => {
+                if let Some(staged) = self.find(&id) {
+                    staged.parked = true;
+                }
+            }
+            Record::Projected { id } => self.projected = id,
+            Record::Remembered { ids } => ids.into_iter().for_each(|id| self.book.ledger.remember(id)),
+            Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
+        }
+    }
+
+    fn stage(&mut self, stamp: Stamp, askable: bool, mut message: Rc<Message>) {
+        if self.book.ledger.knows(&message.activity_id) {
+            return;
+        }
+        let read = Rc::make_mut(&mut message);
+        (read.workspace, read.stamp) = (self.workspace, stamp);
+        self.newest = self.newest.max(stamp);
+        let staged = Staged::new(message, askable, self.now);
+        self.book.ledger.wait_for(mark(&staged));
+        self.staged.push_back(staged);
+    }
+
+    fn acknowledge(&mut self, id: &Rc<str>) {
+        if let Some(place) = self.staged.iter().position(|staged| staged.message.activity_id == **id)
+            && let Some(staged) = self.staged.remove(place)
+        {
+            self.over += staged.message.weight();
+        }
+        self.book.ledger.acknowledge(id);
+        // A damaged journal may have lost the message itself.
+        self.book.ledger.remember(Rc::clone(id));
+    }
+
+    fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Option<(Rc<str>, i64)>) {
+        self.book.resumed = true;
+        self.read_up_to = stamp;
+        self.newest = self.newest.max(stamp);
+        let base = base.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
+        let Some(mark) = id.map(|id| Mark::at(id, stamp)) else { return };
+        if self.position.is_none() && self.book.ledger.cursor().is_none() && self.staged.is_empty() {
+            // The first of a rewritten journal stands before all messages.
+            self.book.ledger.begin_at(mark.clone());
+            self.book.low = Some(mark.clone());
+        }
+        self.base = base;
+        self.position = Some(mark);
+    }
+
+    fn find(&mut self, id: &str) -> Option<&mut Staged> {
+        self.staged.iter_mut().find(|staged| staged.message.activity_id == id)
+    }
+
+    fn finish(mut self, cursor: Option<String>, damaged: bool, is_new: bool) -> Opened {
+        let mut book = self.book;
+        let named_before = self.position.is_some();
+        let begin_with_file = is_new || (damaged && !named_before);
+        if begin_with_file {
+            // The row that the file names is dealt with, with all before it.
+            book.ledger.open(cursor);
+        } else {
+            book.ledger.restore(self.position, self.base, self.read_up_to, self.now);
+            let known = self.projected == cursor;
+            book.ledger.saved(cursor);
+            let named = book.ledger.named_by_file().map(str::to_owned);
+            book.handover = named.filter(|id| !known && !book.ledger.has_met(id));
+        }
+        book.resumed |= damaged;
+        for staged in &mut self.staged {
+            if !staged.parked && staged.is_stuck() {
+                staged.parked = true;
+                book.journal.pending.push(Record::Parked { id: staged.id() });
+            }
+        }
+        book.journal.outlived(self.over);
+        Opened { book, staged: self.staged.into(), trouble: None }
+    }
+}
+
+fn mark(staged: &Staged) -> Mark {
+    Mark { id: staged.id(), stamp: staged.message.stamp, can_be_asked_after: staged.askable }
+}
+
+impl Book {
+    /// What `F` should say, if that is something new.
+    pub(super) fn new_floor(&mut self) -> Option<Record> {
+        let floor = self.current_floor()?;
+        let is_new = match (&self.floor, &floor) {
+            // The base moves by itself as time goes by, which is not worth a write.
+            (Some(Record::Fetched { id, ca, .. }), Record::Fetched { id: new_id, ca: new_ca, .. }) => {
+                (id, ca) != (new_id, new_ca)
+            }
+            _ => true,
+        };
+        if !is_new {
+            return None;
+        }
+        self.floor = Some(floor.clone());
+        Some(floor)
+    }
+
+    fn current_floor(&self) -> Option<Record> {
+        let Some(position) = self.ledger.position() else {
+            // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
+            let ca = self.ledger.read_up_to()?.microseconds();
+            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None });
+        };
+        let base = self.ledger.base().filter(|base| base.id != position.id);
+        Some(Record::Fetched {
+            id: Some(Rc::clone(&position.id)),
+            ca: position.stamp.microseconds(),
+            base: base.map(|base| (Rc::clone(&base.id), base.stamp.microseconds())),
+        })
+    }
+
+    /// All that a journal has to say now, and nothing of what is over.
+    pub(super) fn snapshot(&mut self, queue: &Queue, workspace: Workspace) -> Vec<Record> {
+        let live: Vec<&Staged> = queue.of(workspace).collect();
+        let oldest = live.iter().map(|staged| staged.message.stamp).min();
+        let is_below = |mark: &Mark| oldest.is_none_or(|oldest| mark.stamp < oldest);
+        let cursor = self.ledger.cursor().filter(|cursor| is_below(cursor)).cloned();
+        self.low = cursor.or_else(|| self.low.take().filter(is_below));
+        let mut records = vec![Record::Header { v: FORMAT, workspace: Rc::clone(&self.own) }];
+        let mut ids = self.ledger.remembered();
+        ids.extend(self.unsaved_pops.iter().cloned());
+        if !ids.is_empty() {
+            records.push(Record::Remembered { ids });
+        }
+        if let Some(low) = &self.low {
+            records.push(Record::Fetched {
+                id: Some(Rc::clone(&low.id)),
+                ca: low.stamp.microseconds(),
+                base: None,
+            });
+        }
+        for staged in live {
+            records.push(Record::Staged {
+                ca: staged.message.stamp.microseconds(),
+                askable: staged.askable,
+                m: Rc::clone(&staged.message),
+            });
+            if staged.starts > 0 {
+                records.push(delivered(staged));
+            }
+            if staged.parked {
+                records.push(Record::Parked { id: staged.id() });
+            }
+        }
+        self.floor = self.current_floor().or_else(|| self.floor.take());
+        records.extend(self.floor.clone());
+        records.extend(self.gaps.iter().map(Gap::record));
+        if let Some(id) = self.ledger.named_by_file() {
+            records.push(Record::Projected { id: Some(id.to_owned()) });
+        }
+        records
+    }
+}
+
+/// What a message has been through.
+pub(super) fn delivered(staged: &Staged) -> Record {
+    Record::Delivered { id: staged.id(), n: staged.deliveries, starts: staged.starts }
+}
+
+/// The record by which a message gets on disk.
+pub(super) fn staging(message: &Rc<Message>, askable: bool) -> Record {
+    Record::Staged { ca: message.stamp.microseconds(), askable, m: Rc::clone(message) }
+}

@@ -1,0 +1,77 @@
+//! What is on disk, for people.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    book::{self, Opened, State},
+    ledger::Mark,
+    message::Kind,
+    queue::Staged,
+    record::FORMAT,
+};
+use crate::{
+    platform::stamp::Stamp,
+    wire::{Saved, Workspace},
+    world::World,
+};
+
+/// A message without its words.
+#[derive(Serialize)]
+struct Line {
+    activity_id: Rc<str>,
+    kind: Kind,
+    peer_id: String,
+    created_at: String,
+    bytes: usize,
+    delivery_count: u32,
+    redelivered: bool,
+}
+
+impl Line {
+    fn of(staged: &Staged) -> Self {
+        let message = &staged.message;
+        Self {
+            activity_id: staged.id(),
+            kind: message.kind,
+            peer_id: message.peer_id.clone(),
+            created_at: message.created_at.clone(),
+            bytes: message.text.len(),
+            delivery_count: staged.deliveries,
+            redelivered: staged.redelivered,
+        }
+    }
+}
+
+/// A JSON object: messages without their words, and how far fetching and handling have come.
+pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> String {
+    let own = world.id(workspace);
+    let Opened { book, staged, trouble } = book::open(own, workspace, saved, 0);
+    let lines = |parked: bool| -> Vec<Line> {
+        staged.iter().filter(|staged| staged.parked == parked).map(Line::of).collect()
+    };
+    let place = |mark: &Mark| {
+        let created_at = (mark.stamp > Stamp::UNKNOWN).then(|| mark.stamp.to_string());
+        json!({"id": mark.id, "created_at": created_at})
+    };
+    let gaps: Vec<_> =
+        book.gaps.iter().map(|gap| json!({"from": gap.from.to_string(), "to": gap.to.to_string()})).collect();
+    json!({
+        "workspace": own,
+        "format": FORMAT,
+        "journal": match (book.journal.state, trouble) {
+            (State::Newer, _) => "of a newer version",
+            (State::Fresh, _) => "none",
+            (State::Behind, Some(_)) => "damaged",
+            (State::Behind | State::Ready, _) => "ok",
+        },
+        "staged": lines(false),
+        "parked": lines(true),
+        "fetched_up_to": book.ledger.position().map(place),
+        "handled_up_to": book.ledger.cursor().map(place),
+        "gaps": gaps,
+    })
+    .to_string()
+}

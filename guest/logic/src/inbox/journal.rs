@@ -1,0 +1,188 @@
+//! Gets records on disk, and says when that fails.
+//!
+//! ```text
+//! append ──ok──► on disk
+//!    │ failed
+//!    ▼
+//! behind: what happens is kept in memory ──rewrite, tried by the poller──► on disk again
+//! ```
+//!
+//! Only the poller rewrites. Everybody may append, but not while a rewrite is under way.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use super::{
+    book::{self, State},
+    message::Message,
+    queue::Staged,
+    record::Record,
+};
+use crate::{
+    dialogue::{Host, NotStored},
+    wire::{FileChange, JournalAppend, JournalRewrite, Level, Workspace},
+    world::World,
+};
+
+/// A failing disk is said this often.
+const SAY_AGAIN_MS: u64 = 60_000;
+
+/// How often a rewrite that is under way is looked after; it takes about two of these.
+const REWRITE_MS: u64 = 5;
+
+/// Adds records; says whether they are on disk.
+pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, records: Vec<Record>) -> bool {
+    while world.inbox.borrow_mut().book(workspace).journal.in_rewrite {
+        host.rest_until(host.now().saturating_add(REWRITE_MS)).await;
+    }
+    let mut inbox = world.inbox.borrow_mut();
+    let journal = &mut inbox.book(workspace).journal;
+    if journal.state != State::Ready {
+        // A rewrite says it all, the pending records included.
+        return false;
+    }
+    let mut all = std::mem::take(&mut journal.pending);
+    all.extend(records);
+    let sync = all.iter().any(Record::needs_sync);
+    let records: Vec<String> = all.iter().map(Record::write).collect();
+    journal.grew(records.iter().map(String::len));
+    drop(inbox);
+    let appended = host.store(workspace, FileChange::Append(JournalAppend { records, sync })).await;
+    if let Err(why) = &appended {
+        world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
+        say(host, world, why);
+    }
+    appended.is_ok()
+}
+
+/// Writes the journal anew, with all that is known; says whether that is on disk. For the poller alone.
+pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace) -> bool {
+    let Some((change, lines, pops)) = whole(world, workspace) else { return false };
+    let under_way = UnderWay::begin(world, workspace);
+    let rewritten = host.store(workspace, change).await;
+    drop(under_way);
+    match rewritten {
+        Ok(()) => {
+            let mut inbox = world.inbox.borrow_mut();
+            inbox.settle_pops(workspace, &pops);
+            inbox.book(workspace).journal.rewritten(&lines, host.now());
+            if inbox.said_not_saved.take().is_some() {
+                host.log(Level::Info, "the inbox is saved again");
+            }
+            true
+        }
+        Err(why) => {
+            world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
+            say(host, world, &why);
+            false
+        }
+    }
+}
+
+/// A whole journal: the change of the file, how many bytes its lines have, and the pops that it knows of.
+fn whole(world: &World, workspace: Workspace) -> Option<(FileChange, Vec<usize>, Vec<Rc<str>>)> {
+    let mut inbox = world.inbox.borrow_mut();
+    let inbox = &mut *inbox;
+    let book = inbox.books.entry(workspace).or_default();
+    if book.journal.state == State::Newer {
+        return None;
+    }
+    let records: Vec<String> = book.snapshot(&inbox.queue, workspace).iter().map(Record::write).collect();
+    book.journal.pending.clear();
+    let lengths = records.iter().map(String::len).collect();
+    let pops = book.unsaved_pops.iter().cloned().collect();
+    let keep_copy = book.journal.keep_copy;
+    Some((FileChange::Rewrite(JournalRewrite { records, keep_copy }), lengths, pops))
+}
+
+/// A rewrite, for as long as this value lives.
+struct UnderWay<'a> {
+    world: &'a World,
+    workspace: Workspace,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(world: &'a World, workspace: Workspace) -> Self {
+        world.inbox.borrow_mut().book(workspace).journal.in_rewrite = true;
+        Self { world, workspace }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.world.inbox.borrow_mut().book(self.workspace).journal.in_rewrite = false;
+    }
+}
+
+fn say(host: &Host, world: &World, why: &NotStored) {
+    let mut inbox = world.inbox.borrow_mut();
+    let now = host.now();
+    if inbox.said_not_saved.is_some_and(|said| now.saturating_sub(said) < SAY_AGAIN_MS) {
+        return;
+    }
+    inbox.said_not_saved = Some(now);
+    host.log(
+        Level::Warn,
+        format!("inbox not saved, a restart will repeat messages that are handled now: {why}"),
+    );
+}
+
+/// What became of messages that were to be popped.
+pub(crate) struct Pops {
+    /// By id, in the order given: whether it was waiting.
+    pub(crate) removed: Vec<(String, bool)>,
+    /// A restart will not show them again.
+    pub(crate) durable: bool,
+}
+
+/// Takes messages out and gets that on disk, all of them with one write.
+pub(crate) async fn popped(host: &Host, world: &World, ids: Vec<String>) -> Pops {
+    let mut over: BTreeMap<Workspace, Vec<Rc<Message>>> = BTreeMap::new();
+    let mut removed = Vec::with_capacity(ids.len());
+    for id in ids {
+        let message = world.inbox.borrow_mut().pop(&id);
+        removed.push((id, message.is_some()));
+        if let Some(message) = message {
+            over.entry(message.workspace).or_default().push(message);
+        }
+    }
+    let mut durable = true;
+    for (workspace, messages) in over {
+        durable &= acknowledge(host, world, workspace, &messages).await;
+    }
+    Pops { removed, durable }
+}
+
+/// Gets on disk that popped messages are over; says whether it is.
+pub(super) async fn acknowledge(
+    host: &Host,
+    world: &World,
+    workspace: Workspace,
+    messages: &[Rc<Message>],
+) -> bool {
+    let ids: Vec<Rc<str>> = messages.iter().map(|message| message.activity_id.as_str().into()).collect();
+    let saved = append(host, world, workspace, vec![Record::Acknowledged { ids: ids.clone() }]).await;
+    let mut inbox = world.inbox.borrow_mut();
+    for message in messages {
+        inbox.book(workspace).journal.outlived(message.weight());
+    }
+    if saved {
+        inbox.settle_pops(workspace, &ids);
+    }
+    saved
+}
+
+/// Notes that the agent has been shown these messages.
+pub(crate) async fn delivered(host: &Host, world: &World, shown: Vec<(Workspace, Record)>) {
+    let mut by_workspace: BTreeMap<Workspace, Vec<Record>> = BTreeMap::new();
+    for (workspace, record) in shown {
+        by_workspace.entry(workspace).or_default().push(record);
+    }
+    for (workspace, records) in by_workspace {
+        append(host, world, workspace, records).await;
+    }
+}
+
+/// That a message was shown, and to whom it belongs.
+pub(crate) fn showing(staged: &Staged) -> (Workspace, Record) {
+    (staged.message.workspace, book::delivered(staged))
+}

@@ -1,0 +1,1 @@
+//! What survives a crash, a damage and a full disk.

@@ -1,0 +1,155 @@
+//! The records of the journal: what happened to the messages, one JSON object each.
+//!
+//! | `t` | Says | Synced |
+//! |---|---|---|
+//! | `H` | whose journal this is, and of which format; always the first | with the file |
+//! | `S` | a message was staged | before the agent can see it |
+//! | `F` | the rows up to this one were fetched | with the messages before it |
+//! | `D` | a message was shown to the agent | with the next record that is |
+//! | `A` | messages are dealt with | before the agent is told so |
+//! | `P` | a message is parked | with the next record that is |
+//! | `L` | which row the cursor file is about to name | with the next record that is |
+//! | `G` | messages may be missing, and whether the agent knows | with the next record that is |
+//! | `R` | ids of rows that are dealt with, kept by a rewrite | with the file |
+//!
+//! All values are absolute, so that a record that is there twice says nothing else.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::Message;
+
+/// The format that this version writes, and the newest one that it reads.
+pub(super) const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub(crate) enum Record {
+    #[serde(rename = "A")]
+    Acknowledged { ids: Vec<Rc<str>> },
+    #[serde(rename = "D")]
+    Delivered {
+        id: Rc<str>,
+        /// How often `wait_for_message` has returned it.
+        n: u32,
+        /// In how many processes.
+        starts: u32,
+    },
+    #[serde(rename = "F")]
+    Fetched {
+        /// None as long as there was no row.
+        id: Option<Rc<str>>,
+        /// Microseconds since 1970, on the platform's clock.
+        ca: i64,
+        /// The row after which rows may still become visible, if it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<(Rc<str>, i64)>,
+    },
+    #[serde(rename = "G")]
+    Gap { from: i64, to: i64, told: bool },
+    #[serde(rename = "H")]
+    Header { v: u32, workspace: Rc<str> },
+    #[serde(rename = "P")]
+    Parked { id: Rc<str> },
+    #[serde(rename = "L")]
+    Projected { id: Option<String> },
+    #[serde(rename = "R")]
+    Remembered { ids: Vec<Rc<str>> },
+    #[serde(rename = "S")]
+    Staged {
+        ca: i64,
+        /// Whether the platform can be asked for what follows this row.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        askable: bool,
+        m: Rc<Message>,
+    },
+}
+
+impl Record {
+    /// Nothing if the line is no record of a format that is known.
+    pub(super) fn read(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
+    pub(super) fn write(&self) -> String {
+        // Neither maps with odd keys nor numbers beyond JSON are in it.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether it has to survive a power cut before anything follows from it.
+    pub(super) const fn needs_sync(&self) -> bool {
+        match self {
+            Self::Acknowledged { .. } | Self::Header { .. } | Self::Staged { .. } => true,
+            Self::Delivered { .. }
+            | Self::Fetched { .. }
+            | Self::Gap { .. }
+            | Self::Parked { .. }
+            | Self::Projected { .. }
+            | Self::Remembered { .. } => false,
+        }
+    }
+}
+
+/// The format of a journal by its first line, if that says one.
+pub(super) fn format(line: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Header {
+        t: String,
+        v: u32,
+    }
+    serde_json::from_str::<Header>(line).ok().filter(|header| header.t == "H").map(|header| header.v)
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_yes(askable: &bool) -> bool {
+    *askable
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::inbox::{filter::Source, rig::row};
+
+    #[test]
+    fn every_record_reads_as_it_was_written() {
+        let message = Message::new(
+            0,
+            row(&json!({"id": "a", "source_id": "p", "request_body": {"parts": [
+                {"kind": "text", "text": "hi\n\"\u{2028}"}, {"kind": "file", "file": {"name": "x"}}]}})),
+            Source::Peer,
+        );
+        let id: Rc<str> = "a".into();
+        for record in [
+            Record::Header { v: FORMAT, workspace: "w".into() },
+            Record::Staged { ca: i64::MIN, askable: false, m: Rc::new(message) },
+            Record::Fetched { id: Some(Rc::clone(&id)), ca: i64::MAX, base: Some((Rc::clone(&id), 7)) },
+            Record::Fetched { id: None, ca: 0, base: None },
+            Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
+            Record::Acknowledged { ids: vec![Rc::clone(&id)] },
+            Record::Parked { id: Rc::clone(&id) },
+            Record::Projected { id: None },
+            Record::Gap { from: 1, to: 2, told: true },
+            Record::Remembered { ids: vec![id] },
+        ] {
+            let line = record.write();
+
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(Record::read(&line).unwrap().write(), line);
+        }
+    }
+
+    #[test]
+    fn the_format_of_a_newer_journal_is_known_although_its_records_are_not() {
+        assert_eq!(format(r#"{"t":"H","v":9,"workspace":{"id":"w"},"more":[]}"#), Some(9));
+        assert_eq!(format(r#"{"t":"Q","v":9}"#), None);
+        assert_eq!(format("garbage"), None);
+        assert_eq!(Record::read(r#"{"t":"Q"}"#), None);
+    }
+}
