@@ -39,6 +39,9 @@ pub use self::{machine::Held, powers::Process, said::Said, setting::Setting};
 /// What a request takes to the platform and back.
 pub const LATENCY: Duration = Duration::from_millis(2);
 
+/// How often a fetch is looked for before there is none.
+const PATIENCE: u32 = 10;
+
 /// Before the inbox is opened again after a trap.
 const REOPEN: Duration = Duration::from_secs(1);
 
@@ -79,9 +82,12 @@ impl Story {
                 time::sleep(REOPEN).await;
             }
         }));
+        // An inbox that is full from the start asks for nothing.
+        let mut patience = PATIENCE;
         let mut seen = begun;
-        while seen == begun || seen != self.fetches() {
+        while (seen == begun && patience > 0) || seen != self.fetches() {
             seen = self.fetches();
+            patience = patience.saturating_sub(1);
             time::sleep(2 * LATENCY).await;
         }
     }

@@ -84,6 +84,10 @@ impl Tool for InboxPeek {
             }
         }
         drop(inbox);
+        let bytes = messages.iter().map(Shown::bytes).sum();
+        if let Some(first) = messages.first_mut() {
+            first.says_length(bytes);
+        }
         inbox::delivered(&host, &world, shown_first).await;
         Ok(Waiting { messages })
     }

@@ -121,11 +121,6 @@ const fn entry<T: Tool + 'static>() -> Entry {
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
     let mut answer = answer::<T>(&host, &world, arguments).await;
     if T::SPEC.inbox {
-        if let Some(length) =
-            answer.text.first().filter(|text| text.len() > MOST_SHOWN_WHOLE).map(String::len)
-        {
-            answer.text.insert(0, long(length));
-        }
         answer.text.extend(inbox::in_inbox(&host, &world).await);
     } else {
         answer.text.extend(inbox::waiting_mail(&world, host.now()));
@@ -146,16 +141,6 @@ async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value) -> An
         },
         Err(Failure(text)) => failed(&text),
     }
-}
-
-/// Clients cut longer results, some of them in the middle.
-const MOST_SHOWN_WHOLE: usize = 40_000;
-
-fn long(bytes: usize) -> String {
-    format!(
-        "This answer has {bytes} bytes, and clients cut long ones: if the end is missing, read one message in parts with \
-         inbox_peek(activity_id, offset, max_chars)."
-    )
 }
 
 /// Whatever an error quotes, it shows no credential.

@@ -92,7 +92,9 @@ impl Facts for Waited {
 fn head(world: &World) -> Option<(Shown, (Workspace, inbox::Record))> {
     let mut inbox = world.inbox.borrow_mut();
     let head = inbox.queue_mut().deliver()?;
-    Some((Shown::new(world, head), inbox::showing(head)))
+    let mut shown = Shown::new(world, head);
+    shown.says_length(shown.bytes());
+    Some((shown, inbox::showing(head)))
 }
 
 /// From 0 to 300.
