@@ -1,21 +1,13 @@
-//! The events of the platform, of which a process only counts those that can mean a message.
-//!
-//! ```text
-//! opening ──► listening ── event ──► count + 1
-//!    ▲            │
-//!    └── closed ──┘        the beginning and the end of listening count as well
-//! ```
+//! The platform's event stream without a wire: what the real host reads, a few milliseconds later.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use molecule_mcp::guest::wire::Listen;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use molecule_mcp::ports::events::{Chunks, Closed, Events, Pace, Source};
 use standin::{Event, Reply, Request, StreamId};
 use tokio::{
     sync::watch,
-    task::AbortHandle,
     time::{self, Instant},
 };
 
@@ -23,37 +15,81 @@ use super::{LATENCY, machine::Machine};
 
 /// From the platform's commit of a row to the hint.
 const EVENT_LATENCY: Duration = Duration::from_millis(3);
-/// Before a stream is asked for again.
-const REOPEN: Duration = Duration::from_secs(1);
-/// What the platform writes only after the event of a delegation.
-const ROW_AFTER_EVENT: Duration = Duration::from_secs(1);
+/// The same story takes the same course each time.
+const SEED: u64 = 7;
 
-/// How many hints there were, and whether more of them would come.
-#[derive(Clone, Copy, Default)]
-struct Heard {
-    count: u64,
-    healthy: bool,
-}
+/// The hints that one process has.
+pub(super) type Hints = Events<Wire>;
 
-/// The hints that one process has had. The stream is opened by whoever listens first, and ends with this.
-#[derive(Default)]
-pub(super) struct Hints {
-    heard: watch::Sender<Heard>,
-    stream: OnceLock<Stream>,
-}
-
-struct Stream(AbortHandle);
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Where the events of one workspace come from.
+pub(super) struct Wire {
+    machine: Arc<Machine>,
+    request: Request,
 }
 
 /// Stops listening when dropped.
 struct Subscription {
     machine: Arc<Machine>,
     id: StreamId,
+    changes: watch::Receiver<()>,
+}
+
+/// The hints that `request` gets from the platform on `machine`.
+pub(super) fn hints(machine: &Arc<Machine>, request: Request) -> Hints {
+    let wire = Wire { machine: Arc::clone(machine), request };
+    Events::new(Arc::new(wire), machine.clock(), Pace::default(), fastrand::Rng::with_seed(SEED))
+}
+
+impl Source for Wire {
+    async fn open(&self) -> Result<Chunks, Closed> {
+        time::sleep(LATENCY / 2).await;
+        let failed = |reason: &str| Closed::Failed { reason: reason.to_owned(), retry_after: None };
+        if !self.machine.brings_events() {
+            return Err(failed("connection refused"));
+        }
+        let mut reply = self.machine.platform().handle(&self.request, self.machine.platform_time());
+        while let Reply::Delay(span, later) = reply {
+            time::sleep(span).await;
+            reply = *later;
+        }
+        time::sleep(LATENCY / 2).await;
+        match reply {
+            Reply::Events(_, id) => Ok(body(&self.machine, id)),
+            Reply::Answer(answer) if answer.status < 500 => {
+                Err(Closed::Absent(format!("HTTP {}", answer.status)))
+            }
+            Reply::Answer(answer) => Err(failed(&format!("HTTP {}", answer.status))),
+            Reply::Close | Reply::Delay(..) | Reply::Dispatch(_) | Reply::Upgrade(_) => {
+                Err(failed("the connection was closed without an answer"))
+            }
+        }
+    }
+
+    fn has_changed(&self) -> bool {
+        false
+    }
+}
+
+impl Subscription {
+    /// The next events; none once the stream is closed.
+    async fn next(&mut self) -> Option<Vec<Event>> {
+        loop {
+            self.changes.mark_unchanged();
+            let (events, due) = {
+                let mut platform = self.machine.look();
+                (platform.drain(self.id)?, platform.next_due())
+            };
+            if !events.is_empty() {
+                time::sleep(EVENT_LATENCY).await;
+                return Some(events);
+            }
+            tokio::select! {
+                _ = self.changes.changed() => {}
+                // Time that passes is a change as well.
+                () = at(due.map(|due| self.machine.instant(self.machine.ms_of(due) + 1))) => {}
+            }
+        }
+    }
 }
 
 impl Drop for Subscription {
@@ -62,82 +98,16 @@ impl Drop for Subscription {
     }
 }
 
-impl Hints {
-    /// Waits as `listen` says; gives the count of hints.
-    pub(super) async fn listen(&self, machine: &Arc<Machine>, request: &Request, listen: Listen) -> u64 {
-        self.stream.get_or_init(|| {
-            let follow = follow(Arc::clone(machine), request.clone(), self.heard.clone());
-            Stream(tokio::spawn(follow).abort_handle())
-        });
-        let mut heard = self.heard.subscribe();
-        loop {
-            let now = *heard.borrow_and_update();
-            let until = if now.healthy { listen.until_with_events } else { listen.until };
-            let until = machine.instant(until);
-            if now.count > listen.hints_over || until <= Instant::now() {
-                return now.count;
-            }
-            tokio::select! {
-                () = time::sleep_until(until) => {}
-                _ = heard.changed() => {}
-            }
-        }
-    }
-}
-
-async fn follow(machine: Arc<Machine>, request: Request, heard: watch::Sender<Heard>) {
-    loop {
-        time::sleep(LATENCY).await;
-        if let Some(id) = open(&machine, &request) {
-            let subscription = Subscription { machine: Arc::clone(&machine), id };
-            heard.send_modify(|heard| *heard = Heard { count: heard.count + 1, healthy: true });
-            count(&subscription, &heard).await;
-            heard.send_modify(|heard| *heard = Heard { count: heard.count + 1, healthy: false });
-        }
-        time::sleep(REOPEN).await;
-    }
-}
-
-fn open(machine: &Machine, request: &Request) -> Option<StreamId> {
-    if !machine.brings_events() {
-        return None;
-    }
-    match machine.platform().handle(request, machine.platform_time()) {
-        Reply::Events(_, stream) => Some(stream),
-        Reply::Answer(_) | Reply::Close | Reply::Delay(..) | Reply::Dispatch(_) | Reply::Upgrade(_) => None,
-    }
-}
-
-/// Counts until the stream is closed.
-async fn count(stream: &Subscription, heard: &watch::Sender<Heard>) {
-    let machine = &stream.machine;
-    let mut changes = machine.changes();
-    let mut once_more = None;
-    loop {
-        changes.mark_unchanged();
-        let (events, due) = {
-            let mut platform = machine.look();
-            (platform.drain(stream.id), platform.next_due())
-        };
-        let Some(events) = events else { return };
-        let hints = events.iter().filter(|event| is_hint(event)).count();
-        if hints > 0 {
-            time::sleep(EVENT_LATENCY).await;
-            heard.send_modify(|heard| heard.count += hints as u64);
-        }
-        if events.iter().any(|event| event.kind.starts_with("DELEGATION_")) {
-            once_more = Some(Instant::now() + ROW_AFTER_EVENT);
-        }
-        tokio::select! {
-            _ = changes.changed() => {}
-            // Time that passes is a change as well.
-            () = at(due.map(|due| machine.instant(machine.ms_of(due) + 1))) => {}
-            () = at(once_more) => {
-                once_more = None;
-                heard.send_modify(|heard| heard.count += 1);
-            }
-        }
-    }
+fn body(machine: &Arc<Machine>, id: StreamId) -> Chunks {
+    let silent = machine.look().is_silent(id);
+    let opening = stream::iter((!silent).then(|| Ok(Bytes::from_static(b": ping\n\n"))));
+    let subscription = Subscription { machine: Arc::clone(machine), id, changes: machine.changes() };
+    let events = stream::unfold(subscription, |mut subscription| async {
+        let events = subscription.next().await?;
+        let lines: String = events.iter().map(Event::to_sse).collect();
+        Some((Ok::<_, io::Error>(Bytes::from(lines)), subscription))
+    });
+    opening.chain(events).boxed()
 }
 
 async fn at(instant: Option<Instant>) {
@@ -145,9 +115,4 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => time::sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-fn is_hint(event: &Event) -> bool {
-    matches!(event.kind, "ACTIVITY_LOGGED" | "BROADCAST_MESSAGE" | "USER_MESSAGE")
-        || event.kind.starts_with("DELEGATION_")
 }

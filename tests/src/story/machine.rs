@@ -11,7 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use molecule_mcp::guest::wire::{CursorChange, FileChange, Outcome, Saved};
+use molecule_mcp::{
+    guest::wire::{CursorChange, FileChange, Outcome, Saved},
+    ports::clock::Clock,
+};
 use standin::{Level, Now, Platform, Switches, world::Credentials};
 use tokio::{sync::watch, time::Instant};
 
@@ -166,6 +169,11 @@ impl Machine {
 
     pub(super) fn files(&self) -> MutexGuard<'_, Files> {
         locked(&self.files)
+    }
+
+    /// The clock of every process.
+    pub(super) fn clock(&self) -> Clock {
+        Clock::tokio_since(self.start)
     }
 
     pub(super) fn elapsed_ms(&self) -> u64 {

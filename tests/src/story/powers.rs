@@ -21,7 +21,7 @@ use tokio::{sync::watch, time};
 
 use super::{
     LATENCY,
-    hints::Hints,
+    hints::{Hints, hints},
     locked,
     machine::{HOST, Machine},
 };
@@ -64,13 +64,15 @@ struct Trouble {
 
 impl Process {
     pub(super) fn new(machine: Arc<Machine>) -> Self {
+        let stream = Request::new("GET", &format!("/workspaces/{}/events/stream", machine.me.id));
+        let hints = hints(&machine, authorised(&machine, stream));
         Self {
             machine,
             seen: Mutex::default(),
             busy: Arc::default(),
             trouble: Mutex::default(),
             arrivals: watch::Sender::new(0),
-            hints: Hints::default(),
+            hints,
         }
     }
 
@@ -157,7 +159,7 @@ impl Process {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        let mut request = self.authorised(Request::new(method, &target(asked)));
+        let mut request = authorised(&self.machine, Request::new(method, &target(asked)));
         if asked.identify {
             request = request.header("X-Workspace-ID", &self.machine.me.id.to_string());
         }
@@ -165,11 +167,6 @@ impl Process {
             request.body = Bytes::copy_from_slice(body);
         }
         request
-    }
-
-    fn authorised(&self, request: Request) -> Request {
-        let origin = format!("http://{HOST}");
-        request.header("Host", HOST).header("Origin", &origin).bearer(&self.machine.me.token)
     }
 
     fn note(&self, what: String) {
@@ -185,6 +182,11 @@ impl Process {
         let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default());
         self.note(format!("{kind} {:?} {} {:?} {body}", request.method, target(request), request.limits));
     }
+}
+
+fn authorised(machine: &Machine, request: Request) -> Request {
+    let origin = format!("http://{HOST}");
+    request.header("Host", HOST).header("Origin", &origin).bearer(&machine.me.token)
 }
 
 fn unreachable(reason: &str, maybe_sent: bool) -> Outcome {
@@ -272,8 +274,7 @@ impl Ports for Process {
 
     async fn listen(&self, listen: Listen) -> Outcome {
         self.note(format!("listen {listen:?}"));
-        let stream = Request::new("GET", &format!("/workspaces/{}/events/stream", self.machine.me.id));
-        Outcome::Heard(self.hints.listen(&self.machine, &self.authorised(stream), listen).await)
+        Outcome::Heard(self.hints.listen(&listen).await)
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {
@@ -310,9 +311,9 @@ impl Ports for Process {
             parts.extend_from_slice(b"\r\n");
         }
         parts.extend_from_slice(b"--limit--\r\n");
-        let mut upload = self
-            .authorised(Request::new("POST", &format!("/workspaces/{}/chat/uploads", self.machine.me.id)))
-            .header("Content-Type", "multipart/form-data; boundary=limit");
+        let upload = Request::new("POST", &format!("/workspaces/{}/chat/uploads", self.machine.me.id));
+        let mut upload =
+            authorised(&self.machine, upload).header("Content-Type", "multipart/form-data; boundary=limit");
         upload.body = Bytes::from(parts);
         self.exchange(upload, request.limits).await
     }

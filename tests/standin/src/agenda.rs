@@ -18,6 +18,8 @@ pub(crate) enum Job {
     Delegate(Uuid),
     /// Store an inbound message, and say so.
     Receive(Box<NewRow>),
+    /// Store a row of which the event went out before.
+    Store(Box<NewRow>),
     /// Look for stale workspaces and old rows, and come back.
     Sweep,
 }
@@ -54,6 +56,8 @@ impl Platform {
             match job {
                 Job::Delegate(id) => self.run_delegation(id, due),
                 Job::Receive(row) => self.receive(*row, due),
+                // A row that is refused is lost in silence.
+                Job::Store(row) => drop(self.activity.insert(*row, due)),
                 Job::Sweep => {
                     self.sweep(due);
                     self.prune(due);

@@ -19,6 +19,8 @@ use crate::platform::Platform;
 use crate::switches::Level;
 
 const RETRY_AFTER: Duration = Duration::from_secs(8);
+/// How long after its event a result is in the inbox.
+const ROW_AFTER_EVENT: Duration = Duration::from_millis(50);
 pub(crate) const PREVIEW: usize = 300;
 const SUMMARY: usize = 80;
 
@@ -273,7 +275,7 @@ impl Platform {
             response_body: Some(json!({ "text": text.unwrap_or_default(), "delegation_id": id })),
             ..self.new_row(source, "a2a_receive")
         };
-        drop(self.activity.insert(row, now));
+        self.agenda.add(now.plus(ROW_AFTER_EVENT), Job::Store(Box::new(row)));
     }
 
     fn result_row(&mut self, id: Uuid) -> NewRow {

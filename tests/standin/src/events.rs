@@ -12,7 +12,7 @@ use crate::ids::database_uuid;
 use crate::json;
 use crate::now::Now;
 use crate::platform::Platform;
-use crate::switches::Level;
+use crate::switches::{EventStreams, Level};
 use crate::tokens::LookupFailed;
 use crate::workspaces::not_found;
 
@@ -123,6 +123,14 @@ impl Platform {
         self.events.streams.remove(&stream);
     }
 
+    /// Lets nothing come through the streams that are open, as if their connections had died without a sign.
+    pub fn silence_streams(&mut self) {
+        for stream in self.events.streams.values_mut() {
+            stream.silent = true;
+            stream.waiting.clear();
+        }
+    }
+
     /// Closes every stream, as a restart of the platform would.
     pub fn close_streams(&mut self) {
         self.events.close_all();
@@ -175,6 +183,11 @@ impl Platform {
         if self.workspaces.get(workspace).is_none() {
             return Reply::Answer(not_found());
         }
+        match self.switches.event_streams {
+            EventStreams::On => {}
+            EventStreams::Refused => return Reply::Answer(self.no_route()),
+            EventStreams::Silent => return self.silent_stream(),
+        }
         let stream = self.subscribe(workspace);
         Reply::Events(stream_head(), stream)
     }
@@ -212,9 +225,14 @@ fn stream_head() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::http::Request;
+    use crate::script::Script;
     use crate::testing::Stage;
+
+    const LEVELS: [Level; 2] = [Level::Baseline, Level::Later];
 
     fn kinds(stage: &mut Stage, stream: StreamId) -> Vec<&'static str> {
         stage.platform.drain(stream).unwrap().iter().map(|event| event.kind).collect()
@@ -232,6 +250,117 @@ mod tests {
         assert_eq!((event.kind, event.workspace), ("ACTIVITY_LOGGED", own));
         assert_eq!((event.data.get("id"), event.data.get("created_at")), (None, None));
         assert_eq!(stage.inbox("").len(), 1);
+    }
+
+    #[test]
+    fn every_cause_of_a_row_has_its_events_and_the_others_have_none() {
+        let message = json!({ "message": "done" });
+        let report = json!({ "activity_type": "agent_log", "summary": "s" });
+        let envelope = json!({ "method": "message/send", "params": { "message": { "parts": [] } } });
+        for level in LEVELS {
+            let mut stage = Stage::new(level);
+            let (own, peer) = (stage.own.id, stage.peer.id);
+            let stream = stage.platform.subscribe(own);
+            let elsewhere = format!("/workspaces/{peer}/a2a");
+            let (id, token) = (own.to_string(), stage.own.token.clone());
+            let send = Request::new("POST", &elsewhere).bearer(&token).header("X-Workspace-ID", &id);
+
+            stage.platform.user_sends(own, "hi");
+            stage.wait(Duration::from_secs(1));
+            assert_eq!(kinds(&mut stage, stream), ["ACTIVITY_LOGGED"], "{level:?}");
+            stage.platform.peer_sends(peer, own, "hi");
+            stage.wait(Duration::from_secs(1));
+            assert_eq!(kinds(&mut stage, stream), ["ACTIVITY_LOGGED"], "{level:?}");
+            stage.platform.user_sends(own, "a\0b");
+            stage.wait(Duration::from_secs(1));
+            assert_eq!(kinds(&mut stage, stream), [""; 0], "{level:?}: a row that is refused");
+            assert_eq!(stage.post("/activity", &report).0, 200);
+            assert_eq!(kinds(&mut stage, stream), ["ACTIVITY_LOGGED"], "{level:?}");
+            assert_eq!(stage.post("/notify", &message).0, 200);
+            assert_eq!(kinds(&mut stage, stream), ["AGENT_MESSAGE"], "{level:?}");
+
+            assert_eq!(stage.answer(&send.json(&envelope)).status, 200);
+            stage.get("/activity");
+            stage.post("/memories", &json!({ "content": "c", "scope": "LOCAL" }));
+            stage.post("/tokens", &json!({}));
+            stage.platform.user_sends(peer, "hi");
+            stage.wait(Duration::from_secs(1));
+            assert_eq!(
+                kinds(&mut stage, stream),
+                [""; 0],
+                "{level:?}: outgoing, reads, and others' messages"
+            );
+        }
+    }
+
+    #[test]
+    fn a_broadcast_has_an_event_of_its_own() {
+        let mut stage = Stage::new(Level::Later);
+        let (root, child) = (stage.own.id, stage.peer.id);
+        stage.platform.alter(child, |workspace| workspace.parent = Some(root));
+        stage.platform.alter(root, |workspace| workspace.broadcast_enabled = true);
+        let stream = stage.platform.subscribe(child);
+
+        stage.post("/broadcast", &json!({ "message": "y".repeat(130) }));
+
+        let events = stage.platform.drain(stream).unwrap();
+        assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), ["BROADCAST_MESSAGE"]);
+        assert_eq!(events[0].data["message"], "y".repeat(130));
+    }
+
+    #[test]
+    fn the_row_of_a_result_comes_after_its_event_and_has_none() {
+        let mut stage = Stage::new(Level::Later);
+        stage.platform.switches.inbox_push = true;
+        let (own, echo) = (stage.own.id, stage.platform.push_peer("echo", Script::Echo).id);
+        let stream = stage.platform.subscribe(own);
+
+        stage.post("/delegate", &json!({ "target_id": echo.to_string(), "task": "t" }));
+        stage.wait(Duration::from_millis(20));
+        let told = kinds(&mut stage, stream);
+        let rows = stage.inbox("").len();
+        stage.wait(Duration::from_millis(80));
+
+        assert_eq!(told, ["DELEGATION_SENT", "DELEGATION_STATUS", "DELEGATION_COMPLETE"]);
+        assert_eq!((rows, stage.inbox("").len()), (0, 1));
+        assert_eq!(kinds(&mut stage, stream), [""; 0]);
+    }
+
+    #[test]
+    fn a_row_that_was_held_back_is_told_of_when_it_is_there() {
+        let mut stage = Stage::new(Level::Later);
+        let stream = stage.platform.subscribe(stage.own.id);
+        let row = json!({ "workspace_id": stage.own.id.to_string(), "activity_type": "a2a_receive" });
+        let hook = |name: &str| Request::new("POST", &format!("/_test/activity/{name}"));
+        let held = stage.answer(&hook("hold").json(&json!({ "row": row }))).body_json();
+        assert_eq!(kinds(&mut stage, stream), [""; 0]);
+
+        stage.answer(&hook("release").json(&held));
+
+        assert_eq!(kinds(&mut stage, stream), ["ACTIVITY_LOGGED"]);
+        assert_eq!(stage.inbox("").len(), 1);
+    }
+
+    #[test]
+    fn a_stream_can_be_refused_silent_from_the_start_or_silent_from_now_on() {
+        let mut stage = Stage::new(Level::Later);
+        let own = stage.own.id;
+        let path = format!("/workspaces/{own}/events/stream");
+        let open = Request::new("GET", &path).bearer(&stage.own.token);
+        stage.platform.switches.event_streams = EventStreams::Refused;
+        assert_eq!(stage.answer(&open).status, 404);
+        stage.platform.switches.event_streams = EventStreams::Silent;
+        let Reply::Events(_, dumb) = stage.reply(&open) else { panic!("no stream") };
+        stage.platform.switches.event_streams = EventStreams::On;
+        let Reply::Events(_, stream) = stage.reply(&open) else { panic!("no stream") };
+        assert_eq!((stage.platform.is_silent(dumb), stage.platform.is_silent(stream)), (true, false));
+
+        stage.platform.user_sends(own, "one");
+        assert_eq!((kinds(&mut stage, dumb).len(), kinds(&mut stage, stream).len()), (0, 1));
+        stage.answer(&Request::new("POST", "/_test/streams/silence").json(&json!({})));
+        stage.platform.user_sends(own, "two");
+
+        assert!(kinds(&mut stage, stream).is_empty(), "it is open, and nothing comes");
     }
 
     #[test]

@@ -18,6 +18,27 @@ use crate::world::Store;
 
 pub(crate) const PREFIX: &str = "/_test/";
 
+/// Every hook: its request below [`PREFIX`] and what it does. In alphabetical order.
+pub const HOOKS: &[(&str, &str)] = &[
+    ("GET notifies", "the messages to the user that were accepted"),
+    ("GET requests?since=N", "the requests after number N, oldest first"),
+    ("POST activity", "stores `rows` as they are, without an event"),
+    ("POST activity/delete", "deletes the row `id`, as retention does"),
+    ("POST activity/hold", "stores `row` with its instant, but shows it to nobody yet"),
+    ("POST activity/release", "shows the row `hold`, with its event"),
+    ("POST fault", "lets the next requests fail: `method`, `path`, `times`, and what happens instead"),
+    ("POST faults/clear", "ends all faults that are still to come"),
+    ("POST outage", "breaks or mends a `store`: activity, memories, org_tokens or tokens; `on`"),
+    ("POST peer-message", "the workspace `from` writes `text` to `workspace_id`"),
+    ("POST streams/close", "closes all event streams"),
+    ("POST streams/silence", "keeps all event streams open, but nothing comes through them any more"),
+    ("POST sweep", "looks for stale workspaces now"),
+    ("POST uploads/expire", "forgets the upload `file_id`"),
+    ("POST user-message", "the user writes `text` to `workspace_id`"),
+    ("POST workspaces/age-heartbeat", "the latest beat of `workspace_id` was `seconds` ago"),
+    ("POST workspaces/status", "gives `workspace_id` another `status`"),
+];
+
 impl Platform {
     pub(crate) fn hook(&mut self, name: &str, call: &Call) -> Response {
         let answer = match (call.request.method.as_str(), name) {
@@ -51,6 +72,10 @@ impl Platform {
                 self.close_streams();
                 done()
             }
+            "streams/silence" => {
+                self.silence_streams();
+                done()
+            }
             "sweep" => {
                 self.sweep(now);
                 done()
@@ -80,7 +105,7 @@ impl Platform {
             }
             "release" => {
                 let id = self.row_id(fields, "hold")?;
-                self.activity.find_mut(id).into_iter().for_each(|row| row.visible = true);
+                self.release_row(id);
                 done()
             }
             _ => Err(no_hook()),
@@ -224,4 +249,25 @@ fn no_hook() -> Response {
 
 fn malformed(_: Malformed) -> Response {
     Response::error(400, "malformed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::switches::Level;
+    use crate::testing::Stage;
+
+    #[test]
+    fn every_listed_hook_exists() {
+        let mut stage = Stage::new(Level::Later);
+        for (usage, _) in HOOKS {
+            let (method, target) = usage.split_once(' ').unwrap();
+            let request = Request::new(method, &format!("{PREFIX}{target}")).json(&json!({
+                "workspace_id": stage.own.id.to_string(),
+            }));
+
+            assert_ne!(stage.answer(&request).body_json()["error"], "no such hook", "{usage}");
+        }
+    }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use standin::shell::{self, Shell};
-use standin::{Level, Platform, SWITCHES, Script, SwitchError, Switches};
+use standin::{HOOKS, Level, Platform, SWITCHES, Script, SwitchError, Switches};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A stand-in for the platform. Prints the environment of an agent, then serves until it is told to end.
 #[derive(Parser)]
-#[command(after_help = switches_help())]
+#[command(after_help = format!("{}\n{}", switches_help(), hooks_help()))]
 struct Arguments {
     /// Also make a peer that answers every message, and one that never says a word
     #[arg(long)]
@@ -40,6 +40,11 @@ struct Arguments {
 fn switches_help() -> String {
     let lines = SWITCHES.iter().map(|(usage, meaning)| format!("  {usage:<27} {meaning}\n"));
     format!("Switches:\n{}", lines.collect::<String>())
+}
+
+fn hooks_help() -> String {
+    let lines = HOOKS.iter().map(|(usage, meaning)| format!("  {usage:<30} {meaning}\n"));
+    format!("Hooks, below /_test/, with the named fields as JSON:\n{}", lines.collect::<String>())
 }
 
 #[tokio::main]

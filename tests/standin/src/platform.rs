@@ -135,7 +135,7 @@ impl Platform {
         }
     }
 
-    fn no_route(&self) -> Response {
+    pub(crate) fn no_route(&self) -> Response {
         if self.switches.ui_proxy {
             return Response::new(200, "text/html; charset=utf-8", "<!DOCTYPE html><title>canvas</title>");
         }

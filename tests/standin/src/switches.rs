@@ -40,6 +40,30 @@ pub enum SwitchError {
     Value(String, String),
 }
 
+/// What comes of asking for an event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventStreams {
+    /// A stream.
+    On,
+    /// There is no such route.
+    Refused,
+    /// A stream that never says a word, as behind an edge that holds everything back.
+    Silent,
+}
+
+impl FromStr for EventStreams {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "on" => Ok(Self::On),
+            "refused" => Ok(Self::Refused),
+            "silent" => Ok(Self::Silent),
+            _ => Err(()),
+        }
+    }
+}
+
 /// The configuration of a platform.
 #[derive(Clone, Debug)]
 pub struct Switches {
@@ -47,6 +71,8 @@ pub struct Switches {
     pub admin_token: Option<String>,
     /// Development mode: admin and discovery gates open, no rate limit.
     pub dev_mode: bool,
+    /// What comes of asking for an event stream.
+    pub event_streams: EventStreams,
     /// How long a push-mode agent may be silent before it counts as busy.
     pub idle_timeout: Duration,
     /// Delegation results are also put into the inbox (later level only).
@@ -79,6 +105,7 @@ pub struct Switches {
 pub const SWITCHES: &[(&str, &str)] = &[
     ("admin_token=TEXT", "the operator's token; it opens the admin and the workspace gates"),
     ("dev_mode=BOOL", "development mode: admin and discovery gates open, no rate limit (false)"),
+    ("event_streams=HOW", "on, refused (no such route), or silent: accepted without a word (on)"),
     ("idle_timeout_s=SECONDS", "silence after which a push-mode agent counts as busy (300)"),
     ("inbox_push=BOOL", "delegation results also go to the inbox, later level only (false)"),
     ("insert_delay_ms=MS", "invisibility of an inbound message after its answer (baseline 20, later 0)"),
@@ -105,6 +132,7 @@ impl Switches {
         Self {
             admin_token: None,
             dev_mode: false,
+            event_streams: EventStreams::On,
             idle_timeout: Duration::from_secs(300),
             inbox_push: false,
             insert_delay,
@@ -131,6 +159,7 @@ impl Switches {
         match name {
             "admin_token" => self.admin_token = Some(value.to_owned()).filter(|token| !token.is_empty()),
             "dev_mode" => self.dev_mode = flag()?,
+            "event_streams" => self.event_streams = value.parse().map_err(|()| wrong())?,
             "idle_timeout_s" => self.idle_timeout = seconds()?,
             "inbox_push" => self.inbox_push = flag()?,
             "insert_delay_ms" => {
@@ -166,12 +195,17 @@ mod tests {
         let mut switches = Switches::new(Level::Baseline);
         for (usage, _) in SWITCHES {
             let name = usage.split('=').next().unwrap();
-            let value = if usage.ends_with("BOOL") { "true" } else { "1" };
+            let value = match usage {
+                usage if usage.ends_with("BOOL") => "true",
+                usage if usage.ends_with("HOW") => "silent",
+                _ => "1",
+            };
             assert_eq!(switches.set(&format!("{name}={value}")), Ok(()), "{usage}");
         }
 
         assert_eq!(switches.stale_after, Duration::from_secs(1));
         assert_eq!(switches.set("colour=red"), Err(SwitchError::Name("colour".to_owned())));
         assert!(switches.set("rate_limit=many").is_err());
+        assert!(switches.set("event_streams=loud").is_err());
     }
 }

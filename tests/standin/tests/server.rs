@@ -28,6 +28,11 @@ struct Server {
 
 impl Server {
     async fn start(settings: &[&str]) -> Self {
+        Self::start_for(settings, Duration::from_secs(5)).await
+    }
+
+    /// With so much time between the signal to end and the end.
+    async fn start_for(settings: &[&str], drain: Duration) -> Self {
         let mut switches = Switches::new(Level::Later);
         settings.iter().for_each(|setting| switches.set(setting).unwrap());
         let shell = Shell::new(Platform::new(Level::Later, switches, 1, shell::now())).unwrap();
@@ -36,7 +41,7 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let end = async { stopped.await.unwrap_or(()) };
-        tokio::spawn(shell.clone().serve(listener, end, Duration::from_secs(5)));
+        tokio::spawn(shell.clone().serve(listener, end, drain));
         let client = Client::builder().no_proxy().build().unwrap();
         Self { shell, base, own, client, stop: Some(stop) }
     }
@@ -191,6 +196,17 @@ async fn at_the_end_connections_are_refused_and_streams_stay_for_a_while() {
     while Client::new().get(server.url("")).send().await.is_ok() {}
     server.shell.with(|platform, _| platform.user_sends(own, "still there"));
     assert!(stream.next().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn after_the_last_while_streams_are_cut_off_in_the_middle() {
+    let mut server = Server::start_for(&[], Duration::from_millis(200)).await;
+    let mut stream = server.get("/events/stream").await.unwrap().bytes_stream();
+    stream.next().await.unwrap().unwrap();
+
+    server.stop.take().unwrap().send(()).unwrap();
+
+    assert!(stream.next().await.unwrap().is_err(), "it has no proper end");
 }
 
 /// The program, ended when dropped.

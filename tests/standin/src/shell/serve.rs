@@ -64,7 +64,10 @@ impl Shell {
             ended = connection.as_mut() => ended,
             _ = closing.changed() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = too_late(closing) => return,
+                }
             }
         };
     }
@@ -123,6 +126,11 @@ impl Shell {
             }
         }
     }
+}
+
+/// Returns when the server is gone, and nobody waits for its connections any more.
+async fn too_late(mut closing: watch::Receiver<()>) {
+    while closing.changed().await.is_ok() {}
 }
 
 fn switch_protocols(
