@@ -88,8 +88,8 @@ impl Files {
         }
         match change {
             FileChange::Append(append) => self.journal.extend(append.records),
-            FileChange::Cursor(CursorChange { known: Some(known), .. })
-                if self.cursor.as_ref().is_some_and(|cursor| *cursor != known) =>
+            FileChange::Cursor(CursorChange { known: Some(known), id })
+                if self.cursor.as_ref().is_some_and(|held| *held != known && Some(held) != id.as_ref()) =>
             {
                 return Outcome::Refused("the cursor file holds something else".to_owned());
             }
