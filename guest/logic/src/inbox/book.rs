@@ -299,7 +299,8 @@ impl Replay {
             book.ledger.open(cursor);
         } else {
             book.ledger.restore(self.position, self.base, self.read_up_to, self.now);
-            let known = self.projected == cursor;
+            // What the journal said of the file may be part of the damage.
+            let known = self.projected == cursor || damaged;
             book.ledger.saved(cursor);
             let named = book.ledger.named_by_file().map(str::to_owned);
             book.handover = named.filter(|id| !known && !book.ledger.has_met(id));

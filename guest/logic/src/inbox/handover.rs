@@ -99,24 +99,9 @@ impl Poller {
     }
 
     async fn go_on_after(&mut self, between: Between) {
-        let Between { marks, again, messages } = between;
-        let (repeated, now) = (again.len(), self.host.now());
-        let mut inbox = self.world.inbox.borrow_mut();
-        let own = (self.workspace, self.world.id(self.workspace));
-        let incoming = Incoming { rows: again, more: false, now };
-        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
-        inbox.queue_mut().mark_redelivered(taken.rows.iter().map(|mark| &*mark.id));
-        let book = inbox.book(self.workspace);
-        let handled: Vec<_> =
-            marks.iter().filter(|mark| !book.ledger.knows(&mark.id)).map(|mark| mark.id.clone()).collect();
-        for id in &handled {
-            book.ledger.remember(id.clone());
-        }
-        self.from = book.ledger.pass_over(&marks, now);
-        taken.records.push(Record::Remembered { ids: handled });
-        taken.records.extend(book.new_floor());
-        drop(inbox);
-        self.write(taken.records).await;
+        let (repeated, messages) = (between.again.len(), between.messages);
+        let records = self.take_between(between);
+        self.write(records).await;
         self.land();
         self.host.log(
             Level::Warn,
@@ -125,5 +110,24 @@ impl Poller {
                  are shown again"
             ),
         );
+    }
+
+    fn take_between(&mut self, between: Between) -> Vec<Record> {
+        let now = self.host.now();
+        let mut inbox = self.world.inbox.borrow_mut();
+        let own = (self.workspace, self.world.id(self.workspace));
+        let incoming = Incoming { rows: between.again, more: false, now };
+        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
+        inbox.queue_mut().mark_redelivered(taken.rows.iter().map(|mark| &*mark.id));
+        let book = inbox.book(self.workspace);
+        let shown = between.marks.iter().filter(|mark| !book.ledger.knows(&mark.id));
+        let handled: Vec<_> = shown.map(|mark| mark.id.clone()).collect();
+        for id in &handled {
+            book.ledger.remember(id.clone());
+        }
+        self.from = book.ledger.pass_over(&between.marks, now);
+        taken.records.push(Record::Remembered { ids: handled });
+        taken.records.extend(book.new_floor());
+        taken.records
     }
 }

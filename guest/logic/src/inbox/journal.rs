@@ -34,24 +34,28 @@ pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, rec
     while world.inbox.borrow_mut().book(workspace).journal.in_rewrite {
         host.rest_until(host.now().saturating_add(REWRITE_MS)).await;
     }
+    let Some(append) = next_append(world, workspace, records) else { return false };
+    let appended = host.store(workspace, FileChange::Append(append)).await;
+    if let Err(why) = &appended {
+        world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
+        say(host, world, why);
+    }
+    appended.is_ok()
+}
+
+/// The records together with those that wait for a ride; none if only a rewrite helps, which says it all.
+fn next_append(world: &World, workspace: Workspace, records: Vec<Record>) -> Option<JournalAppend> {
     let mut inbox = world.inbox.borrow_mut();
     let journal = &mut inbox.book(workspace).journal;
     if journal.state != State::Ready {
-        // A rewrite says it all, the pending records included.
-        return false;
+        return None;
     }
     let mut all = std::mem::take(&mut journal.pending);
     all.extend(records);
     let sync = all.iter().any(Record::needs_sync);
     let records: Vec<String> = all.iter().map(Record::write).collect();
     journal.grew(records.iter().map(String::len));
-    drop(inbox);
-    let appended = host.store(workspace, FileChange::Append(JournalAppend { records, sync })).await;
-    if let Err(why) = &appended {
-        world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
-        say(host, world, why);
-    }
-    appended.is_ok()
+    Some(JournalAppend { records, sync })
 }
 
 /// Writes the journal anew, with all that is known; says whether that is on disk. For the poller alone.

@@ -17,6 +17,7 @@
 //! | `record` | what a journal says |
 //! | `book` | what is known of a workspace, and how that is read from a journal and written into one |
 //! | `journal` | when something is on disk, and what to do if it is not |
+//! | `keeping` | what the poller does on disk |
 //! | `notes` | what the agent is told beside a result |
 //! | `handover` | how to go on where the reference implementation ran meanwhile |
 //! | `describe` | what is on disk, for people |
@@ -33,6 +34,7 @@ mod history_tests;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
+mod keeping;
 mod ledger;
 mod message;
 mod notes;

@@ -26,10 +26,9 @@ pub(crate) fn waiting_mail(world: &World, now: Instant) -> Option<String> {
 /// Lines about what an inbox tool cannot show: that another process has the messages, and, once,
 /// that some may be missing.
 pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>) -> Vec<String> {
-    let mut inbox = world.inbox.borrow_mut();
-    let mut lines: Vec<String> = inbox.leaders.values().map(|leader| followed(leader)).collect();
-    let untold = inbox.tell_gaps();
-    drop(inbox);
+    let mut lines: Vec<String> =
+        world.inbox.borrow().leaders.values().map(|leader| followed(leader)).collect();
+    let untold = world.inbox.borrow_mut().tell_gaps();
     for (workspace, record, line) in untold {
         lines.push(line);
         super::journal::append(host, world, workspace, vec![record]).await;

@@ -9,23 +9,15 @@
 
 use std::rc::Rc;
 
-use super::{
-    Inbox, Incoming, Taken,
-    book::{Book, State},
-    health::Health,
-    journal,
-    ledger::Mark,
-    record::Record,
-    window::window_secs,
-};
+use super::{Inbox, Incoming, Taken, health::Health, ledger::Mark, window::window_secs};
 use crate::{
-    dialogue::{Host, NoAnswer, NotStored},
+    dialogue::{Host, NoAnswer},
     platform::{
         PlatformError,
         activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
         stamp::Stamp,
     },
-    wire::{CursorChange, Effect, FileChange, Finish, Instant, Level, Listen, Saved, Workspace},
+    wire::{Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
 
@@ -37,9 +29,6 @@ const REST_WITH_EVENTS_MS: u64 = 15_000;
 
 /// Rows that became visible late are looked for so often.
 const SWEEP_MS: u64 = 30_000;
-
-/// The cursor file is for others; it may lag behind.
-const SAVE_CURSOR_MS: u64 = 1_000;
 
 /// Failed look-ups of the position before it is given up.
 const LOOKUPS: u32 = 10;
@@ -69,7 +58,7 @@ pub(super) struct Poller {
     /// The row after which the next page begins; none: the oldest page of a window.
     pub(super) from: Option<Mark>,
     swept: Option<Instant>,
-    cursor_saved: Option<Instant>,
+    pub(super) cursor_saved: Option<Instant>,
     /// Hints so far.
     hints: u64,
     pace: Pace,
@@ -300,6 +289,26 @@ impl Poller {
 
     /// Stages what a batch brings, on disk first.
     async fn take(&mut self, batch: Batch) -> Progress {
+        let (more, of_window) = (batch.more, batch.of_window);
+        let mut taken = self.bring_in(batch);
+        self.write(std::mem::take(&mut taken.records)).await;
+        self.land();
+        if taken.stopped {
+            return Progress::Stuck;
+        }
+        if more && taken.moved.is_none() {
+            return if of_window { self.pass_over(&taken) } else { self.pass_moment(&taken) };
+        }
+        if taken.moved.is_some() {
+            self.from = taken.moved;
+        }
+        (self.room, self.in_full) = (Room::Ordinary, false);
+        self.enlarge();
+        if more { Progress::More } else { Progress::CaughtUp }
+    }
+
+    /// Brings rows into the inbox, where they have yet to land.
+    fn bring_in(&self, batch: Batch) -> Taken {
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
         let is_empty = batch.rows.is_empty();
@@ -308,21 +317,7 @@ impl Poller {
         if is_empty && batch.of_window {
             self.note_emptiness(&mut inbox, &mut taken);
         }
-        drop(inbox);
-        self.write(std::mem::take(&mut taken.records)).await;
-        self.land();
-        if taken.stopped {
-            return Progress::Stuck;
-        }
-        if batch.more && taken.moved.is_none() {
-            return if batch.of_window { self.pass_over(&taken) } else { self.pass_moment(&taken) };
-        }
-        if taken.moved.is_some() {
-            self.from = taken.moved;
-        }
-        (self.room, self.in_full) = (Room::Ordinary, false);
-        self.enlarge();
-        if batch.more { Progress::More } else { Progress::CaughtUp }
+        taken
     }
 
     /// A first start that finds nothing is remembered: what comes later is not to be missed by the next.
@@ -333,100 +328,6 @@ impl Poller {
         let book = inbox.book(self.workspace);
         if book.ledger.nothing_before(Stamp::at(ms)) {
             taken.records.extend(book.new_floor());
-        }
-    }
-
-    /// Reads or changes the book of the workspace.
-    pub(super) fn book<T>(&self, with: impl FnOnce(&mut Book) -> T) -> T {
-        with(self.world.inbox.borrow_mut().book(self.workspace))
-    }
-
-    /// Gets records on disk, or keeps them in memory.
-    pub(super) async fn write(&self, records: Vec<Record>) {
-        if records.is_empty() {
-            return;
-        }
-        let state = self.world.inbox.borrow_mut().book(self.workspace).journal.state;
-        match state {
-            State::Ready => {
-                journal::append(&self.host, &self.world, self.workspace, records).await;
-            }
-            State::Behind | State::Fresh => {
-                journal::rewrite(&self.host, &self.world, self.workspace).await;
-            }
-            State::Newer => {}
-        }
-    }
-
-    /// The agent may see what was staged.
-    pub(super) fn land(&self) {
-        let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.queue().arrivals();
-        inbox.queue_mut().land();
-        let arrivals = inbox.queue().arrivals();
-        if arrivals > before {
-            self.host.effect(Effect::Arrived(arrivals));
-        }
-    }
-
-    /// Rewrites the journal if it is not what it should be, or holds much that is over.
-    async fn tidy_up(&self) {
-        let mut inbox = self.world.inbox.borrow_mut();
-        let live: usize = inbox.queue().of(self.workspace).map(|staged| staged.message.weight()).sum();
-        let now = self.host.now();
-        let journal = &inbox.book(self.workspace).journal;
-        let (state, rides) = (journal.state, !journal.pending.is_empty());
-        let is_due = match state {
-            State::Behind => true,
-            State::Ready => journal.is_worth_a_rewrite(live, now),
-            State::Fresh | State::Newer => false,
-        };
-        drop(inbox);
-        if is_due {
-            journal::rewrite(&self.host, &self.world, self.workspace).await;
-        } else if rides && state == State::Ready {
-            journal::append(&self.host, &self.world, self.workspace, Vec::new()).await;
-        }
-    }
-
-    /// Brings the cursor file up to date, for those who know nothing of journals.
-    async fn save_cursor(&mut self) {
-        let now = self.host.now();
-        if self.cursor_saved.is_some_and(|saved| now.saturating_sub(saved) < SAVE_CURSOR_MS) {
-            return;
-        }
-        let mut inbox = self.world.inbox.borrow_mut();
-        let book = inbox.book(self.workspace);
-        let (state, known) = (book.journal.state, book.ledger.on_disk());
-        let unsaved = book.ledger.unsaved().filter(|_| !book.shared);
-        drop(inbox);
-        let Some(id) = unsaved else { return };
-        self.cursor_saved = Some(now);
-        let has_journal = match state {
-            State::Ready => true,
-            State::Fresh => journal::rewrite(&self.host, &self.world, self.workspace).await,
-            State::Behind | State::Newer => false,
-        };
-        if !has_journal {
-            return;
-        }
-        // Said before it is done: a file that names another row was written by somebody else.
-        let said = vec![Record::Projected { id: id.clone() }];
-        if !journal::append(&self.host, &self.world, self.workspace, said).await {
-            return;
-        }
-        let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
-        let stored = self.host.store(self.workspace, change).await;
-        let mut inbox = self.world.inbox.borrow_mut();
-        match stored {
-            Ok(()) => inbox.ledger(self.workspace).saved(id),
-            Err(NotStored::Refused(why)) => {
-                inbox.book(self.workspace).shared = true;
-                self.host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
-            }
-            Err(NotStored::Failed(why)) => {
-                self.host.log(Level::Info, format!("inbox cursor file not written: {why}"));
-            }
         }
     }
 
@@ -470,22 +371,6 @@ impl Poller {
     pub(super) fn enlarge(&mut self) {
         self.limit = self.limit.saturating_mul(2).min(MOST_ROWS);
         self.crowded = false;
-    }
-
-    async fn release_held(&self) {
-        let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.queue().arrivals();
-        let own = inbox.release(&self.world.own_uploads.borrow());
-        if inbox.queue().arrivals() > before {
-            self.host.effect(Effect::Arrived(inbox.queue().arrivals()));
-        }
-        for message in &own {
-            inbox.book(self.workspace).unsaved_pops.insert(message.activity_id.as_str().into());
-        }
-        drop(inbox);
-        if !own.is_empty() {
-            journal::acknowledge(&self.host, &self.world, self.workspace, &own).await;
-        }
     }
 
     fn lose_position(&mut self, why: &str) {

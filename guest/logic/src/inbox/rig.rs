@@ -50,6 +50,8 @@ pub(crate) struct Platform {
     pub(crate) clock: i64,
     /// Rows are pages back with `before_ts`.
     pub(crate) pages_back: bool,
+    /// Answers say what time it is.
+    pub(crate) tells_time: bool,
     /// Answers that come before the log is asked.
     pub(crate) script: VecDeque<Outcome>,
     pub(crate) requests: Vec<PlatformRequest>,
@@ -57,6 +59,7 @@ pub(crate) struct Platform {
     pub(crate) record: (u16, Value),
 }
 
+#[derive(Clone)]
 struct Entry {
     id: String,
     stamp: i64,
@@ -72,6 +75,7 @@ impl Platform {
             rows_made: 0,
             clock: BEGINNING,
             pages_back: true,
+            tells_time: false,
             script: VecDeque::new(),
             requests: Vec::new(),
             record: (200, json!({"id": OWN, "status": "online"})),
@@ -120,6 +124,14 @@ impl Platform {
         }
         let id = json["id"].as_str().unwrap_or_default().to_owned();
         self.log.push(Entry { id: id.clone(), stamp: self.clock, json, bulk });
+        id
+    }
+
+    /// Adds a message that was made in the past and becomes visible only now.
+    pub(crate) fn appear(&mut self, text: &str, made: i64) -> String {
+        let now = std::mem::replace(&mut self.clock, made);
+        let id = self.insert(&json!({"source_id": null, "request_body": said(text)}), 0, 0);
+        self.clock = now;
         id
     }
 
@@ -173,7 +185,8 @@ impl Platform {
         }
         rows.truncate(asked("limit").unwrap().parse().unwrap());
         let body = Value::Array(rows.iter().map(|row| row.json.clone()).collect());
-        let response = answer(200, &body);
+        let mut response = answer(200, &body);
+        response.server_time_ms = self.tells_time.then(|| u64::try_from(self.clock / 1_000).unwrap());
         let length = response.body.len() + rows.iter().map(|row| row.bulk).sum::<usize>();
         if length > request.limits.body_bytes as usize {
             Outcome::Overflowed
@@ -289,6 +302,35 @@ impl Rig {
         let (mut dialogue, _, hints) = self.poller.take().unwrap();
         let turn = dialogue.resume(Outcome::Heard(hints.unwrap() + 1), self.now);
         self.carry_out(dialogue, turn);
+    }
+
+    /// Whether the poller waits for hints.
+    pub(crate) fn listens(&self) -> bool {
+        self.poller.as_ref().is_some_and(|(_, _, hints)| hints.is_some())
+    }
+
+    /// The process ends.
+    pub(crate) fn stop(&mut self) {
+        self.poller = None;
+    }
+
+    /// Another machine in the same state.
+    pub(crate) fn again(&self) -> Self {
+        let mut platform = Platform::new();
+        platform.log.clone_from(&self.platform.log);
+        (platform.clock, platform.rows_made) = (self.platform.clock, self.platform.rows_made);
+        Self {
+            platform,
+            now: self.now,
+            file: self.file.clone(),
+            journal: self.journal.clone(),
+            ..Self::of(self.settings.clone())
+        }
+    }
+
+    /// What is on disk.
+    pub(crate) fn saved(&self) -> Saved {
+        Saved { cursor: self.file.clone(), journal: self.journal.clone(), damaged_after: self.damaged_after }
     }
 
     /// How long the poller rests.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     dialogue::Host,
     inbox::{self, MOST_STAGED},
+    wire::Workspace,
     world::World,
 };
 
@@ -74,23 +75,28 @@ impl Tool for InboxPeek {
             );
         }
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
-        let mut inbox = world.inbox.borrow_mut();
-        let mut shown_first = Vec::new();
-        let mut messages = Vec::new();
-        for (staged, is_first) in inbox.queue_mut().look(offset, limit) {
-            messages.push(Shown::new(&world, staged));
-            if is_first {
-                shown_first.push(inbox::showing(staged));
-            }
-        }
-        drop(inbox);
-        let bytes = messages.iter().map(Shown::bytes).sum();
-        if let Some(first) = messages.first_mut() {
-            first.says_length(bytes);
-        }
+        let (messages, shown_first) = look(&world, offset, limit);
         inbox::delivered(&host, &world, shown_first).await;
         Ok(Waiting { messages })
     }
+}
+
+/// Messages, and the records of those that are shown for the first time.
+fn look(world: &World, skip: usize, limit: usize) -> (Vec<Shown>, Vec<(Workspace, inbox::Record)>) {
+    let mut inbox = world.inbox.borrow_mut();
+    let mut shown_first = Vec::new();
+    let mut messages = Vec::new();
+    for (staged, is_first) in inbox.queue_mut().look(skip, limit) {
+        messages.push(Shown::new(world, staged));
+        if is_first {
+            shown_first.push(inbox::showing(staged));
+        }
+    }
+    let bytes = messages.iter().map(Shown::bytes).sum();
+    if let Some(first) = messages.first_mut() {
+        first.says_length(bytes);
+    }
+    (messages, shown_first)
 }
 
 /// Some characters of one message.
