@@ -320,6 +320,22 @@ impl Program {
         time::timeout(DEADLINE, all).await.context("standard output does not end")?
     }
 
+    /// What a killed program has said and nobody has read, but for a line that it did not finish.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn last_words(&mut self) -> Result<Vec<Value>> {
+        let mut messages: Vec<_> = self.kept.drain(..).collect();
+        let stdout = self.stdout.as_mut().context("nobody reads any more")?;
+        let all = async {
+            while let Ok(Some(line)) = stdout.next_line().await {
+                messages.extend(message(&line));
+            }
+            messages
+        };
+        time::timeout(DEADLINE, all).await.context("standard output does not end")
+    }
+
     /// What the program has said on standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {

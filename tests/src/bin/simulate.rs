@@ -1,0 +1,85 @@
+//! Lives the lives of many seeds, or tells that of one.
+//!
+//! ```text
+//! simulate --seed N                 everything that happens in that life
+//! simulate --seeds FROM..TO         all of them, on all processors
+//! simulate --count N                as --seeds 0..N
+//! ```
+//!
+//! Ends with 0 if nothing happened that must not happen.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what this program is for")]
+
+use std::{
+    env,
+    io::{self, BufWriter, Write as _},
+    ops::Range,
+    process::ExitCode,
+    time::Instant,
+};
+
+use molecule_tests::simulation::{self, Failure, many};
+
+const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N";
+
+/// Seconds between two lines that say how far it is.
+const PROGRESS_SECS: u64 = 5;
+
+enum Wanted {
+    One(u64),
+    Many(Range<u64>),
+}
+
+fn main() -> ExitCode {
+    match wanted(&env::args().skip(1).collect::<Vec<_>>()) {
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+        Some(Wanted::One(seed)) => tell(seed),
+        Some(Wanted::Many(seeds)) => judge(seeds),
+    }
+}
+
+fn wanted(arguments: &[String]) -> Option<Wanted> {
+    let [option, value] = arguments else { return None };
+    match option.as_str() {
+        "--seed" => Some(Wanted::One(value.parse().ok()?)),
+        "--count" => Some(Wanted::Many(0..value.parse().ok()?)),
+        "--seeds" => {
+            let (from, to) = value.split_once("..")?;
+            Some(Wanted::Many(from.parse().ok()?..to.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn tell(seed: u64) -> ExitCode {
+    let mut output = BufWriter::new(io::stdout().lock());
+    // Whoever closes the pipe has seen enough.
+    let mut trace = |line: &str| drop(writeln!(output, "{line}"));
+    let life = simulation::live(seed, Some(&mut trace));
+    drop(writeln!(output, "{:?}", life.tally));
+    drop(output.flush());
+    if life.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judge(seeds: Range<u64>) -> ExitCode {
+    let start = Instant::now();
+    let count = seeds.end.saturating_sub(seeds.start);
+    let mut said = 0;
+    let report = many(seeds, &mut |done| {
+        let seconds = start.elapsed().as_secs();
+        if seconds >= said + PROGRESS_SECS {
+            said = seconds;
+            eprintln!("{done} of {count} lives after {seconds} s");
+        }
+    });
+    for Failure { seed, violations } in &report.failures {
+        println!("seed {seed} fails: {}", violations.join("; "));
+        println!("  replay it: make simulate SEED={seed}");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{count} lives in {seconds:.1} s, {} failed: {:?}", report.failures.len(), report.tally);
+    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,107 @@
+//! The inbox in a world where everything breaks: one seed, one life, one judgement.
+//!
+//! The guest's own logic, the stand-in and the host's journal run natively on a simulated disk and a simulated
+//! clock, without threads; all chance comes from the seed. So a life can be lived again, exactly.
+//!
+//! | Module | Is |
+//! |---|---|
+//! | `world` | the clock, and everything that happens in its order |
+//! | `turns` | how turns of the guest are carried out |
+//! | `plan` | what a seed's world is like |
+//! | `platform` | the stand-in behind a bad line, and the people who write |
+//! | `process` | a process of the program |
+//! | `files`, `disk` | what it keeps, and what it keeps that on |
+//! | `agent` | who calls the tools |
+//! | `history`, `records` | what happened, and whether it may |
+//! | `chance` | where all chance comes from |
+
+mod agent;
+mod chance;
+mod disk;
+mod files;
+mod history;
+mod plan;
+mod platform;
+mod process;
+mod records;
+mod turns;
+mod wire;
+mod world;
+
+use std::{
+    num::NonZero,
+    ops::Range,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+pub use self::history::Tally;
+use self::world::World;
+
+/// What a life has shown.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// What must not happen, and did.
+    pub violations: Vec<String>,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+/// Lives the life of a seed; `trace` is told everything that happens.
+#[must_use]
+pub fn live(seed: u64, trace: Option<&mut dyn FnMut(&str)>) -> Life {
+    let history = World::new(seed, trace).live();
+    Life { violations: history.violations().to_vec(), tally: history.tally }
+}
+
+/// A life with something that must not happen.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Whose life it is.
+    pub seed: u64,
+    /// What happened.
+    pub violations: Vec<String>,
+}
+
+/// What many lives have shown.
+#[derive(Debug, Default, Clone)]
+pub struct Report {
+    /// Those that failed, by their seeds.
+    pub failures: Vec<Failure>,
+    /// What was counted in all of them.
+    pub tally: Tally,
+}
+
+/// Lives many lives, on all processors; `progress` is told now and then how many are over.
+pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
+    let next = AtomicU64::new(seeds.start);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let (sender, lives) = mpsc::channel();
+    let mut report = Report::default();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || sender.send((seed, live(seed, None))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (done, (seed, life)) in (1..).zip(lives) {
+            report.tally.add(&life.tally);
+            if !life.violations.is_empty() {
+                report.failures.push(Failure { seed, violations: life.violations });
+            }
+            progress(done);
+        }
+    });
+    report.failures.sort_by_key(|failure| failure.seed);
+    report
+}

@@ -1,0 +1,178 @@
+//! What the world of a seed is like: who writes how much, what breaks, and how often.
+
+use standin::Level;
+
+use super::{
+    chance::Chance,
+    disk::{Crash, Survivors, Trouble},
+    platform::{Echo, Outage, PEERS, Time, Writing},
+};
+
+const SECOND: Time = 1_000_000;
+
+/// A world.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// The platform.
+    pub(super) level: Level,
+    /// When everybody stops to write, and everything begins to work again.
+    pub(super) calm_at: Time,
+    /// What may happen, and how often beside each other.
+    pub(super) incidents: Vec<(u64, Kind)>,
+    /// The longest pause between two incidents.
+    pub(super) longest_peace: Time,
+    /// The longest pause between two writings.
+    longest_silence: Time,
+    /// The most messages at once.
+    largest_burst: u64,
+    /// How many in a hundred become visible late.
+    late: u64,
+    /// How many in a hundred are no messages.
+    echoes: u64,
+    /// The most bytes of a text; only some have so many.
+    largest_text: u64,
+    /// Messages until the calm.
+    pub(super) most_messages: u64,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A power cut, now or in a file operation.
+    Cut,
+    /// The journal is damaged while no process runs.
+    Damage,
+    /// The disk fails.
+    Disk,
+    /// Events of the platform stop, or come again.
+    Events,
+    /// The process is killed, now or in a file operation.
+    Kill,
+    /// The line or the platform fails.
+    Line,
+    /// The agent changes its mood.
+    Mood,
+    /// The platform deletes the oldest rows.
+    Prune,
+    /// The platform deletes old rows that are dealt with.
+    PruneHandled,
+    /// The guest traps.
+    Trap,
+}
+
+impl Plan {
+    /// The world of a seed.
+    pub(super) fn new(chance: &mut Chance) -> Self {
+        let mut incidents = vec![(4, Kind::Mood), (2, Kind::Events)];
+        for (percent, weight, kind) in [
+            (55, 6, Kind::Cut),
+            (20, 1, Kind::Damage),
+            (45, 4, Kind::Disk),
+            (60, 8, Kind::Kill),
+            (60, 5, Kind::Line),
+            (40, 2, Kind::Prune),
+            (30, 2, Kind::PruneHandled),
+            (35, 2, Kind::Trap),
+        ] {
+            if chance.percent(percent) {
+                incidents.push((weight, kind));
+            }
+        }
+        Self {
+            level: if chance.percent(50) { Level::Baseline } else { Level::Later },
+            calm_at: chance.within(90..=600) * SECOND,
+            incidents,
+            longest_peace: chance.within(4..=60) * SECOND,
+            longest_silence: chance.mostly_small(1..=40) * SECOND,
+            largest_burst: chance.mostly_small(1..=700),
+            late: if chance.percent(60) { chance.mostly_small(1..=40) } else { 0 },
+            echoes: chance.below(40),
+            largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=4_000) },
+            most_messages: chance.mostly_small(60..=1_500),
+        }
+    }
+
+    /// Until somebody writes again.
+    pub(super) fn silence(&self, chance: &mut Chance) -> Time {
+        chance.mostly_small(1_000..=self.longest_silence)
+    }
+
+    /// What is written at once, and when each of it becomes visible.
+    pub(super) fn burst(&self, now: Time, chance: &mut Chance) -> Vec<(Writing, Time)> {
+        let count = chance.mostly_small(1..=self.largest_burst);
+        let at_one_instant = chance.percent(25);
+        let mut created_at = now;
+        let mut burst = Vec::new();
+        for _ in 0..count {
+            if !at_one_instant {
+                // Transactions that end together may have begun shortly before.
+                created_at = now.saturating_sub(chance.below(count));
+            }
+            let late = chance.percent(self.late);
+            let visible_at = if late { now + chance.mostly_small(1..=90 * SECOND) } else { now };
+            burst.push((self.writing(created_at, late, chance), visible_at));
+        }
+        // What becomes visible together is not late: the older ones come first.
+        burst.sort_by_key(|(writing, _)| (writing.held, writing.created_at));
+        burst
+    }
+
+    fn writing(&self, created_at: Time, held: bool, chance: &mut Chance) -> Writing {
+        let large = self.largest_text > 1 << 20 && !chance.once_in(12);
+        let largest = if large { 300 } else { self.largest_text };
+        let echo = chance.percent(self.echoes).then(|| match chance.below(3) {
+            0 => Echo::Answered,
+            1 => Echo::Notify,
+            2.. => Echo::Own,
+        });
+        Writing {
+            from: chance.place(PEERS + 1),
+            size: usize::try_from(chance.mostly_small(1..=largest)).unwrap_or(1),
+            created_at,
+            held,
+            echo,
+        }
+    }
+
+    /// What breaks the line, and for how long.
+    pub(super) fn outage(chance: &mut Chance) -> (Outage, Time) {
+        let kinds = [
+            (3, Outage::Database),
+            (2, Outage::Front),
+            (3, Outage::HangsUp),
+            (4, Outage::Refused),
+            (2, Outage::Slow),
+            (2, Outage::Status(401)),
+            (2, Outage::Status(429)),
+            (1, Outage::Status(500)),
+            (2, Outage::Status(502)),
+            (2, Outage::Status(503)),
+        ];
+        let kind = chance.weighted(&kinds).unwrap_or(Outage::Refused);
+        (kind, chance.mostly_small(SECOND / 10..=300 * SECOND))
+    }
+
+    /// What is wrong with the disk, and for how long.
+    pub(super) fn disk_trouble(chance: &mut Chance) -> (Trouble, Time) {
+        let kinds =
+            [(3, Trouble::Full), (2, Trouble::ReadOnly), (3, Trouble::SyncFails), (2, Trouble::WriteFails)];
+        (chance.weighted(&kinds).unwrap_or(Trouble::Full), chance.mostly_small(SECOND / 100..=90 * SECOND))
+    }
+
+    /// A power cut.
+    pub(super) fn power_cut(chance: &mut Chance) -> Crash {
+        let kinds = [(1, Survivors::All), (2, Survivors::None), (3, Survivors::Some), (2, Survivors::Torn)];
+        Crash::PowerCut(chance.weighted(&kinds).unwrap_or(Survivors::None))
+    }
+
+    /// How long nothing runs after a crash.
+    pub(super) fn downtime(chance: &mut Chance) -> Time {
+        let longest = if chance.once_in(12) { 3 * 3_600 } else { 20 };
+        chance.mostly_small(SECOND / 20..=longest * SECOND)
+    }
+
+    /// How old rows are that the platform deletes. Nothing is deleted that may have become visible just now.
+    pub(super) fn retention(chance: &mut Chance) -> Time {
+        chance.within(240..=900) * SECOND
+    }
+}

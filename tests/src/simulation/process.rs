@@ -1,0 +1,138 @@
+//! A process of the program: the guest's own logic, its files, and what its dialogues wait for.
+
+use std::collections::BTreeMap;
+
+use molecule_logic::Agent as Guest;
+
+use super::{
+    agent::Call,
+    chance::Chance,
+    disk::Disk,
+    files::Files,
+    platform::Time,
+    wire::{Permissions, Saved, Settings, Turn, WorkspaceSettings},
+};
+
+/// The dialogue that fetches messages.
+pub(super) const POLLER: u64 = 1;
+
+/// Names something that a dialogue waits for.
+pub(super) type Ticket = u64;
+
+/// What a dialogue waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// That there are more arrivals than this, or a time.
+    Arrivals(u64),
+    /// That there are more hints than this, or a time. The earlier one holds without events.
+    Hints { over: u64, until: Time, with_events: Time },
+    /// An answer, a file, or a time.
+    Other,
+}
+
+/// One life, from a start to a crash.
+pub(super) struct Process {
+    guest: Guest,
+    /// Its files.
+    pub(super) files: Files,
+    /// What its dialogues wait for, and which dialogue it is.
+    pub(super) waiting: BTreeMap<Ticket, (u64, Wait)>,
+    /// Calls of the agent that are not answered.
+    pub(super) calls: BTreeMap<u64, (Call, Time)>,
+    /// How many messages the guest says have arrived.
+    pub(super) arrivals: u64,
+    /// Hints so far.
+    pub(super) hints: u64,
+    /// The platform's events come in.
+    pub(super) hears_events: bool,
+    /// When the disk is done with what it was given.
+    pub(super) disk_busy_until: Time,
+    settings: Settings,
+    /// The process's clock did not begin with the simulation's.
+    offset: u64,
+    dialogues: u64,
+}
+
+impl Process {
+    /// A process that has not read anything.
+    pub(super) fn start(workspace: &str, disk: Disk, chance: &mut Chance) -> Self {
+        let settings = settings(workspace, chance);
+        Self {
+            guest: Guest::start(settings.clone()),
+            files: Files::new(disk),
+            waiting: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            arrivals: 0,
+            hints: 0,
+            hears_events: false,
+            disk_busy_until: 0,
+            settings,
+            offset: chance.within(0..=1_000_000_000),
+            dialogues: POLLER,
+        }
+    }
+
+    /// The guest has trapped: another one takes its place, and knows nothing.
+    pub(super) fn trap(&mut self) {
+        self.guest = Guest::start(self.settings.clone());
+        self.waiting.clear();
+        self.calls.clear();
+        self.arrivals = 0;
+    }
+
+    /// Begins to fetch.
+    pub(super) fn open_inbox(&mut self, saved: Saved, now: Time) -> Turn {
+        self.guest.open_inbox(POLLER, 0, saved, self.instant(now))
+    }
+
+    /// Begins a call of the agent; its dialogue, and the first turn.
+    pub(super) fn open_call(&mut self, call: &Call, now: Time) -> (u64, Turn) {
+        self.dialogues += 1;
+        self.calls.insert(self.dialogues, (call.clone(), now));
+        let arguments = call.arguments().to_string();
+        let turn = self.guest.open_tool(self.dialogues, call.tool(), &arguments, self.instant(now));
+        (self.dialogues, turn)
+    }
+
+    /// Goes on with a dialogue.
+    pub(super) fn resume(&mut self, dialogue: u64, outcome: super::wire::Outcome, now: Time) -> Turn {
+        self.guest.resume(dialogue, outcome, self.instant(now))
+    }
+
+    /// Gives a call up.
+    pub(super) fn cancel(&mut self, dialogue: u64, now: Time) {
+        self.calls.remove(&dialogue);
+        self.waiting.retain(|_, (waits, _)| *waits != dialogue);
+        self.guest.cancel(dialogue, self.instant(now));
+    }
+
+    /// When an instant of the guest's is.
+    pub(super) const fn time(&self, instant: u64) -> Time {
+        instant.saturating_sub(self.offset).saturating_mul(1_000)
+    }
+
+    const fn instant(&self, now: Time) -> u64 {
+        now / 1_000 + self.offset
+    }
+}
+
+fn settings(workspace: &str, chance: &mut Chance) -> Settings {
+    let mut any = || chance.any();
+    Settings {
+        seed: (any(), any(), any(), any()),
+        workspaces: vec![WorkspaceSettings {
+            id: workspace.to_owned(),
+            platform: "http://platform.test".to_owned(),
+        }],
+        inbox: true,
+        redeliver: false,
+        notice: true,
+        // The facts of an answer are easier to read than its words.
+        structured: true,
+        bare_peer_text: true,
+        delegate_durably: false,
+        durable_budget_secs: 300,
+        poll_timeout_secs: 60,
+        permissions: Permissions { roles: Vec::new(), allowed_actions: Vec::new(), tier: 3 },
+    }
+}

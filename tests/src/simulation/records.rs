@@ -1,0 +1,51 @@
+//! As much of the journal's records as a judge has to understand.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+/// A record.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "t")]
+pub(super) enum Record {
+    #[serde(rename = "A")]
+    Over { ids: Vec<String> },
+    #[serde(rename = "G")]
+    Gap { from: i64, to: i64 },
+    #[serde(rename = "S")]
+    Staged { m: Message },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Message {
+    activity_id: String,
+}
+
+/// The records that can be read.
+pub(super) fn read_all(lines: &[String]) -> impl Iterator<Item = Record> {
+    lines.iter().filter_map(|line| serde_json::from_str(line).ok())
+}
+
+/// The messages that wait, by a journal.
+#[derive(Debug, Default)]
+pub(super) struct Staged(BTreeSet<String>);
+
+impl Staged {
+    pub(super) fn note(&mut self, record: &Record) {
+        match record {
+            Record::Over { ids } => ids.iter().for_each(|id| {
+                self.0.remove(id);
+            }),
+            Record::Staged { m } => {
+                self.0.insert(m.activity_id.clone());
+            }
+            Record::Gap { .. } | Record::Other => {}
+        }
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.0.iter()
+    }
+}

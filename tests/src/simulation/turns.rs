@@ -1,0 +1,293 @@
+//! How turns are carried out, and how calls end.
+
+use serde_json::Value;
+
+use super::{
+    agent::Call,
+    history::Shown,
+    platform::Time,
+    process::{POLLER, Ticket, Wait},
+    wire::{Effect, FileUpdate, Finish, Next, Outcome, PlatformRequest, Turn},
+    world::{Event, World},
+};
+
+/// A call may wait for the disk that much longer than it was told to.
+const LONGEST_CALL: Time = 120_000_000;
+
+impl World<'_> {
+    pub(super) fn open(&mut self, process: u64) {
+        let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
+        let saved = alive.files.saved();
+        self.history.begins(&saved.journal);
+        self.tell(|_| {
+            format!(
+                "open {:?}, {} records, damaged after {:?}",
+                saved.cursor,
+                saved.journal.len(),
+                saved.damaged_after
+            )
+        });
+        if let Some(alive) = &mut self.process {
+            let turn = alive.open_inbox(saved, self.now);
+            self.carry_out(POLLER, turn);
+        }
+    }
+
+    /// The guest traps, and its host begins with another one.
+    pub(super) fn trap(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        process.trap();
+        self.history.trapped();
+        self.tell(|_| "TRAP".to_owned());
+        self.plan_in(1_000_000, Event::Open(self.starts));
+        self.restart_agent();
+    }
+
+    pub(super) fn act(&mut self, process: u64) {
+        let Some(alive) = self.process.as_ref().filter(|_| process == self.starts) else { return };
+        if let Some((call, since)) = alive.calls.values().find(|(call, since)| {
+            let allowed = if let Call::Wait(seconds) = call { seconds * 1_000_000 } else { 0 };
+            self.now - since > allowed + LONGEST_CALL
+        }) {
+            let what = format!("stuck: {call:?} is not answered since {since} µs");
+            return self.history.violate(self.now, what);
+        }
+        let call = self.agent.next();
+        self.call(&call);
+    }
+
+    fn call(&mut self, call: &Call) {
+        if let Call::Pop(ids) = call {
+            ids.iter().for_each(|id| self.history.pop_asked(id));
+        }
+        let Some(process) = &mut self.process else { return };
+        let (dialogue, turn) = process.open_call(call, self.now);
+        self.tell(|_| format!("[{dialogue}] {call:?}"));
+        if let Call::Wait(seconds) = call
+            && self.chance.once_in(20)
+        {
+            let patience = self.chance.within(0..=seconds * 1_000_000);
+            self.plan_in(patience, Event::Cancel(self.starts, dialogue));
+        }
+        self.carry_out(dialogue, turn);
+    }
+
+    pub(super) fn cancel(&mut self, process: u64, dialogue: u64) {
+        let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
+        if alive.calls.contains_key(&dialogue) {
+            alive.cancel(dialogue, self.now);
+            self.tell(|_| format!("[{dialogue}] cancelled"));
+            self.plan_in(1_000, Event::Act(process));
+        }
+    }
+
+    /// Does what a turn asks for, up to what its dialogue waits for.
+    fn carry_out(&mut self, dialogue: u64, turn: Turn) {
+        for effect in turn.effects {
+            self.perform(effect);
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let wait = match turn.next {
+            Next::Finish(finish) => return self.finish(dialogue, finish),
+            Next::Upload(_) => return self.history.violate(self.now, "known: an inbox uploads nothing"),
+            Next::Send(request) => {
+                let latency = self.chance.mostly_small(300..=20_000);
+                self.plan_in(latency, Event::Arrive(ticket, request));
+                Wait::Other
+            }
+            Next::Store(update) => {
+                self.queue_store(ticket, update);
+                Wait::Other
+            }
+            Next::Rest(rest) => {
+                self.tell(|_| format!("[{dialogue}] rests {rest:?}"));
+                let until = self.process.as_ref().map_or(0, |process| process.time(rest.until));
+                self.plan_at(until, Event::Timer(ticket));
+                rest.arrivals_over.map_or(Wait::Other, Wait::Arrivals)
+            }
+            Next::Listen(listen) => {
+                self.tell(|_| format!("[{dialogue}] listens {listen:?}"));
+                let Some(process) = &self.process else { return };
+                let (until, with_events) =
+                    (process.time(listen.until), process.time(listen.until_with_events));
+                let ends = if process.hears_events { with_events } else { until };
+                self.plan_at(ends, Event::Timer(ticket));
+                Wait::Hints { over: listen.hints_over, until, with_events }
+            }
+        };
+        if let Some(process) = &mut self.process {
+            process.waiting.insert(ticket, (dialogue, wait));
+        }
+        self.wake();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Arrived(count) => {
+                if let Some(process) = &mut self.process {
+                    process.arrivals = process.arrivals.max(count);
+                }
+                self.wake();
+            }
+            Effect::Log(line) => {
+                self.tell(|_| format!("log {:?} {}", line.level, line.text));
+                self.history.logged(&line);
+            }
+            Effect::Report(request) => drop(self.platform.handle(&request, self.now)),
+            Effect::Working(_) => {}
+        }
+    }
+
+    /// Ends the pauses whose reason has come.
+    fn wake(&mut self) {
+        let Some(process) = &self.process else { return };
+        let over = |wait: &Wait| match *wait {
+            Wait::Arrivals(seen) => process.arrivals > seen,
+            Wait::Hints { over, .. } => process.hints > over,
+            Wait::Other => false,
+        };
+        let woken: Vec<Ticket> =
+            process.waiting.iter().filter(|(_, (_, wait))| over(wait)).map(|(ticket, _)| *ticket).collect();
+        for ticket in woken {
+            let delay = self.chance.below(2_000);
+            self.plan_in(delay, Event::Timer(ticket));
+        }
+    }
+
+    pub(super) fn hint(&mut self, process: u64) {
+        if let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) {
+            alive.hints += 1;
+            self.wake();
+        }
+    }
+
+    pub(super) fn timer(&mut self, ticket: Ticket) {
+        let Some(process) = &self.process else { return };
+        let outcome = match process.waiting.get(&ticket) {
+            None => return,
+            Some((_, Wait::Hints { .. })) => Outcome::Heard(process.hints),
+            Some((_, Wait::Arrivals(_) | Wait::Other)) => Outcome::Rested,
+        };
+        self.answer(ticket, outcome);
+    }
+
+    pub(super) fn arrive(&mut self, ticket: Ticket, request: &PlatformRequest) {
+        if self.process.as_ref().is_none_or(|process| !process.waiting.contains_key(&ticket)) {
+            return;
+        }
+        let (outcome, latency) = self.platform.handle(request, self.now);
+        self.tell(|_| format!("{:?} {} ──► {}", request.query, request.path.join("/"), in_short(&outcome)));
+        self.plan_in(latency, Event::Answer(ticket, outcome));
+    }
+
+    pub(super) fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
+        let Some(process) = &mut self.process else { return };
+        let Some((dialogue, _)) = process.waiting.remove(&ticket) else { return };
+        let turn = process.resume(dialogue, outcome, self.now);
+        self.carry_out(dialogue, turn);
+    }
+
+    /// Files change one after the other.
+    fn queue_store(&mut self, ticket: Ticket, update: FileUpdate) {
+        let span = self.chance.mostly_small(20..=40_000);
+        let Some(process) = &mut self.process else { return };
+        process.disk_busy_until = process.disk_busy_until.max(self.now) + span;
+        let at = process.disk_busy_until;
+        self.plan_at(at, Event::Store(self.starts, ticket, Box::new(update)));
+    }
+
+    pub(super) fn store(&mut self, process: u64, ticket: Ticket, update: FileUpdate) {
+        let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
+        let change = update.change.clone();
+        let outcome = alive.files.store(update);
+        if self.disk.has_ended() {
+            self.tell(|_| format!("the end comes in {change:?}"));
+            return;
+        }
+        self.tell(|_| format!("store {} ──► {}", in_few_words(&format!("{change:?}")), in_short(&outcome)));
+        if outcome == Outcome::Stored {
+            self.history.stored(&change, self.now);
+        }
+        let cursor = super::files::cursor(&self.disk);
+        self.history.cursor(cursor.as_deref(), &self.platform.rows, self.now);
+        let delay = self.chance.below(500);
+        self.plan_in(delay, Event::Answer(ticket, outcome));
+    }
+
+    fn finish(&mut self, dialogue: u64, finish: Finish) {
+        if dialogue == POLLER {
+            return self.history.violate(self.now, "stuck: fetching has ended");
+        }
+        let Some((call, since)) = self.process.as_mut().and_then(|process| process.calls.remove(&dialogue))
+        else {
+            return;
+        };
+        let Finish::Answer(answer) = finish else {
+            return self.history.violate(self.now, format!("stuck: {call:?} ended without an answer"));
+        };
+        let facts = answer.structured.as_deref().and_then(|facts| serde_json::from_str(facts).ok());
+        let (Some(facts), false) = (facts, answer.is_error) else {
+            return self.history.violate(self.now, format!("stuck: {call:?} failed: {:?}", answer.text));
+        };
+        self.tell(|_| format!("[{dialogue}] ──► {}", in_few_words(&answer.text.join(" | "))));
+        self.is_answered(&call, since, &facts);
+        let pause = self.agent.pause();
+        self.plan_in(pause, Event::Act(self.starts));
+    }
+
+    fn is_answered(&mut self, call: &Call, since: Time, facts: &Value) {
+        let list = |name| facts.get(name).and_then(Value::as_array).into_iter().flatten();
+        match call {
+            Call::Pop(_) => {
+                let durable = facts.get("durable") != Some(&Value::Bool(false));
+                for one in std::iter::once(facts).chain(list("also")) {
+                    let id = one.get("activity_id").and_then(Value::as_str).unwrap_or_default();
+                    let removed = one.get("removed") == Some(&Value::Bool(true));
+                    self.history.popped(id, removed, durable, self.now);
+                    self.agent.is_rid_of(id);
+                }
+            }
+            Call::Peek(limit) => {
+                let shown: Vec<Shown> = list("messages").filter_map(shown).collect();
+                if *limit >= 200 {
+                    self.left = shown.iter().map(|shown| shown.id.clone()).collect();
+                }
+                self.is_shown(&shown, since);
+            }
+            Call::Wait(_) => self.is_shown(shown(facts).as_slice(), since),
+        }
+    }
+
+    fn is_shown(&mut self, shown: &[Shown], since: Time) {
+        self.history.shows(shown, &self.platform.rows, since, self.now);
+        self.agent.is_shown(shown);
+    }
+}
+
+/// A message of an answer.
+fn shown(message: &Value) -> Option<Shown> {
+    let flag = |name| message.get(name) == Some(&Value::Bool(true));
+    let id = message.get("activity_id")?.as_str()?.to_owned();
+    Some(Shown { id, redelivered: flag("redelivered"), late: flag("late") })
+}
+
+fn in_short(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Responded(response) => {
+            let rows = serde_json::from_slice::<Vec<Value>>(&response.body).unwrap_or_default();
+            format!("{} {} bytes, {} rows", response.status, response.body.len(), rows.len())
+        }
+        Outcome::Heard(_)
+        | Outcome::Overflowed
+        | Outcome::Refused(_)
+        | Outcome::Rested
+        | Outcome::StoreFailed(_)
+        | Outcome::Stored
+        | Outcome::Unreachable(_) => format!("{outcome:?}"),
+    }
+}
+
+fn in_few_words(text: &str) -> String {
+    text.chars().take(1_000).collect()
+}

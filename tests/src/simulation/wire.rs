@@ -1,0 +1,8 @@
+//! The words of `wit/` as the guest's own code has them.
+
+pub(super) use molecule_logic::bindings::exports::molecule::mcp::{
+    inbox::Saved,
+    setup::{Permissions, Settings, WorkspaceSettings},
+    turns::{Effect, FileUpdate, Finish, LogLine, Next, Outcome, Turn},
+    types::{FileChange, Method, PlatformRequest, PlatformResponse, Unreachable},
+};

@@ -1,0 +1,426 @@
+//! One life from its seed: everything that happens, in its order, on one clock.
+//!
+//! ```text
+//!              ┌─────────── what happens next ──────────┐
+//!              ▼                                        │
+//! clock ──► people write, things break ──► platform     │
+//!       ──► the agent calls a tool ──► guest ──► turn ──┤ request, file, pause
+//!       ──► a file operation, perhaps the last ──► disk ┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    agent::{Agent, Mood},
+    chance::Chance,
+    disk::{Crash, Disk, Trouble},
+    files,
+    history::History,
+    plan::{Kind, Plan},
+    platform::{Platform, Row, Time, Writing},
+    process::{Process, Ticket, Wait},
+    wire::{FileUpdate, Outcome, PlatformRequest},
+};
+
+const SECOND: Time = 1_000_000;
+
+/// After the calm, everything that still becomes visible has to be found by a sweep.
+const SHORTEST_CALM: Time = 200 * SECOND;
+
+/// Whatever has not worked so long after the calm does not work.
+const LONGEST_CALM: Time = 1_500 * SECOND;
+
+/// Between two looks whether all is done.
+const LOOK: Time = 5 * SECOND;
+
+/// What nobody popped would come again within this time after a restart.
+const AFTER_RESTART: Time = 30 * SECOND;
+
+/// More than this in one instant goes round in circles.
+const MOST_AT_ONCE: u32 = 5_000;
+
+/// What is going to happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The agent does something.
+    Act(u64),
+    /// A dialogue is answered.
+    Answer(Ticket, Outcome),
+    /// A request arrives at the platform.
+    Arrive(Ticket, PlatformRequest),
+    /// Something breaks.
+    Break,
+    /// Everything works from here on.
+    Calm,
+    /// A client gives a call up.
+    Cancel(u64, u64),
+    /// The disk works again.
+    DiskHeals,
+    /// The end may have come.
+    End,
+    /// Something on the platform may mean a row.
+    Hint(u64),
+    /// The line works again.
+    LineHeals,
+    /// The inbox of a process is opened.
+    Open(u64),
+    /// A row becomes visible.
+    Release(String),
+    /// A process starts.
+    Start,
+    /// A file changes.
+    Store(u64, Ticket, Box<FileUpdate>),
+    /// A pause is over.
+    Timer(Ticket),
+    /// Somebody writes.
+    Write,
+}
+
+/// Everything there is.
+pub(super) struct World<'a> {
+    pub(super) now: Time,
+    events: BTreeMap<(Time, u64), Event>,
+    planned: u64,
+    pub(super) plan: Plan,
+    pub(super) platform: Platform,
+    pub(super) disk: Disk,
+    pub(super) process: Option<Process>,
+    /// The processes so far.
+    pub(super) starts: u64,
+    pub(super) agent: Agent,
+    pub(super) history: History,
+    pub(super) chance: Chance,
+    pub(super) tickets: Ticket,
+    /// Rows that are not visible yet.
+    held: BTreeSet<String>,
+    /// The journal was damaged since the last start.
+    damaged: bool,
+    calm: bool,
+    /// The last restart, by which what is over has to stay away.
+    pub(super) restarted: bool,
+    /// What the inbox showed last, if it showed all.
+    pub(super) left: BTreeSet<String>,
+    pub(super) at_once: u32,
+    trace: Option<&'a mut dyn FnMut(&str)>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::new(&mut chance.fork());
+        let platform = Platform::new(plan.level, chance.fork());
+        let disk = Disk::new(chance.fork());
+        let agent = Agent::new(chance.fork());
+        let mut world = Self {
+            now: 0,
+            events: BTreeMap::new(),
+            planned: 0,
+            plan,
+            platform,
+            disk,
+            process: None,
+            starts: 0,
+            agent,
+            history: History::default(),
+            chance,
+            tickets: 0,
+            held: BTreeSet::new(),
+            damaged: false,
+            calm: false,
+            restarted: false,
+            left: BTreeSet::new(),
+            at_once: 0,
+            trace,
+        };
+        let calm_at = world.plan.calm_at;
+        world.plan_at(world.now, Event::Write);
+        world.plan_at(SECOND, Event::Start);
+        world.plan_at(2 * SECOND, Event::Break);
+        world.plan_at(calm_at, Event::Calm);
+        world.tell(|world| format!("{:?}", world.plan));
+        world
+    }
+
+    /// Lives to the end, or up to the first thing that must not happen.
+    pub(super) fn live(mut self) -> History {
+        while let Some(((time, _), event)) = self.events.pop_first() {
+            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+            self.now = time;
+            if self.at_once > MOST_AT_ONCE {
+                self.history
+                    .violate(self.now, format!("stuck: everything goes round in circles, as in {event:?}"));
+            }
+            if !self.history.violations().is_empty() || self.happens(event) {
+                break;
+            }
+            if self.disk.has_ended() && self.process.is_some() {
+                self.has_crashed();
+            }
+        }
+        for violation in self.history.violations().to_vec() {
+            self.tell(|_| format!("VIOLATION {violation}"));
+        }
+        self.history
+    }
+
+    pub(super) fn plan_at(&mut self, time: Time, event: Event) {
+        self.planned += 1;
+        self.events.insert((time.max(self.now), self.planned), event);
+    }
+
+    pub(super) fn plan_in(&mut self, span: Time, event: Event) {
+        self.plan_at(self.now + span, event);
+    }
+
+    pub(super) fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
+        if let Some(trace) = self.trace.take() {
+            let line = line(self);
+            trace(&format!("{:>12.6} {line}", self.seconds()));
+            self.trace = Some(trace);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    fn seconds(&self) -> f64 {
+        self.now as f64 / 1e6
+    }
+
+    /// True at the end.
+    fn happens(&mut self, event: Event) -> bool {
+        match event {
+            Event::Act(process) => self.act(process),
+            Event::Answer(ticket, outcome) => self.answer(ticket, outcome),
+            Event::Arrive(ticket, request) => self.arrive(ticket, &request),
+            Event::Break => self.break_something(),
+            Event::Calm => self.calm_down(),
+            Event::Cancel(process, dialogue) => self.cancel(process, dialogue),
+            Event::DiskHeals => self.heal_disk(),
+            Event::End => return self.end(),
+            Event::Hint(process) => self.hint(process),
+            Event::LineHeals => self.platform.turn_bad(None),
+            Event::Open(process) => self.open(process),
+            Event::Release(row) => self.release(&row),
+            Event::Start => self.start(),
+            Event::Store(process, ticket, update) => self.store(process, ticket, *update),
+            Event::Timer(ticket) => self.timer(ticket),
+            Event::Write => self.write(),
+        }
+        false
+    }
+}
+
+/// People and the platform.
+impl World<'_> {
+    fn write(&mut self) {
+        let written = u64::try_from(self.platform.rows.len()).unwrap_or(u64::MAX);
+        if self.calm || written >= self.plan.most_messages {
+            return;
+        }
+        for (writing, visible_at) in self.plan.burst(self.now, &mut self.chance) {
+            self.write_one(&writing, visible_at);
+        }
+        let silence = self.plan.silence(&mut self.chance);
+        self.plan_in(silence, Event::Write);
+    }
+
+    fn write_one(&mut self, writing: &Writing, visible_at: Time) {
+        let Some(id) = self.platform.write(writing, self.now) else { return };
+        self.tell(|_| format!("written {id} {writing:?}"));
+        if writing.held {
+            self.held.insert(id.clone());
+            self.plan_at(visible_at, Event::Release(id));
+        } else {
+            self.may_hint();
+        }
+    }
+
+    fn release(&mut self, id: &str) {
+        if self.held.remove(id) {
+            self.tell(|_| format!("visible {id}"));
+            self.platform.release(id, self.now);
+            self.may_hint();
+        }
+    }
+
+    fn may_hint(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|process| process.hears_events) else { return };
+        // Bursts come to one event, as far as anybody can tell.
+        let quiet = process.waiting.values().any(|(_, wait)| matches!(wait, Wait::Hints { .. }));
+        let delay = match self.chance.below(100) {
+            0..=6 => return,
+            7..=14 => self.chance.within(1..=10 * SECOND),
+            15.. => self.chance.within(500..=10_000),
+        };
+        if quiet || self.chance.percent(20) {
+            self.plan_in(delay, Event::Hint(self.starts));
+        }
+    }
+}
+
+/// What breaks.
+impl World<'_> {
+    fn break_something(&mut self) {
+        if self.calm {
+            return;
+        }
+        let incidents = self.plan.incidents.clone();
+        if let Some(kind) = self.chance.weighted(&incidents) {
+            self.tell(|_| format!("incident {kind:?}"));
+            self.break_down(kind);
+        }
+        let peace = self.chance.within(SECOND..=self.plan.longest_peace);
+        self.plan_in(peace, Event::Break);
+    }
+
+    fn break_down(&mut self, kind: Kind) {
+        match kind {
+            Kind::Cut => {
+                let crash = Plan::power_cut(&mut self.chance);
+                self.crash_somewhere(crash);
+            }
+            Kind::Damage => self.damage(),
+            Kind::Disk => {
+                let (trouble, span) = Plan::disk_trouble(&mut self.chance);
+                self.tell(|_| format!("disk {trouble:?} for {span} µs"));
+                self.disk.trouble(trouble);
+                self.history.disk_fails(true);
+                self.plan_in(span, Event::DiskHeals);
+            }
+            Kind::Events => self.turn_events(),
+            Kind::Kill => self.crash_somewhere(Crash::Kill),
+            Kind::Line => {
+                let (outage, span) = Plan::outage(&mut self.chance);
+                self.tell(|_| format!("line {outage:?} for {span} µs"));
+                self.platform.turn_bad(Some(outage));
+                self.plan_in(span, Event::LineHeals);
+            }
+            Kind::Mood => {
+                let moods = [(5, Mood::Diligent), (3, Mood::Idle), (4, Mood::Sloppy)];
+                self.agent.mood = self.chance.weighted(&moods).unwrap_or(Mood::Diligent);
+                self.tell(|world| format!("mood {:?}", world.agent.mood));
+            }
+            Kind::Prune => {
+                let oldest = self.now.saturating_sub(Plan::retention(&mut self.chance));
+                self.prune(|_, row| row.created_at < oldest);
+            }
+            Kind::PruneHandled => {
+                let (handled, mut chance) = (self.history.handled(), self.chance.fork());
+                let oldest = self.now.saturating_sub(Plan::retention(&mut chance));
+                let is_over = |id: &str, row: &Row| row.created_at < oldest && handled.contains(id);
+                self.prune(|id, row| is_over(id, row) && chance.percent(50));
+            }
+            Kind::Trap => self.trap(),
+        }
+    }
+
+    fn heal_disk(&mut self) {
+        self.disk.trouble(Trouble::None);
+        self.history.disk_fails(false);
+    }
+
+    fn prune(&mut self, mut is_old: impl FnMut(&str, &Row) -> bool) {
+        let there =
+            self.platform.rows.iter().filter(|(_, row)| row.visible_at.is_some() && row.gone_at.is_none());
+        let old: Vec<String> = there.filter(|(id, row)| is_old(id, row)).map(|(id, _)| id.clone()).collect();
+        for id in old {
+            self.tell(|_| format!("deleted {id}"));
+            self.platform.delete(&id, self.now);
+        }
+    }
+
+    fn crash_somewhere(&mut self, crash: Crash) {
+        if self.process.is_none() {
+            return;
+        }
+        if self.chance.percent(40) {
+            self.disk.crash(crash);
+        } else {
+            let operations = self.chance.mostly_small(0..=40);
+            self.tell(|_| format!("{crash:?} after {operations} operations"));
+            self.disk.end_after(operations, crash);
+        }
+    }
+
+    fn damage(&mut self) {
+        if self.process.is_some() {
+            self.disk.crash(Crash::Kill);
+            self.has_crashed();
+        }
+        self.disk.damage(files::JOURNAL);
+        self.damaged = true;
+    }
+
+    pub(super) fn has_crashed(&mut self) {
+        self.process = None;
+        self.history.crashed();
+        let file = files::cursor(&self.disk);
+        self.tell(|_| format!("CRASH, the cursor file holds {file:?}"));
+        self.history.cursor(file.as_deref(), &self.platform.rows, self.now);
+        let downtime = if self.calm { SECOND } else { Plan::downtime(&mut self.chance) };
+        self.plan_in(downtime, Event::Start);
+    }
+
+    fn start(&mut self) {
+        self.starts += 1;
+        self.disk.start();
+        let workspace = self.platform.workspace();
+        self.process = Some(Process::start(&workspace, self.disk.clone(), &mut self.chance));
+        self.tell(|world| format!("START {}", world.starts));
+        self.open(self.starts);
+        if std::mem::take(&mut self.damaged) {
+            self.history.damaged(self.now);
+        }
+        self.turn_events();
+        self.restart_agent();
+    }
+
+    pub(super) fn restart_agent(&mut self) {
+        for _ in 0..self.chance.within(1..=2) {
+            self.plan_in(1_000, Event::Act(self.starts));
+        }
+    }
+
+    fn turn_events(&mut self) {
+        let on = self.calm || self.chance.percent(70);
+        if let Some(process) = &mut self.process {
+            process.hears_events = on;
+            self.plan_in(0, Event::Hint(self.starts));
+        }
+    }
+
+    fn calm_down(&mut self) {
+        self.calm = true;
+        self.tell(|_| "CALM".to_owned());
+        self.platform.turn_bad(None);
+        self.heal_disk();
+        self.disk.do_not_end();
+        for id in self.held.clone() {
+            self.release(&id);
+        }
+        self.agent.mood = Mood::Clears;
+        if self.process.is_none() {
+            // Nobody waits for the end of a long downtime.
+            self.events.retain(|_, event| !matches!(event, Event::Start));
+            self.start();
+        }
+        self.turn_events();
+        self.plan_in(SHORTEST_CALM, Event::End);
+    }
+
+    fn end(&mut self) -> bool {
+        let rows = &self.platform.rows;
+        if self.restarted {
+            self.history.judge(&self.left, rows, self.now);
+            return true;
+        }
+        let given_up = self.now > self.plan.calm_at + LONGEST_CALM;
+        if !given_up && !self.history.is_complete(rows) {
+            self.plan_in(LOOK, Event::End);
+            return false;
+        }
+        self.restarted = true;
+        self.disk.crash(Crash::Kill);
+        self.plan_in(AFTER_RESTART, Event::End);
+        false
+    }
+}
