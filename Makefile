@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench lint fmt deny check clean
+.PHONY: help setup build demo test simulate kill9 bench lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -27,6 +27,13 @@ test: setup ## every test: units, stories, real processes, real MCP clients
 	cargo build --locked -p molecule-mcp -p standin
 	cargo test --locked --workspace
 	tests/clients/run.sh $(TARGET)/debug
+
+simulate: setup ## live the lives of many seeds (SEEDS=1000), or tell that of one (SEED=7)
+	cargo run --release --locked -q -p molecule-tests --bin simulate -- $(if $(SEED),--seed $(SEED),--count $(or $(SEEDS),1000))
+
+kill9: setup ## kill the real binary 1,000 times while 10,000 messages flow, and the leader of two 50 times
+	cargo build --release --locked -p molecule-mcp
+	cargo run --locked -q -p molecule-tests --bin kill9 -- $(TARGET)/release
 
 bench: setup ## speed and memory beside a bare MCP server, against the budgets
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
