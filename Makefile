@@ -1,11 +1,14 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test simulate kill9 bench lint fmt deny check clean
+.PHONY: help setup build demo test simulate kill9 fuzz bench lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
 export RUST_LIB_BACKTRACE ?= 0
+
+# Seconds for each target of `make fuzz`.
+FUZZ_SECS ?= 600
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
@@ -38,6 +41,14 @@ kill9: setup ## kill the real binary 1,000 times while 10,000 messages flow, and
 bench: setup ## speed and memory beside a bare MCP server, against the budgets
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
 	cargo run --locked -q -p molecule-tests --bin bench -- $(TARGET)/release --write docs/benchmarks.md
+
+fuzz: setup ## bytes that nobody meant, FUZZ_SECS (600) seconds for each target
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in journal activity; do \
+		mkdir -p $(TARGET)/fuzz-corpus/$$target && \
+		cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target $(TARGET)/fuzz-corpus/$$target \
+			tests/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 || exit 1; \
+	done
 
 lint: ## clippy with the project's rules, and the format
 	cargo fmt --all --check
