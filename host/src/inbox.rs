@@ -1,12 +1,14 @@
 //! Keeps the inbox of the component open, also after the component had to be restarted.
 //!
 //! ```text
-//! session begun ──► told what is on disk ──► fetching ──► stopped ──► pause
-//!                          ▲                                            │
-//!                          └────────────────────────────────────────────┘
+//! session begun ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
+//!                   ▲   │  ▲                                   │                       │
+//!                   │   │  └─────────── lock lost ─────────────┘                       │
+//!                   2 s ▼                                                              │
+//!          another process has it                            ◄── begins anew ──────────┘
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     task,
@@ -16,7 +18,7 @@ use tokio::{
 use crate::{
     driver::{Driver, Ports},
     guest::GuestDown,
-    ports::files::Files,
+    ports::files::{Files, Lead},
     session::Session,
 };
 
@@ -24,19 +26,24 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A message that stops the component each time it is read costs one restart a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Takes over within 6 s of the end of another process, with time for reading the disk.
+const LOCK_AGAIN: Duration = Duration::from_secs(2);
+/// A lock is lost when somebody removes its file, which nothing tells.
+const LOCK_CHECK: Duration = Duration::from_secs(60);
 
 /// Tells the component what `files` hold and lets it fetch messages, for as long as the future is
-/// polled. Without `fetch` the component is told, and nothing is fetched.
+/// polled and no other process does. Without `fetch` nothing is fetched, and no lock is taken.
 pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: Session, fetch: bool) {
     session.begun().await;
+    let mut inbox = Inbox { driver, files, said: Lead::Here };
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = Instant::now();
-        let mut stops = driver.guest().stops();
+        let mut stops = inbox.driver.guest().stops();
         tokio::select! {
             // Where nothing is fetched, nothing else would notice the stop.
             _ = stops.changed() => {}
-            _ = open(&driver, &files, fetch) => {}
+            _ = inbox.open(fetch) => {}
         }
         if opened.elapsed() >= LONGEST_PAUSE {
             pause = FIRST_PAUSE;
@@ -47,23 +54,88 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
     }
 }
 
-/// Ends only if the component stops.
-async fn open<P: Ports>(driver: &Arc<Driver<P>>, files: &Files, fetch: bool) -> Result<(), GuestDown> {
-    let on_disk = files.clone();
-    let secret = task::spawn_blocking(move || on_disk.read_secret()).await.unwrap_or_default();
-    if let Some(secret) = secret {
-        driver.guest().remember_secret(0, &secret).await?;
+struct Inbox<P: Ports> {
+    driver: Arc<Driver<P>>,
+    files: Files,
+    /// What the operator knows.
+    said: Lead,
+}
+
+impl<P: Ports> Inbox<P> {
+    /// Ends only if the component stops.
+    async fn open(&mut self, fetch: bool) -> Result<(), GuestDown> {
+        let files = self.files.clone();
+        let secret = task::spawn_blocking(move || files.read_secret()).await.unwrap_or_default();
+        if let Some(secret) = secret {
+            self.driver.guest().remember_secret(0, &secret).await?;
+        }
+        if !fetch {
+            return std::future::pending().await;
+        }
+        loop {
+            self.follow().await?;
+            self.lead().await?;
+        }
     }
-    if !fetch {
-        return std::future::pending().await;
+
+    /// Ends when no other process leads any more.
+    async fn follow(&mut self) -> Result<(), GuestDown> {
+        let mut told = None;
+        loop {
+            let lead = self.files.lead().await;
+            self.say(&lead);
+            let Lead::Another(leader) = lead else { return Ok(()) };
+            if told.as_ref() != Some(&leader) {
+                self.driver.guest().follow(0, &leader).await?;
+                told = Some(leader);
+            }
+            time::sleep(LOCK_AGAIN).await;
+        }
     }
-    driver.fetch_inbox(0, &files.saved().await).await.map(drop)
+
+    /// Fetches until another process may have taken the lock.
+    async fn lead(&self) -> Result<(), GuestDown> {
+        let saved = self.files.saved().await;
+        let mut fetching = pin!(self.driver.fetch_inbox(0, &saved));
+        loop {
+            tokio::select! {
+                ended = &mut fetching => return ended.map(drop),
+                () = self.files.lock_in_doubt() => {}
+                () = time::sleep(LOCK_CHECK) => {}
+            }
+            if !self.files.still_leads().await {
+                tracing::warn!("somebody has removed the lock of the inbox, and it is opened again");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the operator what changed.
+    fn say(&mut self, lead: &Lead) {
+        if self.said == *lead {
+            return;
+        }
+        match lead {
+            Lead::Another(leader) => tracing::warn!(
+                "{leader}, fetches the messages of this workspace; this process takes over when that one ends"
+            ),
+            Lead::Here if matches!(self.said, Lead::Another(_)) => {
+                tracing::warn!("the other process has ended, and this one fetches the messages");
+            }
+            Lead::Here => {}
+            Lead::Unlocked(why) => tracing::warn!(
+                "the inbox is not locked, so another process on this workspace shows the same messages: {why}"
+            ),
+        }
+        self.said = lead.clone();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         fs,
+        path::PathBuf,
         sync::{
             Mutex,
             atomic::{AtomicUsize, Ordering},
@@ -128,6 +200,57 @@ mod tests {
         assert_eq!(scene.world().stores.load(Ordering::Relaxed), 2);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_fetches_nothing_and_takes_over_within_six_seconds() {
+        let configs = TempDir::new().unwrap();
+        let leader = files(&configs);
+        leader.lead().await;
+        let scene = Scene::at(configs, b"[]".to_vec(), true);
+        time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(scene.world().polls(), [0; 0]);
+
+        drop(leader);
+        time::sleep(Duration::from_secs(6)).await;
+
+        assert!(!scene.world().polls().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_lock_is_taken_stops_within_a_minute() {
+        let scene = Scene::new(b"[]".to_vec(), true);
+        time::sleep(Duration::from_secs(10)).await;
+        let other = files(&scene.configs);
+        fs::remove_file(scene.lock()).unwrap();
+        assert_eq!(other.lead().await, Lead::Here);
+
+        time::sleep(Duration::from_secs(60)).await;
+        let polls = scene.world().polls();
+        time::sleep(Duration::from_secs(20)).await;
+
+        assert!(!polls.is_empty());
+        assert_eq!(scene.world().polls(), polls);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_lock_was_removed_goes_on_and_locks_again() {
+        let scene = Scene::new(b"[]".to_vec(), true);
+        time::sleep(Duration::from_secs(10)).await;
+        fs::remove_file(scene.lock()).unwrap();
+
+        time::sleep(Duration::from_secs(90)).await;
+
+        assert!(matches!(files(&scene.configs).lead().await, Lead::Another(_)));
+        assert!(scene.world().polls().last().is_some_and(|last| *last > 80));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_inbox_that_is_switched_off_takes_no_lock() {
+        let scene = Scene::new(b"[]".to_vec(), false);
+        time::sleep(Duration::from_secs(10)).await;
+
+        assert!(!scene.lock().exists());
+    }
+
     /// An inbox, and the directory of its files.
     struct Scene {
         driver: Arc<Driver<World>>,
@@ -145,6 +268,10 @@ mod tests {
 
     impl Scene {
         fn new(body: Vec<u8>, fetch: bool) -> Self {
+            Self::at(TempDir::new().unwrap(), body, fetch)
+        }
+
+        fn at(configs: TempDir, body: Vec<u8>, fetch: bool) -> Self {
             let world = World {
                 start: Instant::now(),
                 body,
@@ -152,11 +279,15 @@ mod tests {
                 stores: AtomicUsize::default(),
             };
             let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
-            let configs = TempDir::new().unwrap();
-            let files =
-                Files::new(Some(configs.path().to_owned()), &Url::parse("http://platform").unwrap(), "w");
+            let files = files(&configs);
             let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, Session::default(), fetch));
             Self { driver, configs, inbox }
+        }
+
+        fn lock(&self) -> PathBuf {
+            let entries = fs::read_dir(self.configs.path()).unwrap();
+            let mut paths = entries.map(|entry| entry.unwrap().path());
+            paths.find(|path| path.extension().is_some_and(|end| end == "lock")).unwrap_or_default()
         }
 
         fn world(&self) -> &World {
@@ -213,6 +344,10 @@ mod tests {
         async fn upload(&self, _request: UploadRequest) -> Outcome {
             Outcome::Refused("nothing is sent here".to_owned())
         }
+    }
+
+    fn files(configs: &TempDir) -> Files {
+        Files::new(Some(configs.path().to_owned()), &Url::parse("http://platform").unwrap(), "w")
     }
 
     fn settings() -> Settings {

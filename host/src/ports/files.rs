@@ -9,35 +9,32 @@
 //! The directory is made by the first change, and made again if somebody removes it.
 
 use std::{
-    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
-    task,
+    sync::{Mutex, Notify},
+    task::{self, JoinError},
 };
 use url::Url;
 
-use super::{
-    atomic,
-    journal::{Journal, Recovered},
-    journal_file::JournalFile,
-};
+use super::writer::Writer;
 use crate::{
-    guest::wire::{CursorChange, FileChange, FileUpdate, Outcome, Saved},
+    guest::wire::{FileUpdate, Outcome, Saved},
     log,
     small_file::{self, Exposure, Links, SmallFile, Unreadable},
 };
 
-const CURSOR: &str = ".mcp_inbox_cursor";
-const SECRET: &str = ".platform_inbound_secret";
+pub(crate) const CURSOR: &str = ".mcp_inbox_cursor";
+pub(super) const SECRET: &str = ".platform_inbound_secret";
 
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
-const SECRET_BYTES: u64 = 64 << 10;
+pub(super) const SECRET_BYTES: u64 = 64 << 10;
+/// Why nothing is kept.
+const NOWHERE: &str = "no directory for state can be written: set CONFIGS_DIR to one";
 /// Of the digest that tells the files of one workspace from those of another.
 const DIGEST_BYTES: usize = 8;
 
@@ -45,32 +42,21 @@ const DIGEST_BYTES: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Files {
     configs: Option<PathBuf>,
-    /// How the names of the inbox files begin.
-    stem: String,
     /// Held while a file changes: changes happen one after the other, in the order they were asked for.
     writer: Arc<Mutex<Writer>>,
+    /// Told when the lock is to be looked at.
+    doubt: Arc<Notify>,
 }
 
-/// What the process knows about the state of the disk.
-#[derive(Debug)]
-struct Writer {
-    configs: PathBuf,
-    journal: Journal<JournalFile>,
-    /// Whether another process writes the files of the inbox.
-    follows: bool,
-    /// Why the journal could not be read, as it was told to the operator.
-    unreadable: Option<String>,
-    /// Temporary files of a crashed process have been removed.
-    swept: bool,
-    /// The last change failed, so that a file that looks right may not survive a crash.
-    in_doubt: bool,
-}
-
-/// Why a change was not made.
-enum Unchanged {
-    Failed(PathBuf, io::Error),
-    Follows,
-    Foreign(PathBuf),
+/// Who keeps the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// Another process; the text tells a person which.
+    Another(String),
+    /// This process, which has the lock.
+    Here,
+    /// This process; there can be no lock, for the reason given.
+    Unlocked(String),
 }
 
 impl Files {
@@ -78,16 +64,9 @@ impl Files {
     #[must_use]
     pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
         let stem = stem(platform, workspace);
-        let directory = configs.clone().unwrap_or_default();
-        let writer = Writer {
-            journal: Journal::new(JournalFile::new(&directory, &stem)),
-            configs: directory,
-            follows: false,
-            unreadable: None,
-            swept: false,
-            in_doubt: false,
-        };
-        Self { configs, stem, writer: Arc::new(Mutex::new(writer)) }
+        let doubt = Arc::default();
+        let writer = Writer::new(configs.clone().unwrap_or_default(), &stem, Arc::clone(&doubt));
+        Self { configs, writer: Arc::new(Mutex::new(writer)), doubt }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -95,48 +74,43 @@ impl Files {
     ///
     /// A change goes on to its end also if the future is dropped.
     pub async fn store(&self, update: FileUpdate) -> Outcome {
-        let Some(writer) = self.writer().await else {
-            return Outcome::StoreFailed("no directory for state can be written".to_owned());
-        };
-        let change = task::spawn_blocking(move || {
-            let mut writer = writer;
-            writer.change(update.change)
-        });
-        match change.await {
-            Ok(Ok(())) => Outcome::Stored,
-            Ok(Err(why)) => why.into(),
+        match self.write(|writer| writer.change(update.change)).await {
+            Ok(Some(Ok(()))) => Outcome::Stored,
+            Ok(Some(Err(why))) => why.into(),
+            Ok(None) => Outcome::StoreFailed(NOWHERE.to_owned()),
             Err(cause) => Outcome::StoreFailed(cause.to_string()),
         }
     }
 
-    /// What is on disk, for the process that leads the inbox: it may change the files from here on.
+    /// What is on disk, for the process that leads the inbox.
     pub async fn saved(&self) -> Saved {
-        let Some(writer) = self.writer().await else {
-            return Saved { cursor: None, journal: Vec::new(), damaged_after: None };
-        };
-        let saved = task::spawn_blocking(move || {
-            let mut writer = writer;
-            writer.saved()
-        });
-        // Whatever the defect was, what is on disk is not known.
-        saved.await.unwrap_or(Saved { cursor: None, journal: Vec::new(), damaged_after: Some(0) })
+        let nothing = Saved { cursor: None, journal: Vec::new(), damaged_after: None };
+        match self.write(Writer::saved).await {
+            Ok(saved) => saved.unwrap_or(nothing),
+            // Whatever the defect was, what is on disk is not known.
+            Err(_) => Saved { damaged_after: Some(0), ..nothing },
+        }
     }
 
-    /// Another process leads the inbox: the cursor and the journal are its own until [`Files::saved`].
-    pub async fn let_go(&self) {
-        self.writer.lock().await.follows = true;
+    /// Takes the lock of the inbox, if nobody else has it. Who does not lead changes neither the cursor nor
+    /// the journal.
+    pub async fn lead(&self) -> Lead {
+        match self.write(Writer::lead).await {
+            Ok(Some(lead)) => lead,
+            Ok(None) => Lead::Unlocked(NOWHERE.to_owned()),
+            Err(cause) => Lead::Unlocked(cause.to_string()),
+        }
     }
 
-    /// How the names of the files of the inbox begin: `.mcp_inbox_` and 16 hex digits.
-    #[must_use]
-    pub fn stem(&self) -> &str {
-        &self.stem
+    /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called
+    /// again, and everything read again.
+    pub async fn still_leads(&self) -> bool {
+        matches!(self.write(Writer::still_leads).await, Ok(None | Some(true)))
     }
 
-    /// The directory; none if nothing is kept.
-    #[must_use]
-    pub fn directory(&self) -> Option<&Path> {
-        self.configs.as_deref()
+    /// Returns when a change has found that the lock may be another process's by now.
+    pub async fn lock_in_doubt(&self) {
+        self.doubt.notified().await;
     }
 
     /// The id in the cursor file; none if there is no such file, or anything else in it.
@@ -162,132 +136,28 @@ impl Files {
         Some(secret)
     }
 
-    /// The right to change the files, if there are any.
-    async fn writer(&self) -> Option<OwnedMutexGuard<Writer>> {
-        self.configs.as_ref()?;
-        Some(Arc::clone(&self.writer).lock_owned().await)
-    }
-}
-
-impl Writer {
-    fn saved(&mut self) -> Saved {
-        self.follows = false;
-        self.sweep();
-        let cursor = cursor_in(&self.configs.join(CURSOR));
-        match self.journal.read() {
-            Ok(Recovered { records, damaged_after, .. }) => {
-                let damaged_after = damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-                Saved { cursor, journal: records, damaged_after }
-            }
-            Err(cause) => {
-                self.tell_unreadable(&cause);
-                Saved { cursor, journal: Vec::new(), damaged_after: Some(0) }
-            }
+    /// Does it in its turn, and to its end; none if there are no files.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<Option<T>, JoinError> {
+        if self.configs.is_none() {
+            return Ok(None);
         }
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        task::spawn_blocking(move || work(&mut writer)).await.map(Some)
     }
-
-    fn tell_unreadable(&mut self, cause: &io::Error) {
-        let why = format!("{} {cause}", self.journal.disk().path().display());
-        if self.unreadable.as_ref() != Some(&why) {
-            tracing::warn!("{why}: messages that it holds may come again");
-        }
-        self.unreadable = Some(why);
-    }
-
-    fn change(&mut self, change: FileChange) -> Result<(), Unchanged> {
-        self.sweep();
-        if self.follows && !matches!(change, FileChange::InboundSecret(_)) {
-            return Err(Unchanged::Follows);
-        }
-        match change {
-            FileChange::Append(append) => {
-                self.journal.append(&append.records, append.sync).map_err(|cause| self.journal_failed(cause))
-            }
-            FileChange::Cursor(change) => self.move_cursor(change),
-            FileChange::InboundSecret(secret) => {
-                log::hide(&secret);
-                self.replace(SECRET, &secret)
-            }
-            FileChange::Rewrite(rewrite) => self
-                .journal
-                .rewrite(&rewrite.records, rewrite.keep_copy)
-                .map_err(|cause| self.journal_failed(cause)),
-        }
-    }
-
-    fn journal_failed(&self, cause: io::Error) -> Unchanged {
-        Unchanged::Failed(self.journal.disk().path().to_owned(), cause)
-    }
-
-    fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
-        let path = self.configs.join(CURSOR);
-        let held = cursor_in(&path);
-        let is_ours = held.is_none() || change.known.is_none() || held == change.known || held == change.id;
-        match change.id {
-            _ if !is_ours => Err(Unchanged::Foreign(path)),
-            Some(id) => self.replace(CURSOR, &id),
-            None => self.note(path.clone(), atomic::remove(&path)),
-        }
-    }
-
-    fn replace(&mut self, name: &str, content: &str) -> Result<(), Unchanged> {
-        let path = self.configs.join(name);
-        if !self.in_doubt && holds(&path, content) {
-            return Ok(());
-        }
-        let replaced = atomic::replace(&path, content.as_bytes()).map(drop);
-        self.note(path, replaced)
-    }
-
-    fn note(&mut self, path: PathBuf, changed: io::Result<()>) -> Result<(), Unchanged> {
-        self.in_doubt = changed.is_err();
-        changed.map_err(|cause| Unchanged::Failed(path, cause))
-    }
-
-    /// Removes what earlier processes left behind.
-    fn sweep(&mut self) {
-        if !self.swept {
-            self.swept = true;
-            atomic::sweep(&self.configs);
-            self.journal.disk().remove_old_copies();
-        }
-    }
-}
-
-impl From<Unchanged> for Outcome {
-    fn from(unchanged: Unchanged) -> Self {
-        match unchanged {
-            Unchanged::Failed(path, cause) => {
-                Self::StoreFailed(format!("{}: {cause}{}", path.display(), advice(&cause)))
-            }
-            Unchanged::Follows => Self::StoreFailed("another process keeps the inbox".to_owned()),
-            Unchanged::Foreign(path) => Self::Refused(format!(
-                "{} was changed by another program: let only one program use this directory",
-                path.display()
-            )),
-        }
-    }
-}
-
-fn advice(cause: &io::Error) -> &'static str {
-    if matches!(cause.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
-        return "; make room there";
-    }
-    if matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
-        return "; let this user write there, or set CONFIGS_DIR to another directory";
-    }
-    ""
 }
 
 /// How the names of the files of one workspace begin.
-fn stem(platform: &Url, workspace: &str) -> String {
+pub(crate) fn stem(platform: &Url, workspace: &str) -> String {
     let platform = platform.as_str().trim_end_matches('/');
     let digest = Sha256::digest(format!("{platform}\n{workspace}"));
     let digits: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
     format!(".mcp_inbox_{digits}")
 }
 
-fn cursor_in(path: &Path) -> Option<String> {
+pub(crate) fn cursor_in(path: &Path) -> Option<String> {
     word(&read(path, CURSOR_BYTES)?)
 }
 
@@ -309,12 +179,6 @@ fn word(file: &SmallFile) -> Option<String> {
     is_word.then(|| text.to_owned())
 }
 
-/// Whether `path` is already what it should be, in content and mode.
-fn holds(path: &Path, content: &str) -> bool {
-    small_file::read(path, SECRET_BYTES, Links::Refused)
-        .is_ok_and(|file| file.bytes == content.as_bytes() && file.exposure() == Exposure::Private)
-}
-
 #[cfg(test)]
 #[path = "files_tests.rs"]
 mod tests;
@@ -322,3 +186,7 @@ mod tests;
 #[cfg(test)]
 #[path = "files_journal_tests.rs"]
 mod journal_tests;
+
+#[cfg(test)]
+#[path = "files_lead_tests.rs"]
+mod lead_tests;

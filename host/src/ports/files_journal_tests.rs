@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
-use crate::guest::wire::{JournalAppend, JournalRewrite};
+use crate::guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite};
 
 #[test]
 fn the_names_tell_platforms_and_workspaces_apart() {
@@ -221,45 +221,11 @@ async fn a_cursor_that_another_program_has_moved_stays_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_changes_neither_cursor_nor_journal() {
-    let place = Place::with(&["a"]).await;
-    let files = place.files();
-    files.saved().await;
-    files.let_go().await;
-
-    for change in [append(&["b"]), rewrite(&["b"], false), moved(None, Some("b"))] {
-        assert!(
-            matches!(files.store(change).await, Outcome::StoreFailed(why) if why.contains("another process"))
-        );
-    }
-    let secret = FileChange::InboundSecret("s3cret".to_owned());
-    assert_eq!(files.store(FileUpdate { workspace: 0, change: secret }).await, Outcome::Stored);
-
-    assert_eq!(files.saved().await, holding(&["a"]));
-    assert_eq!(files.store(append(&["b"])).await, Outcome::Stored);
-}
-
-#[tokio::test(start_paused = true)]
 async fn without_a_directory_there_is_nothing_and_nothing_is_kept() {
     let files = Files::new(None, &platform(), "w");
 
     assert_eq!(files.saved().await, holding(&[]));
     assert!(matches!(files.store(append(&["a"])).await, Outcome::StoreFailed(_)));
-}
-
-#[test]
-fn a_reason_says_what_to_do() {
-    for (kind, word) in [
-        (ErrorKind::StorageFull, "make room"),
-        (ErrorKind::QuotaExceeded, "make room"),
-        (ErrorKind::ReadOnlyFilesystem, "CONFIGS_DIR"),
-        (ErrorKind::PermissionDenied, "CONFIGS_DIR"),
-    ] {
-        let Outcome::StoreFailed(why) = Unchanged::Failed("/c/f".into(), kind.into()).into() else {
-            panic!()
-        };
-        assert!(why.starts_with("/c/f: ") && why.contains(word), "{why}");
-    }
 }
 
 /// A directory that does not exist before something is kept in it.

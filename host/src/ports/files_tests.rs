@@ -13,6 +13,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
+use crate::guest::wire::{CursorChange, FileChange};
 
 const ID: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9";
 

@@ -15,8 +15,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::fs::OFlags;
-
 use super::{atomic, journal::Disk};
 use crate::small_file::{self, Links, Unreadable};
 
@@ -78,13 +76,8 @@ impl JournalFile {
     }
 
     fn open_to_add(&self) -> io::Result<File> {
-        // Neither follows a link, nor waits for the other end of a pipe.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-        let file = OpenOptions::new()
-            .append(true)
-            .custom_flags(i32::try_from(flags).unwrap_or_default())
-            .open(&self.path)
-            .map_err(removed)?;
+        let options = OpenOptions::new().append(true).custom_flags(atomic::itself()).to_owned();
+        let file = options.open(&self.path).map_err(removed)?;
         // It may have been copied here by somebody less careful. Of another owner's file it is not ours to say.
         let _ = file.set_permissions(Permissions::from_mode(atomic::OWNER_ONLY));
         // A process that ended in the middle of replacing it may have left its name unsynced.
@@ -156,9 +149,8 @@ impl Disk for JournalFile {
 
 impl JournalFile {
     fn open_copy(&self) -> io::Result<File> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
         let [newest, _] = &self.copies;
-        OpenOptions::new().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(newest)
+        OpenOptions::new().read(true).custom_flags(atomic::itself()).open(newest)
     }
 }
 

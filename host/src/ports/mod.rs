@@ -8,7 +8,9 @@ pub mod files;
 pub mod http;
 pub mod journal;
 mod journal_file;
+pub(crate) mod lock;
 mod working;
+mod writer;
 
 use std::sync::Arc;
 
