@@ -23,6 +23,13 @@ pub const REJECTED: i32 = 3;
 pub enum Command {
     /// Print [`help`].
     Help,
+    /// Show what is in the inbox; `ignored` arguments mean nothing.
+    Inbox {
+        /// For programs.
+        json: bool,
+        /// How many there are.
+        ignored: usize,
+    },
     /// Serve; `ignored` arguments mean nothing.
     Serve {
         /// How many there are.
@@ -42,7 +49,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Command {
             Ok(Some(Short('h') | Long("help"))) => return Command::Help,
             Ok(Some(Short('V') | Long("version"))) => return Command::Version,
             Ok(Some(Value(word))) if seen == 0 && word == "help" => return Command::Help,
+            Ok(Some(Value(word))) if seen == 0 && word == "inbox" => return inbox(parser),
             Ok(Some(Short(_) | Long(_) | Value(_))) | Err(_) => seen += 1,
+        }
+    }
+}
+
+fn inbox(mut parser: Parser) -> Command {
+    let (mut json, mut ignored) = (false, 0);
+    loop {
+        match parser.next() {
+            Ok(None) => return Command::Inbox { json, ignored },
+            Ok(Some(Short('h') | Long("help"))) => return Command::Help,
+            Ok(Some(Long("json"))) => json = true,
+            Ok(Some(Short(_) | Long(_) | Value(_))) | Err(_) => ignored += 1,
         }
     }
 }
@@ -61,9 +81,10 @@ pub fn help() -> String {
 molecule-mcp {version}: connects an AI agent to its platform workspace, as an MCP server on stdio.
 
 Usage:
-  molecule-mcp            serve the MCP client that starts it, until that ends
-  molecule-mcp --help     print this text
-  molecule-mcp --version  print the version
+  molecule-mcp                 serve the MCP client that starts it, until that ends
+  molecule-mcp inbox [--json]  print which messages wait, and where they are kept; changes nothing
+  molecule-mcp --help          print this text
+  molecule-mcp --version       print the version
 
 It is configured by its environment alone. Needed are {platform}, {workspace}
 and {token} (or {file}).
@@ -108,6 +129,19 @@ mod tests {
         for arguments in [&["--version"][..], &["-V"], &["--stray", "-V"]] {
             assert_eq!(parsed(arguments), Command::Version, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn the_inbox_is_shown_to_people_and_to_programs() {
+        for (arguments, json, ignored) in [
+            (&["inbox"][..], false, 0),
+            (&["inbox", "--json"], true, 0),
+            (&["inbox", "--jsn", "x"], false, 2),
+        ] {
+            assert_eq!(parsed(arguments), Command::Inbox { json, ignored }, "{arguments:?}");
+        }
+        assert_eq!(parsed(&["inbox", "--help"]), Command::Help);
+        assert_eq!(parsed(&["stray", "inbox"]), Command::Serve { ignored: 2 });
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub const WORKSPACES: Variable = Variable {
 pub const CONFIGS_DIR: Variable = Variable {
     name: "CONFIGS_DIR",
     default: "`/configs` if it can be written, else `~/.molecule-workspace`",
-    meaning: "Directory for the token file, the inbound secret and the inbox cursor; made when needed, 0700.",
+    meaning: "Directory for the token file, the inbound secret and the inbox; made when needed, 0700.",
 };
 
 /// The home directory, for the last step of [`CONFIGS_DIR`] and for `~/` in paths.

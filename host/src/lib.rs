@@ -13,6 +13,7 @@ pub mod env;
 pub mod guest;
 pub mod inbox;
 pub mod log;
+pub mod look;
 pub mod mcp;
 pub mod ports;
 pub mod presence;

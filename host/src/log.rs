@@ -130,7 +130,7 @@ fn clean(text: &str) -> String {
 }
 
 /// Control characters, and those that separate lines or turn the direction of writing.
-fn leaves_the_line(char: char) -> bool {
+pub(crate) fn leaves_the_line(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

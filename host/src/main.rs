@@ -16,8 +16,8 @@ use anyhow::Context;
 use molecule_mcp::{
     Exit,
     cli::{self, Command},
-    log, run,
-    settings::Settings,
+    log, look, run,
+    settings::{Place, Settings},
     stdio::Stdio,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -35,6 +35,7 @@ const AT_THE_LATEST: Duration = Duration::from_millis(200);
 fn main() {
     let code = match cli::parse(env::args_os().skip(1)) {
         Command::Help => print(&cli::help()),
+        Command::Inbox { json, ignored } => look(json, ignored),
         Command::Serve { ignored } => serve(ignored),
         Command::Version => print(&cli::version()),
     };
@@ -46,6 +47,38 @@ fn print(text: &str) -> i32 {
     // A reader that has seen enough is no failure.
     let _ = io::stdout().write_all(text.as_bytes());
     cli::DONE
+}
+
+fn look(json: bool, ignored: usize) -> i32 {
+    log::start(false);
+    warn_of(ignored);
+    let code = match Place::from_env(|name| env::var_os(name)) {
+        Ok(place) => match show(&place, json) {
+            Ok(code) => code,
+            Err(cause) => {
+                log::say(&format!("molecule-mcp: {cause:#}"));
+                cli::FAILED
+            }
+        },
+        Err(problems) => {
+            log::say(problems.to_string().trim_end());
+            cli::MISCONFIGURED
+        }
+    };
+    log::flush();
+    code
+}
+
+fn show(place: &Place, json: bool) -> anyhow::Result<i32> {
+    let runtime = runtime::Builder::new_current_thread().build()?;
+    let seen = runtime.block_on(look::at(place))?;
+    Ok(print(&if json { seen.json() } else { seen.table() }))
+}
+
+fn warn_of(ignored: usize) {
+    if ignored > 0 {
+        tracing::warn!("{ignored} command line arguments are ignored, see molecule-mcp --help");
+    }
 }
 
 fn serve(ignored: usize) -> i32 {
@@ -73,9 +106,7 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
         }
     };
     log::start(settings.verbose);
-    if ignored > 0 {
-        tracing::warn!("{ignored} command line arguments are ignored, see molecule-mcp --help");
-    }
+    warn_of(ignored);
     let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let exit = runtime.block_on(async {
         let stop = CancellationToken::new();

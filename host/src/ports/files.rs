@@ -13,21 +13,19 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::{
     sync::{Mutex, Notify},
     task::{self, JoinError},
 };
 use url::Url;
 
-use super::writer::Writer;
+use super::{paths::InboxPaths, writer::Writer};
 use crate::{
     guest::wire::{FileUpdate, Outcome, Saved},
     log,
     small_file::{self, Exposure, Links, SmallFile, Unreadable},
 };
 
-pub(crate) const CURSOR: &str = ".mcp_inbox_cursor";
 pub(super) const SECRET: &str = ".platform_inbound_secret";
 
 /// A row id has 36 characters.
@@ -35,15 +33,14 @@ const CURSOR_BYTES: u64 = 256;
 pub(super) const SECRET_BYTES: u64 = 64 << 10;
 /// Why nothing is kept.
 const NOWHERE: &str = "no directory for state can be written: set CONFIGS_DIR to one";
-/// Of the digest that tells the files of one workspace from those of another.
-const DIGEST_BYTES: usize = 8;
 
 /// The files in one directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Files {
-    configs: Option<PathBuf>,
+    /// None if nothing is kept.
+    paths: Option<InboxPaths>,
     /// Held while a file changes: changes happen one after the other, in the order they were asked for.
-    writer: Arc<Mutex<Writer>>,
+    writer: Option<Arc<Mutex<Writer>>>,
     /// Told when the lock is to be looked at.
     doubt: Arc<Notify>,
 }
@@ -63,10 +60,10 @@ impl Files {
     /// The files of `workspace` on `platform` in `configs`; with none, nothing is kept.
     #[must_use]
     pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
-        let stem = stem(platform, workspace);
-        let doubt = Arc::default();
-        let writer = Writer::new(configs.clone().unwrap_or_default(), &stem, Arc::clone(&doubt));
-        Self { configs, writer: Arc::new(Mutex::new(writer)), doubt }
+        let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
+        let writer = paths.as_ref().map(Writer::new);
+        let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
+        Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -116,13 +113,13 @@ impl Files {
     /// The id in the cursor file; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_cursor(&self) -> Option<String> {
-        cursor_in(&self.configs.as_ref()?.join(CURSOR))
+        cursor_in(&self.paths.as_ref()?.cursor)
     }
 
     /// The secret on disk; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_secret(&self) -> Option<String> {
-        let path = self.configs.as_ref()?.join(SECRET);
+        let path = self.paths.as_ref()?.directory.join(SECRET);
         let file = read(&path, SECRET_BYTES)?;
         if file.exposure() != Exposure::Private {
             let shown = path.display();
@@ -141,22 +138,15 @@ impl Files {
         &self,
         work: impl FnOnce(&mut Writer) -> T + Send + 'static,
     ) -> Result<Option<T>, JoinError> {
-        if self.configs.is_none() {
+        let Some(writer) = &self.writer else {
             return Ok(None);
-        }
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        };
+        let mut writer = Arc::clone(writer).lock_owned().await;
         task::spawn_blocking(move || work(&mut writer)).await.map(Some)
     }
 }
 
-/// How the names of the files of one workspace begin.
-pub(crate) fn stem(platform: &Url, workspace: &str) -> String {
-    let platform = platform.as_str().trim_end_matches('/');
-    let digest = Sha256::digest(format!("{platform}\n{workspace}"));
-    let digits: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    format!(".mcp_inbox_{digits}")
-}
-
+/// The id in a cursor file; none if there is no such file, or anything else in it.
 pub(crate) fn cursor_in(path: &Path) -> Option<String> {
     word(&read(path, CURSOR_BYTES)?)
 }

@@ -10,19 +10,10 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
-use crate::guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite};
-
-#[test]
-fn the_names_tell_platforms_and_workspaces_apart() {
-    let name = |platform, workspace| stem(&Url::parse(platform).unwrap(), workspace);
-
-    // printf 'https://acme.example.com\nw' | sha256sum
-    assert_eq!(name("https://acme.example.com/", "w"), ".mcp_inbox_e5494d5acbbeb8b7");
-    assert_eq!(name("https://ACME.example.com:443", "w"), name("https://acme.example.com/", "w"));
-    assert_ne!(name("https://acme.example.com/", "v"), name("https://acme.example.com/", "w"));
-    assert_ne!(name("https://acme.example.com:444", "w"), name("https://acme.example.com/", "w"));
-    assert_ne!(name("https://acme.example.com/b", "w"), name("https://acme.example.com/a", "w"));
-}
+use crate::{
+    guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite},
+    ports::paths::InboxPaths,
+};
 
 #[tokio::test(start_paused = true)]
 async fn records_are_kept_in_one_private_file_that_the_first_of_them_makes() {
@@ -197,7 +188,7 @@ async fn the_cursor_moves_on_from_what_it_was_or_from_nothing() {
         assert_eq!(files.saved().await.cursor.as_deref(), id);
     }
     assert_eq!(files.store(moved(Some("gone"), Some("c"))).await, Outcome::Stored);
-    fs::write(place.configs.join(CURSOR), b"\xff garbage").unwrap();
+    fs::write(place.cursor(), b"\xff garbage").unwrap();
     assert_eq!(files.store(moved(Some("c"), Some("d"))).await, Outcome::Stored);
 
     assert_eq!(files.saved().await.cursor.as_deref(), Some("d"));
@@ -208,13 +199,13 @@ async fn a_cursor_that_another_program_has_moved_stays_as_it_is() {
     let place = Place::new();
     let files = place.files();
     files.store(moved(None, Some("a"))).await;
-    fs::write(place.configs.join(CURSOR), "theirs").unwrap();
+    fs::write(place.cursor(), "theirs").unwrap();
 
     for id in [Some("b"), None] {
         let Outcome::Refused(why) = files.store(moved(Some("a"), id)).await else {
             panic!("{id:?} went through")
         };
-        assert!(why.contains("another program") && why.contains(CURSOR), "{why}");
+        assert!(why.contains("another program") && why.contains(&*place.cursor().to_string_lossy()), "{why}");
     }
 
     assert_eq!(files.saved().await.cursor.as_deref(), Some("theirs"));
@@ -258,11 +249,15 @@ impl Place {
     }
 
     fn name(&self, kind: &str) -> String {
-        format!("{}.{kind}", stem(&platform(), "w"))
+        self.path(kind).file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     fn path(&self, kind: &str) -> PathBuf {
-        self.configs.join(self.name(kind))
+        InboxPaths::new(&self.configs, &platform(), "w").journal.with_extension(kind)
+    }
+
+    fn cursor(&self) -> PathBuf {
+        InboxPaths::new(&self.configs, &platform(), "w").cursor
     }
 
     fn mode(&self, kind: &str) -> u32 {

@@ -12,7 +12,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite},
-    ports::lock::{Holder, holder},
+    ports::{
+        lock::{Holder, holder},
+        paths::InboxPaths,
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +201,7 @@ impl Place {
     }
 
     fn lock(&self) -> PathBuf {
-        self.configs.join(format!("{}.lock", stem(&platform(), "w")))
+        InboxPaths::new(&self.configs, &platform(), "w").lock
     }
 }
 

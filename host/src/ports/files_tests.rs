@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::guest::wire::{CursorChange, FileChange};
 
+const CURSOR: &str = ".mcp_inbox_cursor";
 const ID: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9";
 
 #[tokio::test(start_paused = true)]

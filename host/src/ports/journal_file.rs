@@ -11,11 +11,11 @@ use std::{
     fs::{self, File, Metadata, OpenOptions, Permissions},
     io::{self, ErrorKind, Write as _},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
-use super::{atomic, journal::Disk};
+use super::{atomic, journal::Disk, paths::InboxPaths};
 use crate::small_file::{self, Links, Unreadable};
 
 /// Copies show what went wrong, and hold messages.
@@ -37,19 +37,9 @@ pub(super) struct JournalFile {
 }
 
 impl JournalFile {
-    /// The journal `<stem>.journal` in `directory`. Nothing is opened yet.
-    pub(super) fn new(directory: &Path, stem: &str) -> Self {
-        Self {
-            path: directory.join(format!("{stem}.journal")),
-            copies: [1, 2].map(|number| directory.join(format!("{stem}.damaged-{number}"))),
-            identity: None,
-            file: None,
-        }
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The journal at `paths`. Nothing is opened yet.
+    pub(super) fn new(paths: &InboxPaths) -> Self {
+        Self { path: paths.journal.clone(), copies: paths.copies.clone(), identity: None, file: None }
     }
 
     /// Removes copies of damaged journals that are a week old.

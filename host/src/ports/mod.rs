@@ -9,6 +9,7 @@ pub mod http;
 pub mod journal;
 mod journal_file;
 pub(crate) mod lock;
+pub(crate) mod paths;
 mod working;
 mod writer;
 

@@ -16,10 +16,11 @@ use tokio::sync::Notify;
 
 use super::{
     atomic,
-    files::{CURSOR, Lead, SECRET, SECRET_BYTES, cursor_in},
+    files::{Lead, SECRET, SECRET_BYTES, cursor_in},
     journal::{Journal, Recovered},
     journal_file::JournalFile,
     lock::{self, Lock, Taken},
+    paths::InboxPaths,
 };
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
@@ -30,8 +31,7 @@ use crate::{
 /// What the process knows about the state of the disk.
 #[derive(Debug)]
 pub(super) struct Writer {
-    configs: PathBuf,
-    lock_path: PathBuf,
+    paths: InboxPaths,
     role: Role,
     /// Told when a change finds that the lock does not count.
     doubt: Arc<Notify>,
@@ -64,18 +64,22 @@ pub(super) enum Unchanged {
 }
 
 impl Writer {
-    /// Changes files in `configs`, those of the inbox under names that begin with `stem`.
-    pub(super) fn new(configs: PathBuf, stem: &str, doubt: Arc<Notify>) -> Self {
+    /// Changes the files at `paths`, and the others beside them.
+    pub(super) fn new(paths: &InboxPaths) -> Self {
         Self {
-            lock_path: configs.join(format!("{stem}.lock")),
+            journal: Journal::new(JournalFile::new(paths)),
+            paths: paths.clone(),
             role: Role::LeadsUnlocked,
-            doubt,
-            journal: Journal::new(JournalFile::new(&configs, stem)),
-            configs,
+            doubt: Arc::default(),
             unreadable: None,
             swept: false,
             in_doubt: false,
         }
+    }
+
+    /// What is told when a change finds that the lock does not count.
+    pub(super) fn doubt(&self) -> Arc<Notify> {
+        Arc::clone(&self.doubt)
     }
 
     /// Takes the lock, if nobody else has it.
@@ -83,11 +87,11 @@ impl Writer {
         if matches!(&self.role, Role::Leads(lock) if lock.counts()) {
             return Lead::Here;
         }
-        let (role, lead) = match lock::take(&self.lock_path) {
+        let (role, lead) = match lock::take(&self.paths.lock) {
             Ok(Taken::ByAnother(leader)) => (Role::Follows, Lead::Another(leader)),
             Ok(Taken::Here(lock)) => (Role::Leads(lock), Lead::Here),
             Err(cause) => {
-                let why = format!("{}: {cause}{}", self.lock_path.display(), advice(&cause));
+                let why = format!("{}: {cause}{}", self.paths.lock.display(), advice(&cause));
                 (Role::LeadsUnlocked, Lead::Unlocked(why))
             }
         };
@@ -112,7 +116,7 @@ impl Writer {
 
     pub(super) fn saved(&mut self) -> Saved {
         self.sweep();
-        let cursor = cursor_in(&self.configs.join(CURSOR));
+        let cursor = cursor_in(&self.paths.cursor);
         match self.journal.read() {
             Ok(Recovered { records, damaged_after, .. }) => {
                 let damaged_after = damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
@@ -126,7 +130,7 @@ impl Writer {
     }
 
     fn tell_unreadable(&mut self, cause: &io::Error) {
-        let why = format!("{} {cause}", self.journal.disk().path().display());
+        let why = format!("{} {cause}", self.paths.journal.display());
         if self.unreadable.as_ref() != Some(&why) {
             tracing::warn!("{why}: messages that it holds may come again");
         }
@@ -145,7 +149,7 @@ impl Writer {
             FileChange::Cursor(change) => self.move_cursor(change),
             FileChange::InboundSecret(secret) => {
                 log::hide(&secret);
-                self.replace(SECRET, &secret)
+                self.replace(self.paths.directory.join(SECRET), &secret)
             }
             FileChange::Rewrite(rewrite) => self
                 .journal
@@ -159,29 +163,28 @@ impl Writer {
             Role::Follows => Err(Unchanged::Follows),
             Role::Leads(lock) if !lock.counts() => {
                 self.doubt.notify_one();
-                Err(Unchanged::LockLost(self.lock_path.clone()))
+                Err(Unchanged::LockLost(self.paths.lock.clone()))
             }
             Role::Leads(_) | Role::LeadsUnlocked => Ok(()),
         }
     }
 
     fn journal_failed(&self, cause: io::Error) -> Unchanged {
-        Unchanged::Failed(self.journal.disk().path().to_owned(), cause)
+        Unchanged::Failed(self.paths.journal.clone(), cause)
     }
 
     fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
-        let path = self.configs.join(CURSOR);
+        let path = self.paths.cursor.clone();
         let held = cursor_in(&path);
         let is_ours = held.is_none() || change.known.is_none() || held == change.known || held == change.id;
         match change.id {
             _ if !is_ours => Err(Unchanged::Foreign(path)),
-            Some(id) => self.replace(CURSOR, &id),
+            Some(id) => self.replace(path, &id),
             None => self.note(path.clone(), atomic::remove(&path)),
         }
     }
 
-    fn replace(&mut self, name: &str, content: &str) -> Result<(), Unchanged> {
-        let path = self.configs.join(name);
+    fn replace(&mut self, path: PathBuf, content: &str) -> Result<(), Unchanged> {
         if !self.in_doubt && holds(&path, content) {
             return Ok(());
         }
@@ -198,7 +201,7 @@ impl Writer {
     fn sweep(&mut self) {
         if !self.swept {
             self.swept = true;
-            atomic::sweep(&self.configs);
+            atomic::sweep(&self.paths.directory);
             self.journal.disk().remove_old_copies();
         }
     }

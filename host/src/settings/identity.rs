@@ -34,6 +34,16 @@ impl Identity {
 
 /// Reads the three required settings, with `configs` as the directory of the token file.
 pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) -> Identity {
+    let identity = place(environment);
+    if environment.is_set(&env::WORKSPACES) {
+        return identity;
+    }
+    Identity { credentials: token::find(environment, configs), ..identity }
+}
+
+/// Reads which workspace it is, and on which platform. The token is of no interest, and absent unless it
+/// stands beside them.
+pub(super) fn place(environment: &mut Environment<'_>) -> Identity {
     if environment.is_set(&env::WORKSPACES) {
         return listed(environment);
     }
@@ -45,8 +55,7 @@ pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) ->
             .ok()
     });
     let platform = environment.required(&env::PLATFORM_URL).and_then(|text| address(environment, &text));
-    let credentials = token::find(environment, configs);
-    Identity { workspace, platform, credentials }
+    Identity { workspace, platform, credentials: None }
 }
 
 /// The list is the only source where there is one.

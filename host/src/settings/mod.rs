@@ -81,6 +81,35 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+/// Where the files of a workspace are, and which workspace it is: all that is needed to look at them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// As in [`Settings`].
+    pub platform: Url,
+    /// As in [`Settings`].
+    pub workspace: String,
+    /// As in [`Settings`], also if it cannot be written.
+    pub configs: Option<PathBuf>,
+}
+
+impl Place {
+    /// Reads the variables of [`env::ALL`] that matter by `lookup`. There need not be a token.
+    ///
+    /// # Errors
+    /// When something required is missing or cannot be used: all of it in one report.
+    pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
+        let mut environment = Environment::new(&lookup);
+        let configs = configs_dir::find(&mut environment).path;
+        let Identity { workspace, platform, .. } = identity::place(&mut environment);
+        match (workspace, platform) {
+            (Some(workspace), Some(platform)) if environment.problems.is_empty() => {
+                Ok(Self { platform, workspace, configs })
+            }
+            (_, None) | (None, _) | (Some(_), Some(_)) => Err(Problems::new(environment.problems, true)),
+        }
+    }
+}
+
 /// What other workspaces see of this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentCard {

@@ -57,7 +57,7 @@ async fn popped_messages_stay_away_after_a_kill() -> Result<()> {
 }
 
 /// Waits until the inbox shows exactly these texts.
-async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value> {
+pub(crate) async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value> {
     let mut beat = time::interval(Duration::from_millis(20));
     let limit = Instant::now() + DEADLINE;
     loop {

@@ -12,3 +12,4 @@ mod secrets;
 mod sessions;
 mod settings;
 mod streams;
+mod twins;
