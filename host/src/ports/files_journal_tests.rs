@@ -201,8 +201,8 @@ async fn a_cursor_that_another_program_has_moved_stays_as_it_is() {
     files.store(moved(None, Some("a"))).await;
     fs::write(place.cursor(), "theirs").unwrap();
 
-    for id in [Some("b"), None] {
-        let Outcome::Refused(why) = files.store(moved(Some("a"), id)).await else {
+    for (known, id) in [(Some("a"), Some("b")), (Some("a"), None), (None, Some("b"))] {
+        let Outcome::Refused(why) = files.store(moved(known, id)).await else {
             panic!("{id:?} went through")
         };
         assert!(why.contains("another program") && why.contains(&*place.cursor().to_string_lossy()), "{why}");

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, Permissions, hard_link},
+    iter,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, symlink},
         net::UnixListener,
@@ -71,8 +72,8 @@ async fn a_cursor_can_be_forgotten() {
     let (_dir, path, files) = kept();
     files.store(cursor(Some(ID))).await;
 
-    assert_eq!(files.store(cursor(None)).await, Outcome::Stored);
-    assert_eq!(files.store(cursor(None)).await, Outcome::Stored);
+    assert_eq!(files.store(moved(Some(ID), None)).await, Outcome::Stored);
+    assert_eq!(files.store(moved(Some(ID), None)).await, Outcome::Stored);
 
     assert_eq!(names(&path), Vec::<String>::new());
 }
@@ -99,7 +100,7 @@ async fn links_are_replaced_and_their_targets_stay_as_they_are() {
 
     assert_eq!(files.read_secret(), None);
     files.store(secret("s")).await;
-    files.store(cursor(Some("c"))).await;
+    files.store(moved(Some("victim"), Some("c"))).await;
 
     assert_eq!(fs::read_to_string(&victim).unwrap(), "victim");
     assert_eq!((files.read_secret().as_deref(), files.read_cursor().as_deref()), (Some("s"), Some("c")));
@@ -112,7 +113,7 @@ async fn a_read_only_cursor_is_replaced() {
     files.store(cursor(Some("a"))).await;
     fs::set_permissions(path.join(CURSOR), Permissions::from_mode(0o400)).unwrap();
 
-    assert_eq!(files.store(cursor(Some("b"))).await, Outcome::Stored);
+    assert_eq!(files.store(moved(Some("a"), Some("b"))).await, Outcome::Stored);
 
     assert_eq!(files.read_cursor().as_deref(), Some("b"));
 }
@@ -212,7 +213,9 @@ async fn old_temporary_files_are_removed_and_nothing_else() {
 async fn changes_happen_in_the_order_they_were_asked_for() {
     let (_dir, _path, files) = kept();
     let ids: Vec<_> = (0..20).map(|number| number.to_string()).collect();
-    let changes: Vec<_> = ids.iter().map(|id| files.store(cursor(Some(id)))).collect();
+    let knowns = iter::once(None).chain(ids.iter().map(|id| Some(id.as_str())));
+    let changes: Vec<_> =
+        ids.iter().zip(knowns).map(|(id, known)| files.store(moved(known, Some(id)))).collect();
 
     futures::future::join_all(changes).await;
 
@@ -226,7 +229,7 @@ async fn a_change_nobody_waits_for_is_finished_before_the_next() {
     assert!(futures::poll!(&mut first).is_pending());
     drop(first);
 
-    files.store(cursor(Some("second"))).await;
+    files.store(moved(Some("first"), Some("second"))).await;
 
     assert_eq!(files.read_cursor().as_deref(), Some("second"));
 }
@@ -244,10 +247,12 @@ fn files_in(configs: Option<PathBuf>) -> Files {
 }
 
 fn cursor(id: Option<&str>) -> FileUpdate {
-    FileUpdate {
-        workspace: 0,
-        change: FileChange::Cursor(CursorChange { known: None, id: id.map(str::to_owned) }),
-    }
+    moved(None, id)
+}
+
+fn moved(known: Option<&str>, id: Option<&str>) -> FileUpdate {
+    let [known, id] = [known, id].map(|text| text.map(str::to_owned));
+    FileUpdate { workspace: 0, change: FileChange::Cursor(CursorChange { known, id }) }
 }
 
 fn secret(secret: &str) -> FileUpdate {

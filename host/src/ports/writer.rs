@@ -176,7 +176,7 @@ impl Writer {
     fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
         let path = self.paths.cursor.clone();
         let held = cursor_in(&path);
-        let is_ours = held.is_none() || change.known.is_none() || held == change.known || held == change.id;
+        let is_ours = held.is_none() || held == change.known || held == change.id;
         match change.id {
             _ if !is_ours => Err(Unchanged::Foreign(path)),
             Some(id) => self.replace(path, &id),

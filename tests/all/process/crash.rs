@@ -47,13 +47,12 @@ async fn popped_messages_stay_away_after_a_kill() -> Result<()> {
 
     program.signal(Signal::KILL)?;
     program.exit().await?;
-    let cursor = fs::read_to_string(program.launch().configs().join(".mcp_inbox_cursor"))?;
     let mut again = program.again()?;
     platform.with(|platform| platform.user_sends(me, "third"));
 
     shows(&mut again, &["third"]).await?;
-    assert_eq!(Some(&cursor), ids.last());
-    Ok(())
+    let cursor = program.launch().configs().join(".mcp_inbox_cursor");
+    platform.until("the cursor", |_| fs::read_to_string(&cursor).ok().as_ref() == ids.last()).await
 }
 
 /// Waits until the inbox shows exactly these texts.

@@ -26,8 +26,11 @@ async fn a_second_process_follows_and_takes_over_when_the_first_one_is_killed() 
     let texts = ["first", "second", "third"];
     for round in 0..texts.len() {
         let mut follower = leader.again()?;
+        let pid = format!("process {}, since ", leader.pid()?);
         follower.call("inbox_peek", json!({})).await?;
-        follower.complains(&format!("process {}, since ", leader.pid()?)).await?;
+        follower.complains(&pid).await?;
+        let said = follower.call("inbox_peek", json!({})).await?;
+        assert!(said.0.to_string().contains(&pid), "{said:?}");
 
         leader.signal(Signal::KILL)?;
         leader.exit().await?;
@@ -58,7 +61,7 @@ async fn people_can_look_at_the_inbox_of_a_running_process() -> Result<()> {
     let platform = Served::start().await?;
     let launch = platform.launch()?;
     let mut program = leading(&platform, &launch).await?;
-    sends(&platform, "hello");
+    let id = sends(&platform, "hello");
     shows(&mut program, &["hello"]).await?;
     let pid = program.pid()?;
 
@@ -74,7 +77,9 @@ async fn people_can_look_at_the_inbox_of_a_running_process() -> Result<()> {
             .is_some_and(|who| who.starts_with(&format!("process {pid}, ")))
     );
     assert!(table.contains(&format!("held by process {pid}, since ")), "{table}");
-    assert!(!table.contains("hello"), "{table}");
+    assert_eq!((&seen["journal"], &seen["staged"][0]["activity_id"]), (&json!("ok"), &json!(id)), "{seen}");
+    assert!(table.contains("1 message waits:") && table.contains(&id), "{table}");
+    assert!(!seen.to_string().contains("hello") && !table.contains("hello"), "{table}");
     sends(&platform, "again");
     shows(&mut program, &["hello", "again"]).await?;
     program.end_input();
