@@ -38,7 +38,7 @@ pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>) -> Vec<String> {
 
 fn followed(leader: &str) -> String {
     format!(
-        "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this          one takes over when it ends. Everything else works here."
+        "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this one takes over when it ends. Everything else works here."
     )
 }
 
