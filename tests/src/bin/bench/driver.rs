@@ -142,6 +142,20 @@ impl Server {
         self.write(format!("{line}\n").as_bytes())
     }
 
+    /// One call; the JSON in its answer.
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        self.begin(11, tool, arguments)?;
+        self.answer()
+    }
+
+    /// The JSON in the next answer; null if it is no JSON.
+    pub(crate) fn answer(&mut self) -> Result<Value> {
+        self.read()?;
+        let answer: Value = serde_json::from_str(&self.line)?;
+        let text = answer.pointer("/result/content/0/text").and_then(Value::as_str).context("no text")?;
+        Ok(serde_json::from_str(text).unwrap_or(Value::Null))
+    }
+
     /// Ends the input; how long the process lives on.
     pub(crate) fn end(mut self) -> Result<Duration> {
         let start = Instant::now();

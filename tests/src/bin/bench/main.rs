@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
 
 mod driver;
+mod inbox;
 mod machine;
 mod measures;
 mod platform;

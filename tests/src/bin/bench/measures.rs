@@ -1,6 +1,10 @@
 //! Every measure, and the budget it has to keep.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -90,13 +94,17 @@ impl Bench {
     pub(crate) fn rows(&self, done: impl Fn(&str)) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         type Group = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
-        let groups: [Group; 7] = [
+        let groups: [Group; 11] = [
             ("starts", Self::starts),
             ("memory", Self::memory),
             ("local calls", Self::local_calls),
             ("one-hop calls", Self::hops),
             ("connections", Self::connections),
             ("ends", Self::ends),
+            ("wake-up", Self::wake_up),
+            ("pops", Self::pops),
+            ("backlog", Self::backlog),
+            ("cold starts", Self::cold_starts),
             ("idling", Self::idling),
         ];
         for (name, measure) in groups {
@@ -266,6 +274,11 @@ impl Bench {
         }])
     }
 
+    /// Where the binaries lie.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn binary(&self, subject: Subject) -> PathBuf {
         self.directory.join(subject.binary())
     }
@@ -309,7 +322,7 @@ fn beside(measure: &'static str, (ours, bare): (f64, f64), more: f64) -> Row {
 }
 
 /// A row that the bare server has nothing to say to.
-fn alone(measure: &'static str, ours: f64, unit: &str, limit: f64) -> Row {
+pub(crate) fn alone(measure: &'static str, ours: f64, unit: &str, limit: f64) -> Row {
     let decimals = if unit.is_empty() { 0 } else { 1 };
     let shown = |text: String| format!("{text} {unit}").trim_end().to_owned();
     Row {
@@ -322,7 +335,7 @@ fn alone(measure: &'static str, ours: f64, unit: &str, limit: f64) -> Row {
     }
 }
 
-fn ratio(ours: f64, bare: f64) -> String {
+pub(crate) fn ratio(ours: f64, bare: f64) -> String {
     format!("{:.2}", ours / bare)
 }
 
@@ -330,19 +343,19 @@ fn per_second(calls: f64) -> String {
     format!("{calls:.0} a second")
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-fn median(values: Vec<f64>) -> f64 {
+pub(crate) fn median(values: Vec<f64>) -> f64 {
     nth(values, 50)
 }
 
-fn median_ms(durations: &[Duration]) -> f64 {
+pub(crate) fn median_ms(durations: &[Duration]) -> f64 {
     percentile_ms(durations, 50)
 }
 
-fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
+pub(crate) fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
     nth(durations.iter().map(|duration| ms(*duration)).collect(), percent)
 }
 

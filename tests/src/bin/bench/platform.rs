@@ -24,9 +24,15 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn start(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn start_with(directory: &Path, arguments: &[&str]) -> Result<Self> {
         let binary = directory.join("standin");
         let mut child = Command::new(&binary)
             .args(["--demo", "--seed", "7", "--set", "rate_limit=1000000000"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
@@ -45,8 +51,17 @@ impl Platform {
     }
 
     pub(crate) fn url(&self) -> Result<&str> {
-        let url = self.environment.iter().find(|(name, _)| name == "PLATFORM_URL");
-        Ok(url.context("the stand-in has no address")?.1.as_str())
+        self.told("PLATFORM_URL")
+    }
+
+    /// The workspace that the agent is.
+    pub(crate) fn me(&self) -> Result<&str> {
+        self.told("WORKSPACE_ID")
+    }
+
+    fn told(&self, name: &str) -> Result<&str> {
+        let setting = self.environment.iter().find(|(told, _)| told == name);
+        Ok(setting.with_context(|| format!("the stand-in does not tell {name}"))?.1.as_str())
     }
 
     /// A launch of a server as the agent of this platform.
@@ -81,7 +96,8 @@ impl Platform {
         }
     }
 
-    fn exchange(&self, method: &str, hook: &str, body: &Value) -> Result<Value> {
+    /// Uses a test hook; what it answers.
+    pub(crate) fn exchange(&self, method: &str, hook: &str, body: &Value) -> Result<Value> {
         let address = self.url()?.trim_start_matches("http://");
         let body = body.to_string();
         // Of version 1.0, so that the answer comes in one piece and ends with the connection.
