@@ -1,6 +1,10 @@
 //! The stand-in platform on the loopback interface, inside the test, so that its state is at hand.
 
-use std::{future, time::Duration};
+use std::{
+    future,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow};
 use standin::{
@@ -15,6 +19,7 @@ use crate::{launch::Launch, process::DEADLINE};
 /// A platform that serves, with one external workspace. It ends when dropped.
 pub struct Served {
     shell: Shell,
+    address: SocketAddr,
     url: String,
     server: JoinHandle<()>,
     /// The workspace that the agent is.
@@ -42,10 +47,31 @@ impl Served {
         let mut platform = Platform::new(level, switches, 7, shell::now());
         let me = platform.external_workspace("agent");
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port on the loopback interface")?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         let shell = Shell::new(platform)?;
         let server = tokio::spawn(shell.clone().serve(listener, future::pending(), Duration::ZERO));
-        Ok(Self { shell, url, server, me })
+        Ok(Self { shell, address, url: format!("http://{address}"), server, me })
+    }
+
+    /// Ends the server without a farewell: its connections break, and nobody listens where it was.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.server.abort();
+        // That it was ended is what the error says.
+        let _ = (&mut self.server).await;
+        self.until("nobody", |served| TcpStream::connect(served.address).is_err()).await
+    }
+
+    /// Serves once more after [`Self::stop`], where it did, and with what the platform knows.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn serve_again(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.address).await?;
+        self.server = tokio::spawn(self.shell.clone().serve(listener, future::pending(), Duration::ZERO));
+        Ok(())
     }
 
     /// Where it serves.

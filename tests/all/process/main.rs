@@ -5,6 +5,7 @@
 mod calls;
 mod crash;
 mod ends;
+mod events;
 mod faults;
 mod lines;
 mod openings;
@@ -13,3 +14,4 @@ mod sessions;
 mod settings;
 mod streams;
 mod twins;
+mod wake_up;
