@@ -21,3 +21,4 @@ mod props;
 mod secrets;
 mod tasks;
 mod traps;
+mod wake_up;

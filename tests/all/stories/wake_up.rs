@@ -1,0 +1,131 @@
+//! The platform's events wake the inbox; polls find what they miss.
+
+use std::time::Duration;
+
+use molecule_tests::story::{Setting, Story};
+use serde_json::json;
+use standin::Script;
+
+use crate::props::{BOTH, pops, task, waiting, waits};
+
+/// A sender's request, the event, a read, and on the older platform the time until the row is there.
+const AT_ONCE_MS: u64 = 40;
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_answered_in_milliseconds() {
+    for level in BOTH {
+        let story = Setting::default().level(level).events().begin();
+        begin(&story).await;
+        for text in ["one", "two", "three"] {
+            story.pass(Duration::from_secs(7)).await;
+            let wait = story.call("wait_for_message", json!({ "timeout_secs": 60 }));
+            story.pass(Duration::from_millis(500)).await;
+            let sent = story.elapsed_ms();
+            story.platform().user_sends(story.me.id, text);
+
+            let message = wait.await.unwrap().json();
+
+            let took = story.elapsed_ms() - sent;
+            assert_eq!(message["text"], text);
+            assert!(took <= AT_ONCE_MS, "{level:?}, {text}: {took} ms");
+            pops(&story, &message["activity_id"]).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_events_come_through_an_idle_inbox_is_read_a_third_as_often() {
+    let story = Setting::default().events().begin();
+    begin(&story).await;
+    story.pass(Duration::from_secs(60)).await;
+    let before = story.fetches();
+
+    story.pass(Duration::from_secs(3_600)).await;
+
+    assert_eq!(story.fetches() - before, 240);
+    assert_eq!(story.platform().open_streams(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_beyond_what_a_stream_holds_costs_few_reads_and_no_message() {
+    let story = Setting::default().events().begin();
+    begin(&story).await;
+    let before = story.fetches();
+    for number in 0..150 {
+        story.platform().user_sends(story.me.id, &number.to_string());
+    }
+    story.pass(Duration::from_secs(2)).await;
+
+    let expected: Vec<String> = (0..150).map(|number: u32| number.to_string()).collect();
+    assert_eq!(waiting(&story).await, expected);
+    assert!(story.fetches() - before <= 4, "{} reads", story.fetches() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_refused_or_silent_leaves_the_polls_of_always() {
+    for switch in ["event_streams=refused", "event_streams=silent"] {
+        let story = Setting::default().events().switch(switch).begin();
+        begin(&story).await;
+        story.pass(Duration::from_secs(33)).await;
+        story.platform().user_sends(story.me.id, "hello");
+        let sent = story.elapsed_ms();
+
+        assert_eq!(waits(&story, 60).await["text"], "hello", "{switch}");
+
+        assert!(story.elapsed_ms() - sent <= 5_010, "{switch}: {} ms", story.elapsed_ms() - sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_died_without_a_sign_costs_one_slow_minute() {
+    let story = Setting::default().events().begin();
+    begin(&story).await;
+    story.platform().silence_streams();
+    story.platform().user_sends(story.me.id, "during");
+    let sent = story.elapsed_ms();
+    let message = waits(&story, 60).await;
+    assert_eq!(message["text"], "during");
+    assert!(story.elapsed_ms() - sent <= 15_010, "{} ms", story.elapsed_ms() - sent);
+    pops(&story, &message["activity_id"]).await;
+    story.pass(Duration::from_secs(60)).await;
+
+    story.platform().user_sends(story.me.id, "after");
+    let sent = story.elapsed_ms();
+
+    assert_eq!(waits(&story, 60).await["text"], "after");
+    assert!(story.elapsed_ms() - sent <= AT_ONCE_MS, "{} ms", story.elapsed_ms() - sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_written_after_its_event_is_found_a_second_later() {
+    let story = Setting::default().events().switch("inbox_push=true").begin();
+    begin(&story).await;
+    let echo = story.platform().push_peer("Echo", Script::Echo);
+    story.asks("delegate_task_async", task(&echo, "hi")).await;
+    let sent = story.elapsed_ms();
+
+    let message = waits(&story, 60).await;
+
+    assert_eq!((&message["kind"], &message["text"]), (&json!("delegation_result"), &json!("You said: hi")));
+    assert!(story.elapsed_ms() - sent <= 1_100, "{} ms", story.elapsed_ms() - sent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_stream_alone_is_noticed_at_once() {
+    let story = Setting::default().events().begin();
+    begin(&story).await;
+    story.platform().close_streams();
+    story.platform().user_sends(story.me.id, "between two streams");
+    let sent = story.elapsed_ms();
+
+    assert_eq!(waits(&story, 60).await["text"], "between two streams");
+
+    assert!(story.elapsed_ms() - sent <= AT_ONCE_MS, "{} ms", story.elapsed_ms() - sent);
+}
+
+/// Fetches, beats, and hears.
+async fn begin(story: &Story) {
+    drop(story.appear());
+    story.fetch().await;
+    story.pass(Duration::from_secs(1)).await;
+}
