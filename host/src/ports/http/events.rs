@@ -99,3 +99,67 @@ fn judge(response: Response) -> Result<Response, Closed> {
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ports::http::scripted::{Reply, Server, rotated};
+
+    const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
+    const OPEN: &str = "HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream; charset=utf-8\r\n\r\n: ping\n\n";
+
+    #[tokio::test]
+    async fn the_stream_is_asked_for_like_everything_else() {
+        let server = Server::start([Reply::close(OPEN)]).await;
+        let stream = EventStream::new(Arc::new(server.http("tok-1")));
+
+        let body: Vec<_> = stream.open().await.unwrap().collect().await;
+
+        assert_eq!(body[0].as_ref().unwrap(), ": ping\n\n");
+        let (head, host) = (server.request(0).0.to_ascii_lowercase(), server.base.authority().to_owned());
+        let mut lines: Vec<_> = head.lines().collect();
+        lines[1..].sort_unstable();
+        let expected = [
+            "get /workspaces/w/events/stream http/1.1",
+            "accept-encoding: identity",
+            "accept: text/event-stream",
+            "authorization: bearer tok-1",
+            &format!("host: {host}"),
+            &format!("origin: http://{host}"),
+            concat!("user-agent: molecule-mcp/", env!("CARGO_PKG_VERSION")),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[tokio::test]
+    async fn a_rotated_token_opens_it_at_once() {
+        let directory = TempDir::new().unwrap();
+        let server = Server::start([Reply::keep(UNAUTHORIZED), Reply::close(OPEN)]).await;
+        let stream = EventStream::new(Arc::new(server.http_with(rotated(&directory, "old", "new"))));
+
+        assert!(stream.open().await.is_ok());
+
+        assert!(server.request(1).0.to_ascii_lowercase().contains("authorization: bearer new"));
+    }
+
+    #[tokio::test]
+    async fn where_there_is_none_another_token_is_a_change_and_nothing_else_is() {
+        let directory = TempDir::new().unwrap();
+        let server = Server::start([Reply::keep(NOT_FOUND)]).await;
+        let credentials = rotated(&directory, "same", "same");
+        let stream = EventStream::new(Arc::new(server.http_with(credentials.clone())));
+        assert!(!stream.has_changed());
+
+        assert_eq!(stream.open().await.err(), Some(Closed::Absent("HTTP 404".to_owned())));
+        assert!(!stream.has_changed());
+        fs::write(directory.path().join("token"), "other").unwrap();
+        assert!(credentials.reload());
+
+        assert!(stream.has_changed());
+    }
+}
