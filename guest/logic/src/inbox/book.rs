@@ -156,7 +156,7 @@ struct Replay {
     now: Instant,
     staged: VecDeque<Staged>,
     position: Option<Mark>,
-    base: Option<Mark>,
+    base: Vec<Mark>,
     read_up_to: Stamp,
     projected: Option<String>,
     newest: Stamp,
@@ -174,7 +174,7 @@ impl Replay {
             now,
             staged: VecDeque::new(),
             position: None,
-            base: None,
+            base: Vec::new(),
             read_up_to: Stamp::UNKNOWN,
             projected: None,
             newest: Stamp::UNKNOWN,
@@ -226,9 +226,9 @@ impl Replay {
                     (staged.deliveries, staged.starts, staged.redelivered) = (n, starts, true);
                 }
             }
-            Record::Fetched { id, ca, base } => {
+            Record::Fetched { id, ca, base, from } => {
                 if before_damage {
-                    self.fetched(id, Stamp::at(ca), base);
+                    self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
             Record::Gap { from, to, told } => {
@@ -271,11 +271,10 @@ impl Replay {
         self.book.ledger.remember(Rc::clone(id));
     }
 
-    fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Option<(Rc<str>, i64)>) {
+    fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Vec<Mark>) {
         self.book.resumed = true;
         self.read_up_to = stamp;
         self.newest = self.newest.max(stamp);
-        let base = base.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
         let Some(mark) = id.map(|id| Mark::at(id, stamp)) else { return };
         if self.position.is_none() && self.book.ledger.cursor().is_none() && self.staged.is_empty() {
             // The first of a rewritten journal stands before all messages.
@@ -306,6 +305,7 @@ impl Replay {
             book.handover = named.filter(|id| !known && !book.ledger.has_met(id));
         }
         book.resumed |= damaged;
+        book.ledger.names_up_to(self.newest);
         for staged in &mut self.staged {
             if !staged.parked && staged.is_stuck() {
                 staged.parked = true;
@@ -315,6 +315,12 @@ impl Replay {
         book.journal.outlived(self.over);
         Opened { book, staged: self.staged.into(), trouble: None }
     }
+}
+
+/// Where a sweep begins: perhaps at a moment, and at a row.
+fn read_base(from: Option<i64>, row: Option<(Rc<str>, i64)>) -> Vec<Mark> {
+    let from = from.map(|ca| Mark::moment(Stamp::at(ca)));
+    from.into_iter().chain(row.map(|(id, ca)| Mark::at(id, Stamp::at(ca)))).collect()
 }
 
 fn mark(staged: &Staged) -> Mark {
@@ -343,13 +349,15 @@ impl Book {
         let Some(position) = self.ledger.position() else {
             // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
             let ca = self.ledger.read_up_to()?.microseconds();
-            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None });
+            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None, from: None });
         };
-        let base = self.ledger.base().filter(|base| base.id != position.id);
+        let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
+        let from = self.ledger.behind().map(|(from, _)| from.microseconds());
         Some(Record::Fetched {
             id: Some(Rc::clone(&position.id)),
             ca: position.stamp.microseconds(),
-            base: base.map(|base| (Rc::clone(&base.id), base.stamp.microseconds())),
+            base: base.map(|base| (base.id, base.stamp.microseconds())),
+            from,
         })
     }
 
@@ -371,6 +379,7 @@ impl Book {
                 id: Some(Rc::clone(&low.id)),
                 ca: low.stamp.microseconds(),
                 base: None,
+                from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
             });
         }
         for staged in live {

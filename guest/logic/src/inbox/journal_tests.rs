@@ -136,6 +136,27 @@ fn a_rewritten_journal_that_is_damaged_costs_at_most_repetitions() {
 }
 
 #[test]
+fn a_message_that_a_damage_has_put_behind_a_younger_one_says_so() {
+    let mut rig = Rig::new();
+    rig.start();
+    rig.platform.say("one");
+    rig.pass(5_000);
+    let [two, three] = ["two", "three"].map(|text| rig.platform.say(text));
+    rig.pass(5_000);
+    let lost = rig.journal.iter().position(|line| line.contains(&two)).unwrap();
+    rig.journal.remove(lost);
+    rig.damaged_after = u32::try_from(lost).ok();
+
+    rig.restart();
+    rig.pass(5_000);
+
+    let shown: Value = serde_json::from_str(rig.call("inbox_peek", &json!({})).text()).unwrap();
+    let order: Vec<_> = shown.as_array().unwrap().iter().map(|message| &message["activity_id"]).collect();
+    assert_eq!(order[1..], [&json!(three), &json!(two)]);
+    assert_eq!((&shown[1]["late"], &shown[2]["late"]), (&Value::Null, &json!(true)));
+}
+
+#[test]
 fn the_words_of_a_popped_message_are_gone_after_the_next_start() {
     let mut rig = Rig::new();
     let secret = rig.platform.say("canary");

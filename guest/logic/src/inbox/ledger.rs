@@ -16,7 +16,8 @@
 //!
 //! A row's time is when its transaction began, and it is visible when that ends: rows appear behind
 //! the position. So a read begins a little before the position, and every now and then at the **base**,
-//! the last row that is so old that nothing appears before it any more.
+//! the last row that is so old that nothing appears before it any more. Where no such row is known, the
+//! base is a moment.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -68,6 +69,16 @@ impl Mark {
         Self { id, stamp, can_be_asked_after }
     }
 
+    /// No row.
+    pub(super) fn moment(stamp: Stamp) -> Self {
+        Self::at("".into(), stamp)
+    }
+
+    /// A moment so long before a row that nothing appears before it any more.
+    pub(super) fn long_before(stamp: Stamp) -> Self {
+        Self::moment(stamp.less_secs(OVERLAP_SECS))
+    }
+
     pub(crate) fn new(row: &Row) -> Self {
         Self {
             id: row.id.as_str().into(),
@@ -86,6 +97,8 @@ pub(crate) struct Ledger {
     position: Option<Mark>,
     /// Everything before was fetched; goes on when the position is lost.
     read_up_to: Option<Stamp>,
+    /// The newest row of a journal that was damaged: the agent may have seen it.
+    newest_in_journal: Option<Stamp>,
     /// The base, and the rows after it up to the position that may be asked after, oldest first.
     recent: VecDeque<Recent>,
     /// Rows from this moment on may be there without having been fetched.
@@ -116,6 +129,7 @@ impl Ledger {
             self.cursor.clone_from(&self.position);
             if let Some(mark) = &self.position {
                 self.dealt_with.insert(Rc::clone(&mark.id));
+                self.recent.push_back(Recent { mark: mark.clone(), at: 0 });
             }
         }
         self.on_disk = file;
@@ -126,7 +140,7 @@ impl Ledger {
     pub(super) fn restore(
         &mut self,
         position: Option<Mark>,
-        base: Option<Mark>,
+        base: Vec<Mark>,
         read_up_to: Stamp,
         now: Instant,
     ) {
@@ -162,6 +176,16 @@ impl Ledger {
         self.read_up_to
     }
 
+    /// Rows up to this one may have been shown: what is older and comes now comes late.
+    pub(super) fn seen_up_to(&self) -> Option<Stamp> {
+        self.read_up_to.max(self.newest_in_journal)
+    }
+
+    /// A journal names rows up to this one, although not all before it may have been fetched.
+    pub(super) fn names_up_to(&mut self, newest: Stamp) {
+        self.newest_in_journal = Some(newest);
+    }
+
     /// There was no row yet at this moment.
     pub(super) fn nothing_before(&mut self, stamp: Stamp) -> bool {
         let first = self.position.is_none() && self.read_up_to.is_none();
@@ -171,20 +195,29 @@ impl Ledger {
         first
     }
 
-    /// The row from which rows may still become visible.
-    pub(super) fn base(&self) -> Option<&Mark> {
-        self.recent.front().map(|recent| &recent.mark).or(self.position.as_ref())
+    /// The moments between which rows may still become visible before any row that can be asked after.
+    pub(super) fn behind(&self) -> Option<(Stamp, Stamp)> {
+        let base = self.recent.front().map(|recent| &recent.mark).filter(|base| !base.can_be_asked_after)?;
+        let first = self.rows_to_go_back_to().next().filter(|first| first.mark.stamp > Stamp::UNKNOWN)?;
+        Some((base.stamp, first.mark.stamp))
+    }
+
+    fn rows_to_go_back_to(&self) -> impl Iterator<Item = &Recent> {
+        self.recent.iter().filter(|recent| recent.mark.can_be_asked_after)
     }
 
     /// The row after which a read begins: with `sweep` the base, else one shortly before the position.
     pub(super) fn start(&self, sweep: bool, now: Instant) -> Option<Mark> {
         let Some(position) = &self.position else { return None };
         if sweep {
-            return self.base().cloned();
+            return self
+                .rows_to_go_back_to()
+                .next()
+                .map_or_else(|| Some(position.clone()), |recent| Some(recent.mark.clone()));
         }
         let enough = position.stamp.less_secs(SHORT_OVERLAP_SECS);
         let near = self.recent.len().saturating_sub(MOST_READ_AGAIN);
-        let later = self.recent.iter().skip(near);
+        let later = self.recent.iter().skip(near).filter(|recent| recent.mark.can_be_asked_after);
         let is_far_enough = |recent: &&Recent| {
             recent.mark.stamp <= enough || now.saturating_sub(recent.at) >= SHORT_OVERLAP_MS
         };
@@ -205,7 +238,8 @@ impl Ledger {
         self.recent.iter().rev().take_while(|recent| recent.mark.stamp > mark.stamp).count()
     }
 
-    /// Moves the base as time goes by; `server_ms` is the platform's clock, if it is known.
+    /// Moves the base after a sweep that has found everything: `now` is when it began, and `server_ms` what
+    /// the platform's clock was before that, if it is known.
     pub(super) fn settle(&mut self, now: Instant, server_ms: Option<u64>) {
         let old = server_ms
             .and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok())
@@ -214,15 +248,28 @@ impl Ledger {
             now.saturating_sub(recent.at) >= OVERLAP_SECS * 1_000
                 || old.is_some_and(|old| recent.mark.stamp < old)
         };
-        while self.recent.get(1).is_some_and(settled) || self.recent.len() > MOST_RECENT {
+        while self.recent.get(1).is_some_and(settled) {
             self.recent.pop_front();
         }
     }
 
     /// The base does not exist any more.
-    pub(super) fn lose_base(&mut self) {
+    pub(super) fn lose_base(&mut self, now: Instant) {
         self.recent.clear();
-        self.recent.extend(self.position.clone().map(|mark| Recent { mark, at: 0 }));
+        if let Some(position) = self.position.clone() {
+            self.go_back_to(position, now);
+        }
+    }
+
+    /// Notes a row that is newer than all others, to go back to. Before the first one others may appear.
+    fn go_back_to(&mut self, mark: Mark, at: Instant) {
+        if self.recent.is_empty() {
+            self.recent.push_back(Recent { mark: Mark::long_before(mark.stamp), at });
+        }
+        self.recent.push_back(Recent { mark, at });
+        if self.recent.len() > MOST_RECENT {
+            self.recent.pop_front();
+        }
     }
 
     /// Ids of rows dealt with, oldest first.
@@ -296,7 +343,7 @@ impl Ledger {
         let stands = |mark: &&Mark| mark.can_be_asked_after && seen(mark);
         for mark in rows.iter().filter(stands) {
             if self.recent.back().is_none_or(|newest| newest.mark.stamp < mark.stamp) {
-                self.recent.push_back(Recent { mark: mark.clone(), at: now });
+                self.go_back_to(mark.clone(), now);
             }
         }
         let last = rows.iter().rev().find(stands);

@@ -158,7 +158,7 @@ impl Inbox {
     ) -> Taken {
         let Incoming { rows, more, now } = incoming;
         let book = self.books.entry(workspace).or_default();
-        let newest = book.ledger.read_up_to();
+        let newest = book.ledger.seen_up_to();
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
         let mut taken =
             Taken { rows: Vec::with_capacity(rows.len()), records: Vec::new(), stopped: false, moved: None };
@@ -228,14 +228,16 @@ impl Inbox {
         }
     }
 
-    /// Messages from between two moments may be missing.
-    fn note_gap(&mut self, workspace: Workspace, from: Stamp, to: Stamp) {
+    /// Messages from between two moments may be missing; says whether that is news.
+    fn note_gap(&mut self, workspace: Workspace, from: Stamp, to: Stamp) -> bool {
         let book = self.book(workspace);
-        let gap = Gap { from, to, told: false };
-        if !book.gaps.contains(&gap) {
+        let is_new = !book.gaps.iter().any(|gap| gap.from <= from && to <= gap.to);
+        if is_new {
+            let gap = Gap { from, to, told: false };
             book.journal.pending.push(gap.record());
             book.gaps.push(gap);
         }
+        is_new
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Poller {
     /// The row after which the next page begins; none: the oldest page of a window.
     pub(super) from: Option<Mark>,
     swept: Option<Instant>,
+    /// The walk is a sweep: when it began, and the platform's clock before that.
+    sweep: Option<(Instant, Option<u64>)>,
     pub(super) cursor_saved: Option<Instant>,
     /// Hints so far.
     hints: u64,
@@ -91,7 +93,7 @@ impl Pace {
 }
 
 /// How far a batch has brought the poller.
-enum Progress {
+pub(super) enum Progress {
     CaughtUp,
     More,
     /// There is no room, or no row that can be asked after.
@@ -135,6 +137,7 @@ impl Poller {
             from: None,
             // A first look goes back further than any sweep.
             swept: begins_anew.then(|| host.now()),
+            sweep: None,
             cursor_saved: None,
             hints: 0,
             pace: Pace::default(),
@@ -182,8 +185,9 @@ impl Poller {
     /// Fetches until there is nothing more, or no room for more.
     async fn catch_up(&mut self) -> Result<(), Trouble> {
         self.release_held().await;
+        self.sweep = None;
         if !self.adopt().await? {
-            self.begin_walk();
+            self.begin_walk().await?;
         }
         for _ in 0..MOST_PAGES {
             if !self.world.inbox.borrow().queue().has_room() {
@@ -209,6 +213,9 @@ impl Poller {
                 Progress::More => {}
                 Progress::CaughtUp => {
                     self.reached = Some(self.host.now());
+                    if let Some((began, server_ms)) = self.sweep {
+                        self.book(|book| book.ledger.settle(began, server_ms));
+                    }
                     break;
                 }
                 Progress::Stuck => break,
@@ -218,17 +225,20 @@ impl Poller {
     }
 
     /// Decides where the pages begin: shortly before the position, and now and then further back.
-    fn begin_walk(&mut self) {
+    async fn begin_walk(&mut self) -> Result<(), Trouble> {
         let now = self.host.now();
-        let mut inbox = self.world.inbox.borrow_mut();
-        let ledger = inbox.ledger(self.workspace);
-        ledger.settle(now, self.server_ms);
         let is_due = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
-        let sweeps = is_due && ledger.is_young();
+        let has_room = self.world.inbox.borrow().queue().has_room();
+        let sweeps = is_due && has_room && self.book(|book| book.ledger.is_young());
         if sweeps {
             self.swept = Some(now);
+            self.sweep = Some((now, self.server_ms));
+            if !self.look_behind().await? {
+                self.sweep = None;
+            }
         }
-        self.from = ledger.start(sweeps, now);
+        self.from = self.book(|book| book.ledger.start(sweeps, now));
+        Ok(())
     }
 
     async fn fetch(&mut self) -> Result<Batch, Trouble> {
@@ -288,7 +298,7 @@ impl Poller {
     }
 
     /// Stages what a batch brings, on disk first.
-    async fn take(&mut self, batch: Batch) -> Progress {
+    pub(super) async fn take(&mut self, batch: Batch) -> Progress {
         let (more, of_window) = (batch.more, batch.of_window);
         let mut taken = self.bring_in(batch);
         self.write(std::mem::take(&mut taken.records)).await;
@@ -352,8 +362,8 @@ impl Poller {
         let mut inbox = self.world.inbox.borrow_mut();
         if taken.rows.len() > 1
             && let Some(moment) = taken.rows.last().map(|row| row.stamp)
+            && inbox.note_gap(self.workspace, moment, moment)
         {
-            inbox.note_gap(self.workspace, moment, moment);
             self.host.log(
                 Level::Error,
                 "many messages were stored at the same moment: some of them may be missing from the inbox; they \
@@ -380,13 +390,14 @@ impl Poller {
         let is_position =
             ledger.position().map(|position| &position.id) == self.from.as_ref().map(|from| &from.id);
         if !is_position {
-            // Only a row further back is gone.
-            ledger.lose_base();
+            // Only a row further back is gone: the next sweep looks for what appears after it.
+            ledger.lose_base(self.host.now());
+            (self.sweep, self.swept) = (None, None);
             self.from = ledger.position().cloned();
             return;
         }
         ledger.lose_position();
-        self.from = None;
+        (self.from, self.sweep) = (None, None);
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
         self.host.log(Level::Info, format!("{why}, reading the last {} s", window_secs(idle_ms)));
     }

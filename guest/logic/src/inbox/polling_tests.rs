@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     queue::MOST_STAGED,
-    rig::{PEER, Rig},
+    rig::{PEER, Rig, error},
 };
 use crate::{
     tools::tests::OWN,
@@ -66,7 +66,8 @@ fn an_inbox_without_news_writes_nothing_and_polls_every_five_seconds() {
     rig.pass(60_000);
 
     assert_eq!(rig.stores, 1);
-    assert_eq!(rig.platform.requests.len(), 13);
+    let looks_behind = rig.asked("before_ts").into_iter().flatten().count();
+    assert_eq!((rig.platform.requests.len(), looks_behind), (13 + looks_behind, 2), "half a minute apart");
     assert_eq!(rig.said, []);
 }
 
@@ -343,11 +344,54 @@ fn a_second_poller_begins_with_what_is_on_disk() {
     rig.start();
 
     assert_eq!(rig.waiting(), std::slice::from_ref(&two));
-    assert_eq!(
-        rig.asked("since_id").last().unwrap().as_ref(),
-        Some(&one),
-        "rows may have become visible since"
-    );
+    let [.., behind, _] = &rig.asked("before_ts")[..] else { panic!("no second look") };
+    assert!(behind.is_some(), "rows may have become visible since");
+    assert_eq!(rig.asked("since_id").last(), Some(&Some(one)));
+}
+
+#[test]
+fn a_row_that_becomes_visible_before_the_first_one_that_was_seen_is_found() {
+    for pages_back in [true, false] {
+        let mut rig = Rig::new();
+        rig.platform.pages_back = pages_back;
+        let first = rig.platform.say("first");
+        rig.start();
+        rig.pass(20_000);
+        let late = says_late(&mut rig, 21_000_000);
+
+        rig.pass(30_000);
+
+        assert_eq!(rig.waiting(), [first, late]);
+    }
+}
+
+#[test]
+fn a_row_that_becomes_visible_while_nothing_can_be_fetched_is_found_afterwards() {
+    let mut rig = Rig::new();
+    rig.platform.say("old");
+    rig.start();
+    rig.pass(300_000);
+    rig.platform.say("young");
+    rig.pass(5_000);
+    let failing = (0..60).map(|_| error(503, "not now"));
+    rig.platform.script.extend(failing);
+    rig.pass(20_000);
+    let late = says_late(&mut rig, 26_000_000);
+    rig.pass(400_000);
+    rig.platform.script.clear();
+
+    rig.pass(60_000);
+
+    assert!(rig.waiting().contains(&late));
+}
+
+/// A row becomes visible whose transaction began so many microseconds ago.
+fn says_late(rig: &mut Rig, before: i64) -> String {
+    let now = rig.platform.clock;
+    rig.platform.clock -= before;
+    let late = rig.platform.say_at_once("late");
+    rig.platform.clock = now;
+    late
 }
 
 fn texts(rig: &Rig) -> Vec<String> {

@@ -45,6 +45,9 @@ pub(crate) enum Record {
         /// The row after which rows may still become visible, if it is another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<(Rc<str>, i64)>,
+        /// The moment from which on rows may still become visible, if that is before all rows that are known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<i64>,
     },
     #[serde(rename = "G")]
     Gap { from: i64, to: i64, told: bool },
@@ -129,8 +132,13 @@ mod tests {
         for record in [
             Record::Header { v: FORMAT, workspace: "w".into() },
             Record::Staged { ca: i64::MIN, askable: false, m: Rc::new(message) },
-            Record::Fetched { id: Some(Rc::clone(&id)), ca: i64::MAX, base: Some((Rc::clone(&id), 7)) },
-            Record::Fetched { id: None, ca: 0, base: None },
+            Record::Fetched {
+                id: Some(Rc::clone(&id)),
+                ca: i64::MAX,
+                base: Some((Rc::clone(&id), 7)),
+                from: Some(3),
+            },
+            Record::Fetched { id: None, ca: 0, base: None, from: None },
             Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
             Record::Acknowledged { ids: vec![Rc::clone(&id)] },
             Record::Parked { id: Rc::clone(&id) },

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use super::poller::{Batch, Poller};
+use super::poller::{Batch, Poller, Progress};
 use crate::{
     platform::{
         PlatformError,
@@ -133,6 +133,50 @@ impl Poller {
 
     fn note_gap(&self, from: Stamp, to: Stamp) {
         self.world.inbox.borrow_mut().note_gap(self.workspace, from, to);
+    }
+
+    /// Takes rows that became visible before any row that can be asked after; false if there was no room.
+    pub(super) async fn look_behind(&mut self) -> Result<bool, Trouble> {
+        let Some((after, before)) = self.book(|book| book.ledger.behind()) else { return Ok(true) };
+        let secs = self.secs_since(after).unwrap_or(SHORTEST_WINDOW_SECS);
+        let mut bound = before.next();
+        for _ in 0..MOST_PAGES {
+            let page = self.page(&Reach::Window { secs, part: Part::Before(bound) }).await?;
+            let oldest = page.rows.iter().find(|row| row.timed).map(|row| row.stamp);
+            let (full, mut rows) = (page.full, page.rows);
+            rows.retain(|row| row.timed && row.stamp > after && row.stamp <= before);
+            let behind = Batch { rows, unseen: true, more: false, of_window: false };
+            if !behind.rows.is_empty() && matches!(self.take(behind).await, Progress::Stuck) {
+                return Ok(false);
+            }
+            let Some(oldest) = oldest.filter(|oldest| full && *oldest > after) else { break };
+            if oldest.next() >= bound {
+                self.say_hidden(after, before.min(oldest));
+                break;
+            }
+            bound = oldest.next();
+        }
+        Ok(true)
+    }
+
+    /// Rows of that time would not be shown: the platform does not page back, and there are too many newer
+    /// ones, or too many of one moment.
+    fn say_hidden(&self, after: Stamp, before: Stamp) {
+        if self.world.inbox.borrow_mut().note_gap(self.workspace, after, before) {
+            self.host.log(
+                Level::Warn,
+                format!(
+                    "messages that became visible late, from between {after} and {before}, would be missing from the inbox"
+                ),
+            );
+        }
+    }
+
+    /// How long ago that was by the platform's clock, and a little more.
+    fn secs_since(&self, stamp: Stamp) -> Option<u64> {
+        let now = i64::try_from(self.server_ms?.saturating_mul(1_000)).ok()?;
+        let secs = u64::try_from(now.saturating_sub(stamp.microseconds()) / 1_000_000).ok()?;
+        Some(secs.saturating_add(OVERLAP_SECS).min(LONGEST_WINDOW_SECS))
     }
 
     fn say_left_out(&self, moment: Stamp) {
