@@ -77,7 +77,7 @@ struct State {
     trouble: Trouble,
     /// How many operations there still are before the end.
     end: Option<(u64, Crash)>,
-    dead: bool,
+    ended_by: Option<Crash>,
     chance: Chance,
 }
 
@@ -106,7 +106,7 @@ impl Disk {
             made: 0,
             trouble: Trouble::None,
             end: None,
-            dead: false,
+            ended_by: None,
             chance,
         })))
     }
@@ -126,9 +126,9 @@ impl Disk {
         self.state().end = None;
     }
 
-    /// Whether a process has come to its end in an operation.
-    pub(super) fn has_ended(&self) -> bool {
-        self.state().dead
+    /// What has ended the last process, until the next one begins.
+    pub(super) fn ended_by(&self) -> Option<Crash> {
+        self.state().ended_by
     }
 
     /// Ends whatever goes on.
@@ -138,7 +138,7 @@ impl Disk {
 
     /// The next process begins.
     pub(super) fn start(&self) {
-        self.state().dead = false;
+        self.state().ended_by = None;
     }
 
     /// What a file holds, as a process sees it; none if there is no such file.
@@ -309,7 +309,7 @@ impl Disk {
 
 impl State {
     fn alive(&self) -> io::Result<()> {
-        if self.dead { Err(io::Error::other("the process has ended")) } else { Ok(()) }
+        if self.ended_by.is_some() { Err(io::Error::other("the process has ended")) } else { Ok(()) }
     }
 
     /// Counts an operation. Says what it ends with, if it is the last one.
@@ -356,7 +356,7 @@ impl State {
     }
 
     fn crash(&mut self, crash: Crash) {
-        self.dead = true;
+        self.ended_by = Some(crash);
         self.end = None;
         if let Crash::PowerCut(survivors) = crash {
             self.cut_power(survivors);
@@ -559,11 +559,12 @@ mod tests {
         let (disk, file) = disk_with(b"");
         disk.end_after(1, Crash::Kill);
         disk.append(file, b"one").unwrap();
-        assert!(!disk.has_ended());
+        assert_eq!(disk.ended_by(), None);
 
         assert!(disk.append(file, b"two").is_err());
 
-        assert!(disk.has_ended() && disk.sync(file).is_err() && disk.make(None).is_err());
+        assert_eq!(disk.ended_by(), Some(Crash::Kill));
+        assert!(disk.sync(file).is_err() && disk.make(None).is_err());
         assert!(disk.look("file").unwrap().starts_with(b"one"));
     }
 

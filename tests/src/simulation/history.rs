@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    disk::Crash,
     platform::{BEGINNING, Row, Time},
     records::{self, Record, Staged},
     wire::{FileChange, LogLine},
@@ -52,6 +53,8 @@ pub(super) struct History {
     /// Rises with each process and each guest.
     life: u64,
     this_life: ThisLife,
+    /// A showing rides on the next sync.
+    shown_since_sync: BTreeSet<String>,
     /// What is gone from the platform may be gone from the disk, too.
     unsafe_disk: bool,
     disk_fails: bool,
@@ -109,8 +112,6 @@ struct ThisLife {
     inherited: usize,
     /// The disk has failed.
     disk_failed: bool,
-    /// The disk has failed, or the power.
-    excused: bool,
 }
 
 impl History {
@@ -140,16 +141,7 @@ impl History {
             self.shown_up_to.clear();
         }
         let disk_failed = self.disk_fails;
-        self.this_life = ThisLife { inherited, disk_failed, excused: disk_failed, ..ThisLife::default() };
-    }
-
-    /// What this life shows may not get on disk.
-    pub(super) fn excuse_flags(&mut self) {
-        self.this_life.excused = true;
-        let life = self.life;
-        for message in self.messages.values_mut() {
-            message.may_not_say_so |= message.shown_in == Some(life);
-        }
+        self.this_life = ThisLife { inherited, disk_failed, ..ThisLife::default() };
     }
 
     /// A region of the journal was damaged before this life began: messages may come again, and must not
@@ -164,11 +156,17 @@ impl History {
         }
     }
 
-    /// A process has ended; without its last words.
-    pub(super) fn crashed(&mut self) {
+    /// A process has ended. With the power, what it has shown since the last sync may be forgotten.
+    pub(super) fn crashed(&mut self, crash: Crash) {
         self.tally.crashes += 1;
-        // A showing rides on the next sync, which a power cut may have forestalled.
-        self.excuse_flags();
+        if crash == Crash::Kill {
+            return;
+        }
+        for id in std::mem::take(&mut self.shown_since_sync) {
+            if let Some(message) = self.messages.get_mut(&id) {
+                message.may_not_say_so = true;
+            }
+        }
     }
 
     /// A guest has ended.
@@ -182,15 +180,24 @@ impl History {
         if fails {
             self.unsafe_disk = true;
             self.this_life.disk_failed = true;
-            self.excuse_flags();
+            let life = self.life;
+            for message in self.messages.values_mut() {
+                message.may_not_say_so |= message.shown_in == Some(life);
+            }
         }
     }
 
     /// Notes a change that is on disk.
     pub(super) fn stored(&mut self, change: &FileChange, now: Time) {
         let lines = match change {
-            FileChange::Append(append) => &append.records,
+            FileChange::Append(append) => {
+                if append.sync {
+                    self.shown_since_sync.clear();
+                }
+                &append.records
+            }
             FileChange::Rewrite(rewrite) => {
+                self.shown_since_sync.clear();
                 self.staged = Staged::default();
                 &rewrite.records
             }
@@ -251,7 +258,8 @@ impl History {
         let message = self.messages.entry(id.clone()).or_default();
         let (over, may_not_say_so) = (message.over, message.may_not_say_so);
         let before = message.shown_in.replace(self.life);
-        message.may_not_say_so = self.this_life.excused;
+        message.may_not_say_so = self.this_life.disk_failed;
+        self.shown_since_sync.insert(id.clone());
         // Calls beside each other may overtake each other.
         if over.is_some_and(|over| asked_at > over || now > over + OVERTAKEN) {
             self.violate(now, format!("over: {id} was shown after it was popped"));

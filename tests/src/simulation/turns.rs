@@ -201,7 +201,7 @@ impl World<'_> {
         let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
         let change = update.change.clone();
         let outcome = alive.files.store(update);
-        if self.disk.has_ended() {
+        if self.disk.ended_by().is_some() {
             self.tell(|_| format!("the end comes in {change:?}"));
             return;
         }

@@ -153,8 +153,10 @@ impl<'a> World<'a> {
             if !self.history.violations().is_empty() || self.happens(event) {
                 break;
             }
-            if self.disk.has_ended() && self.process.is_some() {
-                self.has_crashed();
+            if let Some(crash) = self.disk.ended_by()
+                && self.process.is_some()
+            {
+                self.has_crashed(crash);
             }
         }
         for violation in self.history.violations().to_vec() {
@@ -344,15 +346,15 @@ impl World<'_> {
     fn damage(&mut self) {
         if self.process.is_some() {
             self.disk.crash(Crash::Kill);
-            self.has_crashed();
+            self.has_crashed(Crash::Kill);
         }
         self.disk.damage(files::JOURNAL);
         self.damaged = true;
     }
 
-    pub(super) fn has_crashed(&mut self) {
+    pub(super) fn has_crashed(&mut self, crash: Crash) {
         self.process = None;
-        self.history.crashed();
+        self.history.crashed(crash);
         let file = files::cursor(&self.disk);
         self.tell(|_| format!("CRASH, the cursor file holds {file:?}"));
         self.history.cursor(file.as_deref(), &self.platform.rows, self.now);
