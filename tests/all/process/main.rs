@@ -7,6 +7,7 @@ mod crash;
 mod ends;
 mod events;
 mod faults;
+mod kill9;
 mod lines;
 mod openings;
 mod secrets;

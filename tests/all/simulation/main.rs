@@ -1,0 +1,33 @@
+//! The inbox in a world where everything breaks.
+
+use molecule_tests::simulation::{self, many};
+
+/// About a minute on two processors; `make simulate` lives more.
+const LIVES: u64 = 200;
+
+#[test]
+fn nothing_is_lost_repeated_or_stuck_in_any_life() {
+    let report = many(0..LIVES, &mut |_| {});
+
+    assert!(report.failures.is_empty(), "replay with `make simulate SEED=…`: {:#?}", report.failures);
+    let tally = report.tally;
+    assert!(tally.crashes > LIVES && tally.traps > LIVES / 4, "too little went wrong: {tally:?}");
+    assert!(tally.redelivered > LIVES && tally.shown > 50 * LIVES, "too little was shown: {tally:?}");
+    assert!(tally.excused * 100 < tally.messages, "too much was excused: {tally:?}");
+}
+
+#[test]
+fn a_life_can_be_lived_again() {
+    let tell = |seed| {
+        let mut told = Vec::new();
+        let life = simulation::live(seed, Some(&mut |line| told.push(line.to_owned())));
+        (told, life.violations)
+    };
+
+    for seed in 0..3 {
+        let (first, violations) = tell(seed);
+
+        assert!(first.len() > 100 && violations.is_empty());
+        assert_eq!(tell(seed).0, first, "seed {seed}");
+    }
+}
