@@ -168,7 +168,9 @@ impl<P: Ports> Driver<P> {
             Effect::Arrived(count) => self.ports.perform(Effect::Arrived(self.arrivals(instance, count))),
             // What another instance was busy with has ended with it.
             Effect::Working(_) if instance != self.instance() => {}
-            Effect::Log(_) | Effect::Report(_) | Effect::Working(_) => self.ports.perform(effect),
+            Effect::Log(_) | Effect::LookAgain(_) | Effect::Report(_) | Effect::Working(_) => {
+                self.ports.perform(effect);
+            }
         }
     }
 

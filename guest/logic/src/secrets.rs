@@ -233,7 +233,11 @@ mod tests {
     fn warnings(turn: &Turn) -> Vec<String> {
         let line = |effect: &Effect| match effect {
             Effect::Log(LogLine { level: Level::Warn, text }) => Some(text.clone()),
-            Effect::Log(_) | Effect::Arrived(_) | Effect::Report(_) | Effect::Working(_) => None,
+            Effect::Log(_)
+            | Effect::Arrived(_)
+            | Effect::LookAgain(_)
+            | Effect::Report(_)
+            | Effect::Working(_) => None,
         };
         turn.effects.iter().filter_map(line).collect()
     }

@@ -91,6 +91,7 @@ impl Ports for Powers {
                 });
             }
             Effect::Log(line) => log(&line),
+            Effect::LookAgain(_) => self.events.hint(),
             Effect::Report(request) => {
                 let http = Arc::clone(&self.http);
                 tokio::spawn(async move { http.send(request).await });

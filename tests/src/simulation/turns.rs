@@ -134,6 +134,12 @@ impl World<'_> {
                 self.tell(|_| format!("log {:?} {}", line.level, line.text));
                 self.history.logged(&line);
             }
+            Effect::LookAgain(_) => {
+                if let Some(process) = &mut self.process {
+                    process.hints += 1;
+                }
+                self.wake();
+            }
             Effect::Report(request) => drop(self.platform.handle(&request, self.now)),
             Effect::Working(_) => {}
         }

@@ -249,6 +249,10 @@ impl Ports for Process {
                 self.note(format!("log {}", line.text));
                 locked(&self.seen).log.push((line.level, line.text));
             }
+            Effect::LookAgain(workspace) => {
+                self.note(format!("look again {workspace}"));
+                self.hints.hint();
+            }
             Effect::Report(request) => {
                 self.note_request("report", &request);
                 // Nobody reads the answer.

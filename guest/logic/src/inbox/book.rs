@@ -43,6 +43,8 @@ pub(super) struct Book {
     low: Option<Mark>,
     /// The file names a row that another implementation has put there.
     pub(super) handover: Option<String>,
+    /// There was no room for more messages at the last look.
+    pub(super) starved: bool,
     /// Another program writes the cursor file at the same time.
     pub(super) shared: bool,
     /// What the last `F` said.

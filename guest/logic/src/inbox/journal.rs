@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     dialogue::{Host, NotStored},
-    wire::{FileChange, JournalAppend, JournalRewrite, Level, Workspace},
+    wire::{Effect, FileChange, JournalAppend, JournalRewrite, Level, Workspace},
     world::World,
 };
 
@@ -151,6 +151,9 @@ pub(crate) async fn popped(host: &Host, world: &World, ids: Vec<String>) -> Pops
     }
     let mut durable = true;
     for (workspace, messages) in over {
+        if world.inbox.borrow_mut().ends_starving(workspace) {
+            host.effect(Effect::LookAgain(workspace));
+        }
         durable &= acknowledge(host, world, workspace, &messages).await;
     }
     Pops { removed, durable }

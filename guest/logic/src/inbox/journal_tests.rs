@@ -509,6 +509,29 @@ fn a_thousand_rows_beyond_the_room_are_all_shown_in_order() {
 }
 
 #[test]
+fn room_that_a_full_inbox_gets_is_used_at_once() {
+    let mut rig = Rig::new();
+    for _ in 0..400 {
+        rig.platform.insert(&json!({"source_id": null}), 1_000, 0);
+    }
+    rig.start();
+    let waiting = rig.waiting();
+    for id in &waiting[..MOST_STAGED / 2 - 1] {
+        rig.pop(id);
+    }
+    assert!(!rig.look_again);
+
+    rig.pop(&waiting[MOST_STAGED / 2 - 1]);
+
+    assert!(std::mem::take(&mut rig.look_again), "half of it is free");
+    rig.hint();
+    assert_eq!(rig.waiting().len(), MOST_STAGED);
+    let calm = rig.waiting()[0].clone();
+    rig.pop(&calm);
+    assert!(!rig.look_again);
+}
+
+#[test]
 fn an_outage_of_the_lookup_loses_nothing_over_a_restart() {
     let (mut rig, expected) = story();
     rig.platform.script.extend((0..30).map(|_| error(500, "cursor lookup failed")));

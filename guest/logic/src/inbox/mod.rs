@@ -218,6 +218,12 @@ impl Inbox {
         Some(message)
     }
 
+    /// Whether the poller waits for room that is there now.
+    fn ends_starving(&mut self, workspace: Workspace) -> bool {
+        let has_room = self.queue.has_much_room();
+        has_room && std::mem::take(&mut self.book(workspace).starved)
+    }
+
     /// Messages that are popped are over: that is on disk now.
     fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>]) {
         let book = self.book(workspace);

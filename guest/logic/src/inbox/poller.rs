@@ -191,6 +191,7 @@ impl Poller {
         }
         for _ in 0..MOST_PAGES {
             if !self.world.inbox.borrow().queue().has_room() {
+                self.book(|book| book.starved = true);
                 break;
             }
             let batch = match self.fetch().await {
@@ -304,6 +305,7 @@ impl Poller {
         self.write(std::mem::take(&mut taken.records)).await;
         self.land();
         if taken.stopped {
+            self.book(|book| book.starved = true);
             return Progress::Stuck;
         }
         if more && taken.moved.is_none() {

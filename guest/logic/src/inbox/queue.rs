@@ -96,6 +96,11 @@ impl Queue {
         self.staged.len() < MOST_STAGED && self.bytes < MOST_BYTES
     }
 
+    /// Whether so much has gone that it is worth fetching more.
+    pub(crate) fn has_much_room(&self) -> bool {
+        self.staged.len() <= MOST_STAGED / 2 && self.bytes <= MOST_BYTES / 2
+    }
+
     /// How many more messages may be staged.
     pub(crate) fn room(&self) -> usize {
         MOST_STAGED.saturating_sub(self.staged.len())

@@ -230,6 +230,8 @@ pub(crate) struct Rig {
     /// Changes of the file so far.
     pub(crate) stores: usize,
     pub(crate) arrived: Option<u64>,
+    /// There is room again.
+    pub(crate) look_again: bool,
     pub(crate) said: Vec<LogLine>,
     settings: Settings,
     /// Until when it rests, and, if it listens, after how many hints.
@@ -255,6 +257,7 @@ impl Rig {
             disk_full: false,
             stores: 0,
             arrived: None,
+            look_again: false,
             said: Vec::new(),
             settings,
             poller: None,
@@ -365,6 +368,7 @@ impl Rig {
             match effect {
                 Effect::Arrived(count) => self.arrived = Some(*count),
                 Effect::Log(line) => self.said.push(line.clone()),
+                Effect::LookAgain(_) => self.look_again = true,
                 Effect::Report(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),
             }
         }

@@ -146,6 +146,11 @@ impl<S: Source> Events<S> {
         }
     }
 
+    /// A hint that comes from elsewhere.
+    pub fn hint(&self) {
+        self.heard.send_modify(|heard| heard.count += 1);
+    }
+
     fn keep_open(&self) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
