@@ -159,6 +159,8 @@ struct Replay {
     staged: VecDeque<Staged>,
     position: Option<Mark>,
     base: Vec<Mark>,
+    /// Rows between base and position.
+    rows: u64,
     read_up_to: Stamp,
     projected: Option<String>,
     newest: Stamp,
@@ -177,6 +179,7 @@ impl Replay {
             staged: VecDeque::new(),
             position: None,
             base: Vec::new(),
+            rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
             newest: Stamp::UNKNOWN,
@@ -228,7 +231,8 @@ impl Replay {
                     (staged.deliveries, staged.starts, staged.redelivered) = (n, starts, true);
                 }
             }
-            Record::Fetched { id, ca, base, from } => {
+            Record::Fetched { id, ca, base, from, rows } => {
+                self.rows = rows;
                 if before_damage {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
@@ -299,7 +303,7 @@ impl Replay {
             // The row that the file names is dealt with, with all before it.
             book.ledger.open(cursor);
         } else {
-            book.ledger.restore(self.position, self.base, self.read_up_to, self.now);
+            book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
             // What the journal said of the file may be part of the damage.
             let known = self.projected == cursor || damaged;
             book.ledger.saved(cursor);
@@ -351,7 +355,13 @@ impl Book {
         let Some(position) = self.ledger.position() else {
             // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
             let ca = self.ledger.read_up_to()?.microseconds();
-            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None, from: None });
+            return self.floor.is_none().then_some(Record::Fetched {
+                id: None,
+                ca,
+                base: None,
+                from: None,
+                rows: 0,
+            });
         };
         let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
         let from = self.ledger.behind().map(|(from, _)| from.microseconds());
@@ -360,6 +370,7 @@ impl Book {
             ca: position.stamp.microseconds(),
             base: base.map(|base| (base.id, base.stamp.microseconds())),
             from,
+            rows: self.ledger.rows_since_base(),
         })
     }
 
@@ -381,6 +392,7 @@ impl Book {
                 id: Some(Rc::clone(&low.id)),
                 ca: low.stamp.microseconds(),
                 base: None,
+                rows: 0,
                 from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
             });
         }
