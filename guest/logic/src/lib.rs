@@ -8,6 +8,7 @@
 //! | `tools` | what an agent can do, one file a tool |
 //! | `inbox` | what is fetched, staged, handed out and dealt with |
 //! | `loose` | how JSON of strangers is read |
+//! | `planted` | which bugs the tests have planted: none elsewhere |
 //! | `permissions` | what roles and tier allow |
 //! | `redact` | which parts of a text are credentials |
 //! | `secrets` | whether a secret is worth storing |
@@ -22,6 +23,7 @@ mod inbox;
 mod loose;
 mod peers;
 mod permissions;
+pub mod planted;
 mod platform;
 mod random;
 mod redact;

@@ -19,6 +19,7 @@ use super::{
     record::{self, FORMAT, Record},
 };
 use crate::{
+    planted::{Bug, planted},
     platform::stamp::Stamp,
     wire::{Instant, Saved, Workspace},
 };
@@ -159,10 +160,9 @@ struct Replay {
     staged: VecDeque<Staged>,
     position: Option<Mark>,
     base: Vec<Mark>,
-    /// Rows between base and position.
-    rows: u64,
     read_up_to: Stamp,
     projected: Option<String>,
+    projected_at: Option<Stamp>,
     newest: Stamp,
     over: usize,
 }
@@ -179,16 +179,17 @@ impl Replay {
             staged: VecDeque::new(),
             position: None,
             base: Vec::new(),
-            rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
+            projected_at: None,
             newest: Stamp::UNKNOWN,
             over: 0,
         }
     }
 
     fn run(mut self, saved: Saved) -> Opened {
-        let damaged_after = saved.damaged_after.and_then(|place| usize::try_from(place).ok());
+        let damage = saved.damaged_after.filter(|_| !planted(Bug::DamageIgnored));
+        let damaged_after = damage.and_then(|place| usize::try_from(place).ok());
         let mut whole = damaged_after.unwrap_or(usize::MAX);
         let mut foreign = false;
         for (place, line) in saved.journal.iter().enumerate() {
@@ -228,11 +229,11 @@ impl Replay {
             Record::Acknowledged { ids } => ids.iter().for_each(|id| self.acknowledge(id)),
             Record::Delivered { id, n, starts } => {
                 if let Some(staged) = self.find(&id) {
-                    (staged.deliveries, staged.starts, staged.redelivered) = (n, starts, true);
+                    (staged.deliveries, staged.starts) = (n, starts);
+                    staged.redelivered = !planted(Bug::NoRedeliveredFlag);
                 }
             }
-            Record::Fetched { id, ca, base, from, rows } => {
-                self.rows = rows;
+            Record::Fetched { id, ca, base, from } => {
                 if before_damage {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
@@ -248,7 +249,7 @@ impl Replay {
                     staged.parked = true;
                 }
             }
-            Record::Projected { id } => self.projected = id,
+            Record::Projected { id, ca } => (self.projected, self.projected_at) = (id, ca.map(Stamp::at)),
             Record::Remembered { ids } => ids.into_iter().for_each(|id| self.book.ledger.remember(id)),
             Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
         }
@@ -301,9 +302,13 @@ impl Replay {
         let begin_with_file = is_new || (damaged && !named_before);
         if begin_with_file {
             // The row that the file names is dealt with, with all before it.
+            let made_at = self.projected_at.filter(|_| self.projected == cursor);
             book.ledger.open(cursor);
+            if let Some(made_at) = made_at {
+                book.ledger.was_made_at(made_at, self.now);
+            }
         } else {
-            book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
+            book.ledger.restore(self.position, self.base, self.read_up_to, self.now);
             // What the journal said of the file may be part of the damage.
             let known = self.projected == cursor || damaged;
             book.ledger.saved(cursor);
@@ -355,13 +360,7 @@ impl Book {
         let Some(position) = self.ledger.position() else {
             // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
             let ca = self.ledger.read_up_to()?.microseconds();
-            return self.floor.is_none().then_some(Record::Fetched {
-                id: None,
-                ca,
-                base: None,
-                from: None,
-                rows: 0,
-            });
+            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None, from: None });
         };
         let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
         let from = self.ledger.behind().map(|(from, _)| from.microseconds());
@@ -370,7 +369,6 @@ impl Book {
             ca: position.stamp.microseconds(),
             base: base.map(|base| (base.id, base.stamp.microseconds())),
             from,
-            rows: self.ledger.rows_since_base(),
         })
     }
 
@@ -387,12 +385,13 @@ impl Book {
         if !ids.is_empty() {
             records.push(Record::Remembered { ids });
         }
-        if let Some(low) = &self.low {
+        if planted(Bug::HighFloorFirst) {
+            records.extend(self.current_floor());
+        } else if let Some(low) = &self.low {
             records.push(Record::Fetched {
                 id: Some(Rc::clone(&low.id)),
                 ca: low.stamp.microseconds(),
                 base: None,
-                rows: 0,
                 from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
             });
         }
@@ -412,10 +411,17 @@ impl Book {
         self.floor = self.current_floor().or_else(|| self.floor.take());
         records.extend(self.floor.clone());
         records.extend(self.gaps.iter().map(Gap::record));
-        if let Some(id) = self.ledger.named_by_file() {
-            records.push(Record::Projected { id: Some(id.to_owned()) });
+        if let Some(id) = self.ledger.named_by_file().map(str::to_owned) {
+            records.push(self.projected(Some(id)));
         }
         records
+    }
+
+    /// That the cursor file names this row.
+    pub(super) fn projected(&self, id: Option<String>) -> Record {
+        let cursor = self.ledger.cursor().filter(|cursor| Some(&*cursor.id) == id.as_deref());
+        let ca = cursor.map(|cursor| cursor.stamp).filter(|stamp| *stamp > Stamp::UNKNOWN);
+        Record::Projected { id, ca: ca.map(Stamp::microseconds) }
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     dialogue::{Host, NotStored},
+    planted::{Bug, planted},
     wire::{Effect, FileChange, JournalAppend, JournalRewrite, Level, Workspace},
     world::World,
 };
@@ -167,7 +168,10 @@ pub(super) async fn acknowledge(
     messages: &[Rc<Message>],
 ) -> bool {
     let ids: Vec<Rc<str>> = messages.iter().map(|message| message.activity_id.as_str().into()).collect();
-    let saved = append(host, world, workspace, vec![Record::Acknowledged { ids: ids.clone() }]).await;
+    let over = Record::Acknowledged { ids: ids.clone() };
+    let saved = planted(Bug::AckNotWritten)
+        || append(host, world, workspace, vec![over]).await
+        || planted(Bug::FailureNotTold);
     let mut inbox = world.inbox.borrow_mut();
     for message in messages {
         inbox.book(workspace).journal.outlived(message.weight());

@@ -157,6 +157,27 @@ fn a_message_that_a_damage_has_put_behind_a_younger_one_says_so() {
 }
 
 #[test]
+fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late() {
+    let mut rig = Rig::new();
+    rig.start();
+    let one = rig.platform.say("one");
+    rig.pass(5_000);
+    rig.pop(&one);
+    rig.pass(5_000);
+    assert_eq!(rig.file, Some(one));
+    rig.journal.drain(..2);
+    rig.damaged_after = Some(0);
+    rig.platform.clock -= 12_000_000;
+    let late = rig.platform.say_at_once("late");
+    rig.platform.clock += 12_000_000;
+
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [late]);
+}
+
+#[test]
 fn the_words_of_a_popped_message_are_gone_after_the_next_start() {
     let mut rig = Rig::new();
     let secret = rig.platform.say("canary");

@@ -23,6 +23,8 @@ struct Projection {
     /// What it holds so far.
     known: Option<String>,
     id: Option<String>,
+    /// The record of that.
+    said: Record,
 }
 
 impl Poller {
@@ -85,7 +87,7 @@ impl Poller {
         if self.cursor_saved.is_some_and(|saved| now.saturating_sub(saved) < SAVE_CURSOR_MS) {
             return;
         }
-        let Some(Projection { state, known, id }) = self.book(Book::projection) else { return };
+        let Some(Projection { state, known, id, said }) = self.book(Book::projection) else { return };
         self.cursor_saved = Some(now);
         let has_journal = match state {
             State::Ready => true,
@@ -93,8 +95,7 @@ impl Poller {
             State::Behind | State::Newer => false,
         };
         // Said before it is done: a file that names another row was written by somebody else.
-        let said = vec![Record::Projected { id: id.clone() }];
-        if !has_journal || !journal::append(&self.host, &self.world, self.workspace, said).await {
+        if !has_journal || !journal::append(&self.host, &self.world, self.workspace, vec![said]).await {
             return;
         }
         let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
@@ -136,6 +137,7 @@ impl Book {
     /// What the cursor file is to name, unless it does, or is not ours alone.
     fn projection(&mut self) -> Option<Projection> {
         let id = self.ledger.unsaved().filter(|_| !self.shared)?;
-        Some(Projection { state: self.journal.state, known: self.ledger.on_disk(), id })
+        let said = self.projected(id.clone());
+        Some(Projection { state: self.journal.state, known: self.ledger.on_disk(), id, said })
     }
 }

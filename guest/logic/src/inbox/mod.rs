@@ -68,6 +68,7 @@ pub(crate) use self::{
 };
 use crate::{
     dialogue::Host,
+    planted::{Bug, planted},
     platform::{activity::Row, stamp::Stamp},
     uploads::OwnUploads,
     wire::{Finish, Instant, Saved, Workspace},
@@ -176,6 +177,10 @@ impl Inbox {
                     Verdict::Show(source) => (source, false),
                 };
                 let message = Message { late, ..Message::new(workspace, row, source) };
+                if planted(Bug::DropsOldest) && !self.queue.has_room() {
+                    let oldest = self.queue.ready().next().map(Staged::id);
+                    oldest.and_then(|oldest| self.queue.pop(&oldest));
+                }
                 if !self.queue.fits(&message) {
                     unseen_from = Some(unseen_from.map_or(mark.stamp, |unseen| unseen.min(mark.stamp)));
                     taken.stopped = true;
@@ -195,6 +200,9 @@ impl Inbox {
         }
         taken.moved = book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
         taken.records.extend(book.new_floor());
+        if planted(Bug::FloorBeforeStage) {
+            taken.records.reverse();
+        }
         taken
     }
 

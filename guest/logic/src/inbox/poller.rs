@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::{Inbox, Incoming, Taken, health::Health, ledger::Mark, window::window_secs};
 use crate::{
     dialogue::{Host, NoAnswer},
+    planted::{Bug, planted},
     platform::{
         PlatformError,
         activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
@@ -230,7 +231,7 @@ impl Poller {
         let now = self.host.now();
         let is_due = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
         let has_room = self.world.inbox.borrow().queue().has_room();
-        let sweeps = is_due && has_room && self.book(|book| book.ledger.is_young());
+        let sweeps = is_due && has_room && !planted(Bug::NoSweep) && self.book(|book| book.ledger.is_young());
         if sweeps {
             self.swept = Some(now);
             self.sweep = Some((now, self.server_ms));

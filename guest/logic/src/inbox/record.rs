@@ -19,6 +19,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
+use crate::planted::{Bug, planted};
 
 /// The format that this version writes, and the newest one that it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -45,9 +46,6 @@ pub(crate) enum Record {
         /// The row after which rows may still become visible, if it is another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<(Rc<str>, i64)>,
-        /// Rows from there to here.
-        #[serde(default)]
-        rows: u64,
         /// The moment from which on rows may still become visible, if that is before all rows that are known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<i64>,
@@ -59,7 +57,12 @@ pub(crate) enum Record {
     #[serde(rename = "P")]
     Parked { id: Rc<str> },
     #[serde(rename = "L")]
-    Projected { id: Option<String> },
+    Projected {
+        id: Option<String>,
+        /// When that row was made, as for `F`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<i64>,
+    },
     #[serde(rename = "R")]
     Remembered { ids: Vec<Rc<str>> },
     #[serde(rename = "S")]
@@ -84,9 +87,10 @@ impl Record {
     }
 
     /// Whether it has to survive a power cut before anything follows from it.
-    pub(super) const fn needs_sync(&self) -> bool {
+    pub(super) fn needs_sync(&self) -> bool {
         match self {
-            Self::Acknowledged { .. } | Self::Header { .. } | Self::Staged { .. } => true,
+            Self::Acknowledged { .. } => !planted(Bug::AckNotSynced),
+            Self::Header { .. } | Self::Staged { .. } => true,
             Self::Delivered { .. }
             | Self::Fetched { .. }
             | Self::Gap { .. }
@@ -139,14 +143,14 @@ mod tests {
                 id: Some(Rc::clone(&id)),
                 ca: i64::MAX,
                 base: Some((Rc::clone(&id), 7)),
-                rows: 9,
                 from: Some(3),
             },
-            Record::Fetched { id: None, ca: 0, base: None, from: None, rows: 0 },
+            Record::Fetched { id: None, ca: 0, base: None, from: None },
             Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
             Record::Acknowledged { ids: vec![Rc::clone(&id)] },
             Record::Parked { id: Rc::clone(&id) },
-            Record::Projected { id: None },
+            Record::Projected { id: None, ca: None },
+            Record::Projected { id: Some("a".to_owned()), ca: Some(7) },
             Record::Gap { from: 1, to: 2, told: true },
             Record::Remembered { ids: vec![id] },
         ] {

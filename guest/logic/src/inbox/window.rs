@@ -11,8 +11,12 @@
 
 use std::collections::BTreeSet;
 
-use super::poller::{Batch, Poller, Progress};
+use super::{
+    book::Book,
+    poller::{Batch, Poller, Progress},
+};
 use crate::{
+    planted::{Bug, planted},
     platform::{
         PlatformError,
         activity::{LONGEST_WINDOW_SECS, MOST_ROWS, Page, Part, Reach, Room, Row, Trouble},
@@ -54,7 +58,7 @@ impl Poller {
                 page.rows.retain(|row| !row.timed || stop.is_some_and(|stop| row.stamp > stop));
                 return Ok(Batch { rows: page.rows, unseen: false, more: gone_back, of_window: true });
             }
-            if !page.full {
+            if !page.full || planted(Bug::WindowNotPagedBack) {
                 self.judge_the_end(page.rows.first());
                 return Ok(Batch { rows: page.rows, unseen: false, more: gone_back, of_window: true });
             }
@@ -121,7 +125,9 @@ impl Poller {
     /// Nothing older is there. If the last look was longer ago than platforms keep rows, some may be gone.
     fn judge_the_end(&self, oldest: Option<&Row>) {
         let Some(server_ms) = self.server_ms else { return };
-        let Some(read_up_to) = self.book(|book| book.ledger.read_up_to()) else { return };
+        // A damaged journal may have forgotten how far that was.
+        let resumed = |book: &mut Book| book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
+        let Some(read_up_to) = self.book(resumed) else { return };
         let now = Stamp::at(i64::try_from(server_ms.saturating_mul(1_000)).unwrap_or(i64::MAX));
         let was_away = self
             .reached
