@@ -69,6 +69,27 @@ fn the_guest_is_made_of_crates_without_powers() {
     assert_eq!(names.difference(&allowed).collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
+#[test]
+fn bugs_are_planted_in_tests_alone() {
+    let planted_in =
+        |manifest: &str| fs::read_to_string(root().join(manifest)).unwrap().contains("planted-bugs");
+    for manifest in [
+        "Cargo.toml",
+        "guest/component/Cargo.toml",
+        "host/Cargo.toml",
+        "tests/bench/Cargo.toml",
+        "tests/standin/Cargo.toml",
+    ] {
+        assert!(!planted_in(manifest), "{manifest} plants bugs");
+    }
+    let logic = fs::read_to_string(root().join("guest/logic/Cargo.toml")).unwrap();
+    assert!(
+        logic.contains("\nplanted-bugs = []") && !logic.contains("\ndefault = "),
+        "on without being asked for"
+    );
+    assert!(planted_in("tests/Cargo.toml"), "the simulator plants none any more");
+}
+
 fn belongs(place: &str, places: &[&str]) -> bool {
     places.iter().any(|allowed| place.starts_with(allowed))
 }

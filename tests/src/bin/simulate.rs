@@ -4,6 +4,7 @@
 //! simulate --seed N                 everything that happens in that life
 //! simulate --seeds FROM..TO         all of them, on all processors
 //! simulate --count N                as --seeds 0..N
+//! simulate --planted                plants bugs, and says in which life each of them is noticed
 //! ```
 //!
 //! Ends with 0 if nothing happened that must not happen.
@@ -18,16 +19,20 @@ use std::{
     time::Instant,
 };
 
-use molecule_tests::simulation::{self, Failure, many};
+use molecule_tests::simulation::{self, BUGS, Failure, many};
 
-const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N";
+const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;
 
+/// In so many lives each bug has to be noticed.
+const PLANTED_SEEDS: u64 = 500;
+
 enum Wanted {
-    One(u64),
     Many(Range<u64>),
+    One(u64),
+    Planted,
 }
 
 fn main() -> ExitCode {
@@ -38,11 +43,16 @@ fn main() -> ExitCode {
         }
         Some(Wanted::One(seed)) => tell(seed),
         Some(Wanted::Many(seeds)) => judge(seeds),
+        Some(Wanted::Planted) => find_planted(),
     }
 }
 
 fn wanted(arguments: &[String]) -> Option<Wanted> {
-    let [option, value] = arguments else { return None };
+    let (option, value) = match arguments {
+        [option] if option == "--planted" => return Some(Wanted::Planted),
+        [option, value] => (option, value),
+        _ => return None,
+    };
     match option.as_str() {
         "--seed" => Some(Wanted::One(value.parse().ok()?)),
         "--count" => Some(Wanted::Many(0..value.parse().ok()?)),
@@ -62,6 +72,26 @@ fn tell(seed: u64) -> ExitCode {
     drop(writeln!(output, "{:?}", life.tally));
     drop(output.flush());
     if life.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn find_planted() -> ExitCode {
+    let mut all = true;
+    for bug in BUGS {
+        let start = Instant::now();
+        let found = simulation::find(bug, 0..PLANTED_SEEDS);
+        let seconds = start.elapsed().as_secs_f64();
+        match &found {
+            Some(Failure { seed, violations }) => {
+                println!(
+                    "{bug:?} is noticed in life {seed}, after {seconds:.1} s: {}",
+                    violations.join("; ")
+                );
+            }
+            None => println!("{bug:?} is not noticed in {PLANTED_SEEDS} lives"),
+        }
+        all &= found.is_some();
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn judge(seeds: Range<u64>) -> ExitCode {

@@ -16,10 +16,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::chance::Chance;
+use super::{
+    chance::Chance,
+    medium::{Change, Content, SECTOR, Survivors},
+};
 
-/// What a disk writes at once or not at all.
-const SECTOR: usize = 512;
+/// More sectors than can be lost without a hole.
+const SEVERAL: usize = 3;
 
 /// A directory on it. Clones are the same disk.
 #[derive(Debug, Clone)]
@@ -49,17 +52,13 @@ pub(super) enum Crash {
     PowerCut(Survivors),
 }
 
-/// What is on the medium after a power cut, of that which was not synced.
+/// Which operation is the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Survivors {
-    /// All of it.
-    All,
-    /// Nothing.
-    None,
-    /// Any sectors of it.
-    Some,
-    /// All, but of the last write only a beginning.
-    Torn,
+pub(super) enum End {
+    /// The one after so many others.
+    After(u64),
+    /// The next sync of several sectors.
+    LargeSync,
 }
 
 /// A file as a process has opened it. It stays the same file when its name is given to another one.
@@ -75,24 +74,9 @@ struct State {
     renamed: Vec<(String, Option<Handle>)>,
     made: u64,
     trouble: Trouble,
-    /// How many operations there still are before the end.
-    end: Option<(u64, Crash)>,
+    end: Option<(End, Crash)>,
     ended_by: Option<Crash>,
     chance: Chance,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Content {
-    read: Vec<u8>,
-    medium: Vec<u8>,
-    /// Changes since the last sync, oldest first.
-    unsynced: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Cut(usize),
-    Write { at: usize, bytes: Vec<u8> },
 }
 
 impl Disk {
@@ -116,9 +100,9 @@ impl Disk {
         self.state().trouble = trouble;
     }
 
-    /// The operation after so many others is the last one.
-    pub(super) fn end_after(&self, operations: u64, crash: Crash) {
-        self.state().end = Some((operations, crash));
+    /// A later operation is the last one.
+    pub(super) fn end_in(&self, end: End, crash: Crash) {
+        self.state().end = Some((end, crash));
     }
 
     /// Takes a planned end back.
@@ -225,7 +209,7 @@ impl Disk {
     /// After the end, and when it cannot be brought there. Then nothing will bring it there any more.
     pub(super) fn sync(&self, file: Handle) -> io::Result<()> {
         let mut state = self.state();
-        let last = state.operate()?;
+        let last = state.operate_sync(file)?;
         let fails = matches!(state.trouble, Trouble::ReadOnly | Trouble::SyncFails);
         // A power cut in the middle finds some of it on the medium; that is what survivors are for.
         state.end(last)?;
@@ -316,12 +300,23 @@ impl State {
     fn operate(&mut self) -> io::Result<Option<Crash>> {
         self.alive()?;
         match &mut self.end {
-            None => Ok(None),
-            Some((0, crash)) => Ok(Some(*crash)),
-            Some((left, _)) => {
+            Some((End::After(0), crash)) => Ok(Some(*crash)),
+            Some((End::After(left), _)) => {
                 *left -= 1;
                 Ok(None)
             }
+            Some((End::LargeSync, _)) | None => Ok(None),
+        }
+    }
+
+    /// As [`State::operate`], for a sync of a file.
+    fn operate_sync(&mut self, file: Handle) -> io::Result<Option<Crash>> {
+        let unsynced = self.files.get(&file).map_or(0, Content::unsynced_bytes);
+        match self.end {
+            Some((End::LargeSync, crash)) if unsynced > SEVERAL * SECTOR => {
+                self.alive().map(|()| Some(crash))
+            }
+            Some((End::LargeSync | End::After(_), _)) | None => self.operate(),
         }
     }
 
@@ -400,196 +395,6 @@ impl State {
     }
 }
 
-impl Content {
-    fn cut_power(&mut self, survivors: Survivors, chance: &mut Chance) {
-        let last = self.unsynced.len().saturating_sub(1);
-        for (place, change) in std::mem::take(&mut self.unsynced).into_iter().enumerate() {
-            match survivors {
-                Survivors::None => {}
-                Survivors::Some => change.apply_some(&mut self.medium, chance),
-                Survivors::Torn if place == last => change.apply_beginning(&mut self.medium, chance),
-                Survivors::All | Survivors::Torn => change.apply(&mut self.medium),
-            }
-        }
-        self.read.clone_from(&self.medium);
-    }
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Cut(length) => bytes.truncate(*length),
-            Self::Write { at, bytes: written } => put(bytes, *at, written),
-        }
-    }
-
-    fn apply_beginning(&self, bytes: &mut Vec<u8>, chance: &mut Chance) {
-        match self {
-            Self::Cut(length) => bytes.truncate(*length),
-            Self::Write { at, bytes: written } => {
-                let length = chance.place(written.len() + 1);
-                put(bytes, *at, written.get(..length).unwrap_or_default());
-            }
-        }
-    }
-
-    fn apply_some(&self, bytes: &mut Vec<u8>, chance: &mut Chance) {
-        match self {
-            Self::Cut(length) => {
-                if chance.percent(50) {
-                    bytes.truncate(*length);
-                }
-            }
-            Self::Write { at, bytes: written } => {
-                // The first piece ends where a sector of the file does.
-                let head = (SECTOR - at % SECTOR).min(written.len());
-                let (head, tail) = written.split_at(head);
-                let mut at = *at;
-                for sector in std::iter::once(head).chain(tail.chunks(SECTOR)) {
-                    if chance.percent(50) {
-                        put(bytes, at, sector);
-                    }
-                    at += sector.len();
-                }
-            }
-        }
-    }
-}
-
-/// Writes into a file; a hole before it reads as zeroes.
-fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    if bytes.is_empty() {
-        return;
-    }
-    let end = at + bytes.len();
-    if file.len() < end {
-        file.resize(end, 0);
-    }
-    file.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = *new);
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kill_loses_nothing_and_a_power_cut_what_was_not_synced() {
-        for (crash, left) in [
-            (Crash::Kill, &b"synced unsynced"[..]),
-            (Crash::PowerCut(Survivors::All), b"synced unsynced"),
-            (Crash::PowerCut(Survivors::None), b"synced"),
-        ] {
-            let (disk, file) = disk_with(b"synced");
-            disk.append(file, b" unsynced").unwrap();
-
-            disk.crash(crash);
-            assert!(disk.append(file, b"too late").is_err());
-            disk.start();
-
-            assert_eq!(disk.look("file").as_deref(), Some(left), "{crash:?}");
-        }
-    }
-
-    #[test]
-    fn a_torn_write_leaves_a_beginning_and_some_sectors_leave_holes() {
-        let (mut torn, mut holes) = (0, 0);
-        for seed in 0..50 {
-            for survivors in [Survivors::Torn, Survivors::Some] {
-                let (disk, file) = disk_of(seed, b"synced");
-                disk.append(file, &[7; 2_000]).unwrap();
-                disk.crash(Crash::PowerCut(survivors));
-                let left = disk.look("file").unwrap();
-
-                assert_eq!(left[..6], *b"synced");
-                let hole = left[6..].contains(&0);
-                assert!(!(hole && survivors == Survivors::Torn));
-                holes += usize::from(hole);
-                torn += usize::from(survivors == Survivors::Torn && (7..2_006).contains(&left.len()));
-            }
-        }
-        assert!(torn > 20 && holes > 10, "{torn} torn, {holes} with holes");
-    }
-
-    #[test]
-    fn a_name_that_was_not_synced_may_come_back() {
-        let (disk, _) = disk_with(b"old");
-        let new = disk.make(None).unwrap();
-        disk.append(new, b"new").unwrap();
-        disk.sync(new).unwrap();
-        disk.rename(new, "file").unwrap();
-        assert_eq!(disk.look("file").unwrap(), b"new");
-
-        disk.crash(Crash::PowerCut(Survivors::None));
-
-        assert_eq!(disk.look("file").unwrap(), b"old");
-    }
-
-    #[test]
-    fn a_failed_sync_loses_for_good_what_it_was_to_save() {
-        let (disk, file) = disk_with(b"one ");
-        disk.append(file, b"two ").unwrap();
-        disk.trouble(Trouble::SyncFails);
-        assert!(disk.sync(file).is_err());
-        disk.trouble(Trouble::None);
-        disk.append(file, b"three").unwrap();
-        disk.sync(file).unwrap();
-        assert_eq!(disk.look("file").unwrap(), b"one two three");
-
-        disk.crash(Crash::PowerCut(Survivors::All));
-
-        assert_eq!(disk.look("file").unwrap(), b"one \0\0\0\0three");
-    }
-
-    #[test]
-    fn a_full_disk_takes_a_beginning_and_a_read_only_one_nothing() {
-        let (disk, file) = disk_with(b"");
-        disk.trouble(Trouble::Full);
-        assert_eq!(disk.append(file, &[7; 100]).unwrap_err().kind(), ErrorKind::StorageFull);
-        let length = disk.look("file").unwrap().len();
-        disk.trouble(Trouble::ReadOnly);
-        assert!(disk.append(file, &[7; 100]).is_err() && disk.cut(file, 0).is_err());
-        assert!(disk.rename(file, "other").is_err() && disk.remove("file").is_err());
-
-        assert!(length <= 100);
-        assert_eq!(disk.look("file").unwrap().len(), length);
-    }
-
-    #[test]
-    fn the_end_comes_in_the_operation_it_was_planned_for() {
-        let (disk, file) = disk_with(b"");
-        disk.end_after(1, Crash::Kill);
-        disk.append(file, b"one").unwrap();
-        assert_eq!(disk.ended_by(), None);
-
-        assert!(disk.append(file, b"two").is_err());
-
-        assert_eq!(disk.ended_by(), Some(Crash::Kill));
-        assert!(disk.sync(file).is_err() && disk.make(None).is_err());
-        assert!(disk.look("file").unwrap().starts_with(b"one"));
-    }
-
-    #[test]
-    fn damage_stays_and_changes_no_length() {
-        for seed in 0..20 {
-            let (disk, _) = disk_of(seed, &[7; 3_000]);
-            disk.damage("file");
-            disk.crash(Crash::PowerCut(Survivors::None));
-
-            let left = disk.look("file").unwrap();
-            assert!(left.len() == 3_000 && left != [7; 3_000]);
-        }
-    }
-
-    fn disk_with(content: &[u8]) -> (Disk, Handle) {
-        disk_of(1, content)
-    }
-
-    fn disk_of(seed: u64, content: &[u8]) -> (Disk, Handle) {
-        let disk = Disk::new(Chance::new(seed));
-        let file = disk.make(Some("file")).unwrap();
-        disk.append(file, content).unwrap();
-        disk.sync(file).unwrap();
-        disk.sync_names().unwrap();
-        (disk, file)
-    }
-}
+#[path = "disk_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use super::{
     disk::Crash,
     platform::{BEGINNING, Row, Time},
     records::{self, Record, Staged},
-    wire::{FileChange, LogLine},
+    wire::FileChange,
 };
 
 /// More than this may never wait.
@@ -47,7 +47,6 @@ pub(super) struct History {
     staged: Staged,
     /// Where the agent, or the operator, was told that messages may be missing.
     gaps: Vec<(i64, i64)>,
-    apologies: u64,
     /// How far each sender's messages were shown.
     shown_up_to: BTreeMap<usize, Time>,
     /// Rises with each process and each guest.
@@ -217,13 +216,6 @@ impl History {
         }
     }
 
-    /// Notes what the operator is told.
-    pub(super) fn logged(&mut self, line: &LogLine) {
-        if line.text.contains("may be missing") {
-            self.apologies += 1;
-        }
-    }
-
     /// The agent asks for a message to be taken out.
     pub(super) fn pop_asked(&mut self, id: &str) {
         self.messages.entry(id.to_owned()).or_default().pop_asked = true;
@@ -353,7 +345,7 @@ impl History {
         let created_at = BEGINNING.saturating_add(i64::try_from(row.created_at).unwrap_or(i64::MAX));
         let is_told = self.gaps.iter().any(|(from, to)| (*from..=*to).contains(&created_at));
         // Nobody can know of a late row that was deleted unseen.
-        is_told || (row.gone_at.is_some() && (row.late || self.apologies > 0))
+        is_told || (row.gone_at.is_some() && row.late)
     }
 }
 

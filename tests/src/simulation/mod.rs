@@ -7,19 +7,22 @@
 //! |---|---|
 //! | `world` | the clock, and everything that happens in its order |
 //! | `turns` | how turns of the guest are carried out |
+//! | `breakage` | what breaks, and what a crash leaves |
 //! | `plan` | what a seed's world is like |
 //! | `platform` | the stand-in behind a bad line, and the people who write |
 //! | `process` | a process of the program |
-//! | `files`, `disk` | what it keeps, and what it keeps that on |
+//! | `files`, `disk`, `medium` | what it keeps, and what it keeps that on |
 //! | `agent` | who calls the tools |
 //! | `history`, `records` | what happened, and whether it may |
 //! | `chance` | where all chance comes from |
 
 mod agent;
+mod breakage;
 mod chance;
 mod disk;
 mod files;
 mod history;
+mod medium;
 mod plan;
 mod platform;
 mod process;
@@ -37,6 +40,9 @@ use std::{
     },
     thread,
 };
+
+use molecule_logic::planted::plant;
+pub use molecule_logic::planted::{BUGS, Bug};
 
 pub use self::history::Tally;
 use self::world::World;
@@ -77,14 +83,44 @@ pub struct Report {
 
 /// Lives many lives, on all processors; `progress` is told now and then how many are over.
 pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
+    let mut report = Report::default();
+    let mut done = 0;
+    lives(seeds, None, &mut |seed, life| {
+        report.tally.add(&life.tally);
+        if !life.violations.is_empty() {
+            report.failures.push(Failure { seed, violations: life.violations });
+        }
+        done += 1;
+        progress(done);
+        true
+    });
+    report.failures.sort_by_key(|failure| failure.seed);
+    report
+}
+
+/// The first life, about, in which a bug is noticed that was planted in the guest.
+pub fn find(bug: Bug, seeds: Range<u64>) -> Option<Failure> {
+    let mut found = None;
+    lives(seeds, Some(bug), &mut |seed, life| {
+        // A life that fails without the bug has noticed something else.
+        if !life.violations.is_empty() && live(seed, None).violations.is_empty() {
+            found = Some(Failure { seed, violations: life.violations });
+        }
+        found.is_none()
+    });
+    found
+}
+
+/// Lives them on all processors, for as long as `judge` wants more of them.
+fn lives(seeds: Range<u64>, bug: Option<Bug>, judge: &mut dyn FnMut(u64, Life) -> bool) {
     let next = AtomicU64::new(seeds.start);
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let (sender, lives) = mpsc::channel();
-    let mut report = Report::default();
     thread::scope(|scope| {
+        let (sender, lives) = mpsc::channel();
         for _ in 0..threads {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
+                plant(bug);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || sender.send((seed, live(seed, None))).is_err() {
@@ -94,14 +130,10 @@ pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
             });
         }
         drop(sender);
-        for (done, (seed, life)) in (1..).zip(lives) {
-            report.tally.add(&life.tally);
-            if !life.violations.is_empty() {
-                report.failures.push(Failure { seed, violations: life.violations });
+        for (seed, life) in lives {
+            if !judge(seed, life) {
+                break;
             }
-            progress(done);
         }
     });
-    report.failures.sort_by_key(|failure| failure.seed);
-    report
 }

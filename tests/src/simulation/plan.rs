@@ -4,11 +4,13 @@ use standin::Level;
 
 use super::{
     chance::Chance,
-    disk::{Crash, Survivors, Trouble},
+    disk::{Crash, Trouble},
+    medium::Survivors,
     platform::{Echo, Outage, PEERS, Time, Writing},
 };
 
 const SECOND: Time = 1_000_000;
+const DAY: Time = 86_400 * SECOND;
 
 /// A world.
 #[derive(Debug, Clone)]
@@ -20,7 +22,7 @@ pub(super) struct Plan {
     /// What may happen, and how often beside each other.
     pub(super) incidents: Vec<(u64, Kind)>,
     /// The longest pause between two incidents.
-    pub(super) longest_peace: Time,
+    longest_peace: Time,
     /// The longest pause between two writings.
     longest_silence: Time,
     /// The most messages at once.
@@ -29,6 +31,8 @@ pub(super) struct Plan {
     late: u64,
     /// How many in a hundred are no messages.
     echoes: u64,
+    /// Whether answers carry the time. Without it nobody can tell what the platform has deleted meanwhile.
+    pub(super) tells_time: bool,
     /// The most bytes of a text; only some have so many.
     largest_text: u64,
     /// Messages until the calm.
@@ -78,7 +82,9 @@ impl Plan {
                 incidents.push((weight, kind));
             }
         }
+        let prunes = incidents.iter().any(|(_, kind)| *kind == Kind::Prune);
         Self {
+            tells_time: prunes || chance.percent(70),
             level: if chance.percent(50) { Level::Baseline } else { Level::Later },
             calm_at: chance.within(90..=600) * SECOND,
             incidents,
@@ -88,13 +94,18 @@ impl Plan {
             late: if chance.percent(60) { chance.mostly_small(1..=40) } else { 0 },
             echoes: chance.below(40),
             largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=4_000) },
-            most_messages: chance.mostly_small(60..=1_500),
+            most_messages: chance.mostly_small(60..=1_000),
         }
     }
 
-    /// Until somebody writes again.
-    pub(super) fn silence(&self, chance: &mut Chance) -> Time {
-        chance.mostly_small(1_000..=self.longest_silence)
+    /// Until somebody writes again. Who gets no answer for `away` writes less and less.
+    pub(super) fn silence(&self, away: Time, chance: &mut Chance) -> Time {
+        chance.mostly_small(1_000..=self.longest_silence.max(away / 4))
+    }
+
+    /// Until something breaks again. Where no process runs for `away`, hardly anything does.
+    pub(super) fn peace(&self, away: Time, chance: &mut Chance) -> Time {
+        chance.within(SECOND..=self.longest_peace.max(away / 8))
     }
 
     /// What is written at once, and when each of it becomes visible.
@@ -166,13 +177,22 @@ impl Plan {
     }
 
     /// How long nothing runs after a crash.
-    pub(super) fn downtime(chance: &mut Chance) -> Time {
+    pub(super) fn downtime(&self, chance: &mut Chance) -> Time {
+        let prunes = self.incidents.iter().any(|(_, kind)| *kind == Kind::Prune);
+        if prunes && chance.once_in(8) {
+            return chance.within(5..=20) * DAY;
+        }
         let longest = if chance.once_in(12) { 3 * 3_600 } else { 20 };
         chance.mostly_small(SECOND / 20..=longest * SECOND)
     }
 
-    /// How old rows are that the platform deletes. Nothing is deleted that may have become visible just now.
+    /// How old rows are that the platform deletes, handled or not.
     pub(super) fn retention(chance: &mut Chance) -> Time {
+        chance.within(7 * DAY..=9 * DAY)
+    }
+
+    /// How old handled rows are that are deleted for whatever reason. Nothing appears before them any more.
+    pub(super) fn age_of_handled(chance: &mut Chance) -> Time {
         chance.within(240..=900) * SECOND
     }
 }

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use standin::{
-    Level, Now, Request, Response, Switches,
+    Now, Request, Response, Switches,
     world::{Credentials, Store},
 };
 
 use super::{
     chance::Chance,
+    plan::Plan,
     wire::{Method, Outcome, PlatformRequest, PlatformResponse, Unreachable},
 };
 
@@ -100,23 +101,22 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// A platform of this level with the agent's workspace and its peers.
-    pub(super) fn new(level: Level, mut chance: Chance) -> Self {
-        let mut switches = Switches::new(level);
+    /// A platform with the agent's workspace and its peers.
+    pub(super) fn new(plan: &Plan, mut chance: Chance) -> Self {
+        let mut switches = Switches::new(plan.level);
         // What is deleted, and when, is planned.
         switches.retention = Duration::from_secs(31_536_000);
         switches.rate_limit = chance.within(120..=600);
-        let mut standin = standin::Platform::new(level, switches, chance.any(), at(0));
+        let mut standin = standin::Platform::new(plan.level, switches, chance.any(), at(0));
         let me = standin.external_workspace("agent");
         let peers = (0..PEERS).map(|peer| standin.poll_peer(&format!("peer {peer}"))).collect();
-        let tells_time = chance.percent(80);
         Self {
             standin,
             me,
             peers,
             rows: BTreeMap::new(),
             outage: None,
-            tells_time,
+            tells_time: plan.tells_time,
             youngest: (0, 0),
             written: 0,
             chance,

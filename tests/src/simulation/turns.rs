@@ -132,7 +132,6 @@ impl World<'_> {
             }
             Effect::Log(line) => {
                 self.tell(|_| format!("log {:?} {}", line.level, line.text));
-                self.history.logged(&line);
             }
             Effect::LookAgain(_) => {
                 if let Some(process) = &mut self.process {

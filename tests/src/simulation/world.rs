@@ -13,16 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     agent::{Agent, Mood},
     chance::Chance,
-    disk::{Crash, Disk, Trouble},
-    files,
+    disk::{Crash, Disk},
     history::History,
-    plan::{Kind, Plan},
-    platform::{Platform, Row, Time, Writing},
+    plan::Plan,
+    platform::{Platform, Time, Writing},
     process::{Process, Ticket, Wait},
     wire::{FileUpdate, Outcome, PlatformRequest},
 };
 
-const SECOND: Time = 1_000_000;
+pub(super) const SECOND: Time = 1_000_000;
 
 /// After the calm, everything that still becomes visible has to be found by a sweep.
 const SHORTEST_CALM: Time = 200 * SECOND;
@@ -87,6 +86,7 @@ pub(super) struct World<'a> {
     pub(super) process: Option<Process>,
     /// The processes so far.
     pub(super) starts: u64,
+    pub(super) down_since: Option<Time>,
     pub(super) agent: Agent,
     pub(super) history: History,
     pub(super) chance: Chance,
@@ -94,8 +94,8 @@ pub(super) struct World<'a> {
     /// Rows that are not visible yet.
     held: BTreeSet<String>,
     /// The journal was damaged since the last start.
-    damaged: bool,
-    calm: bool,
+    pub(super) damaged: bool,
+    pub(super) calm: bool,
     /// The last restart, by which what is over has to stay away.
     pub(super) restarted: bool,
     /// What the inbox showed last, if it showed all.
@@ -108,7 +108,7 @@ impl<'a> World<'a> {
     pub(super) fn new(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let mut chance = Chance::new(seed);
         let plan = Plan::new(&mut chance.fork());
-        let platform = Platform::new(plan.level, chance.fork());
+        let platform = Platform::new(&plan, chance.fork());
         let disk = Disk::new(chance.fork());
         let agent = Agent::new(chance.fork());
         let mut world = Self {
@@ -120,6 +120,7 @@ impl<'a> World<'a> {
             disk,
             process: None,
             starts: 0,
+            down_since: None,
             agent,
             history: History::default(),
             chance,
@@ -221,8 +222,14 @@ impl World<'_> {
         for (writing, visible_at) in self.plan.burst(self.now, &mut self.chance) {
             self.write_one(&writing, visible_at);
         }
-        let silence = self.plan.silence(&mut self.chance);
+        let away = self.away();
+        let silence = self.plan.silence(away, &mut self.chance);
         self.plan_in(silence, Event::Write);
+    }
+
+    /// How long no process has been running.
+    pub(super) fn away(&self) -> Time {
+        self.down_since.map_or(0, |since| self.now - since)
     }
 
     fn write_one(&mut self, writing: &Writing, visible_at: Time) {
@@ -259,111 +266,11 @@ impl World<'_> {
     }
 }
 
-/// What breaks.
+/// Lives and ends.
 impl World<'_> {
-    fn break_something(&mut self) {
-        if self.calm {
-            return;
-        }
-        let incidents = self.plan.incidents.clone();
-        if let Some(kind) = self.chance.weighted(&incidents) {
-            self.tell(|_| format!("incident {kind:?}"));
-            self.break_down(kind);
-        }
-        let peace = self.chance.within(SECOND..=self.plan.longest_peace);
-        self.plan_in(peace, Event::Break);
-    }
-
-    fn break_down(&mut self, kind: Kind) {
-        match kind {
-            Kind::Cut => {
-                let crash = Plan::power_cut(&mut self.chance);
-                self.crash_somewhere(crash);
-            }
-            Kind::Damage => self.damage(),
-            Kind::Disk => {
-                let (trouble, span) = Plan::disk_trouble(&mut self.chance);
-                self.tell(|_| format!("disk {trouble:?} for {span} µs"));
-                self.disk.trouble(trouble);
-                self.history.disk_fails(true);
-                self.plan_in(span, Event::DiskHeals);
-            }
-            Kind::Events => self.turn_events(),
-            Kind::Kill => self.crash_somewhere(Crash::Kill),
-            Kind::Line => {
-                let (outage, span) = Plan::outage(&mut self.chance);
-                self.tell(|_| format!("line {outage:?} for {span} µs"));
-                self.platform.turn_bad(Some(outage));
-                self.plan_in(span, Event::LineHeals);
-            }
-            Kind::Mood => {
-                let moods = [(5, Mood::Diligent), (3, Mood::Idle), (4, Mood::Sloppy)];
-                self.agent.mood = self.chance.weighted(&moods).unwrap_or(Mood::Diligent);
-                self.tell(|world| format!("mood {:?}", world.agent.mood));
-            }
-            Kind::Prune => {
-                let oldest = self.now.saturating_sub(Plan::retention(&mut self.chance));
-                self.prune(|_, row| row.created_at < oldest);
-            }
-            Kind::PruneHandled => {
-                let (handled, mut chance) = (self.history.handled(), self.chance.fork());
-                let oldest = self.now.saturating_sub(Plan::retention(&mut chance));
-                let is_over = |id: &str, row: &Row| row.created_at < oldest && handled.contains(id);
-                self.prune(|id, row| is_over(id, row) && chance.percent(50));
-            }
-            Kind::Trap => self.trap(),
-        }
-    }
-
-    fn heal_disk(&mut self) {
-        self.disk.trouble(Trouble::None);
-        self.history.disk_fails(false);
-    }
-
-    fn prune(&mut self, mut is_old: impl FnMut(&str, &Row) -> bool) {
-        let there =
-            self.platform.rows.iter().filter(|(_, row)| row.visible_at.is_some() && row.gone_at.is_none());
-        let old: Vec<String> = there.filter(|(id, row)| is_old(id, row)).map(|(id, _)| id.clone()).collect();
-        for id in old {
-            self.tell(|_| format!("deleted {id}"));
-            self.platform.delete(&id, self.now);
-        }
-    }
-
-    fn crash_somewhere(&mut self, crash: Crash) {
-        if self.process.is_none() {
-            return;
-        }
-        if self.chance.percent(40) {
-            self.disk.crash(crash);
-        } else {
-            let operations = self.chance.mostly_small(0..=40);
-            self.tell(|_| format!("{crash:?} after {operations} operations"));
-            self.disk.end_after(operations, crash);
-        }
-    }
-
-    fn damage(&mut self) {
-        if self.process.is_some() {
-            self.disk.crash(Crash::Kill);
-            self.has_crashed(Crash::Kill);
-        }
-        self.disk.damage(files::JOURNAL);
-        self.damaged = true;
-    }
-
-    pub(super) fn has_crashed(&mut self, crash: Crash) {
-        self.process = None;
-        self.history.crashed(crash);
-        let file = files::cursor(&self.disk);
-        self.tell(|_| format!("CRASH, the cursor file holds {file:?}"));
-        self.history.cursor(file.as_deref(), &self.platform.rows, self.now);
-        let downtime = if self.calm { SECOND } else { Plan::downtime(&mut self.chance) };
-        self.plan_in(downtime, Event::Start);
-    }
-
     fn start(&mut self) {
         self.starts += 1;
+        self.down_since = None;
         self.disk.start();
         let workspace = self.platform.workspace();
         self.process = Some(Process::start(&workspace, self.disk.clone(), &mut self.chance));
@@ -382,7 +289,7 @@ impl World<'_> {
         }
     }
 
-    fn turn_events(&mut self) {
+    pub(super) fn turn_events(&mut self) {
         let on = self.calm || self.chance.percent(70);
         if let Some(process) = &mut self.process {
             process.hears_events = on;
@@ -391,6 +298,9 @@ impl World<'_> {
     }
 
     fn calm_down(&mut self) {
+        if self.now < self.plan.calm_at {
+            return self.plan_at(self.plan.calm_at, Event::Calm);
+        }
         self.calm = true;
         self.tell(|_| "CALM".to_owned());
         self.platform.turn_bad(None);
@@ -401,7 +311,6 @@ impl World<'_> {
         }
         self.agent.mood = Mood::Clears;
         if self.process.is_none() {
-            // Nobody waits for the end of a long downtime.
             self.events.retain(|_, event| !matches!(event, Event::Start));
             self.start();
         }
@@ -410,16 +319,17 @@ impl World<'_> {
     }
 
     fn end(&mut self) -> bool {
-        let rows = &self.platform.rows;
         if self.restarted {
-            self.history.judge(&self.left, rows, self.now);
             return true;
         }
+        let rows = &self.platform.rows;
         let given_up = self.now > self.plan.calm_at + LONGEST_CALM;
         if !given_up && !self.history.is_complete(rows) {
             self.plan_in(LOOK, Event::End);
             return false;
         }
+        self.history.judge(&self.left, rows, self.now);
+        // What is over has to stay away.
         self.restarted = true;
         self.disk.crash(Crash::Kill);
         self.plan_in(AFTER_RESTART, Event::End);
