@@ -160,6 +160,8 @@ struct Replay {
     staged: VecDeque<Staged>,
     position: Option<Mark>,
     base: Vec<Mark>,
+    /// Rows between base and position.
+    rows: u64,
     read_up_to: Stamp,
     projected: Option<String>,
     projected_at: Option<Stamp>,
@@ -179,6 +181,7 @@ impl Replay {
             staged: VecDeque::new(),
             position: None,
             base: Vec::new(),
+            rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
             projected_at: None,
@@ -233,7 +236,8 @@ impl Replay {
                     staged.redelivered = !planted(Bug::NoRedeliveredFlag);
                 }
             }
-            Record::Fetched { id, ca, base, from } => {
+            Record::Fetched { id, ca, base, from, rows } => {
+                self.rows = rows;
                 if before_damage {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
@@ -308,7 +312,7 @@ impl Replay {
                 book.ledger.was_made_at(made_at, self.now);
             }
         } else {
-            book.ledger.restore(self.position, self.base, self.read_up_to, self.now);
+            book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
             // What the journal said of the file may be part of the damage.
             let known = self.projected == cursor || damaged;
             book.ledger.saved(cursor);
@@ -360,7 +364,13 @@ impl Book {
         let Some(position) = self.ledger.position() else {
             // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
             let ca = self.ledger.read_up_to()?.microseconds();
-            return self.floor.is_none().then_some(Record::Fetched { id: None, ca, base: None, from: None });
+            return self.floor.is_none().then_some(Record::Fetched {
+                id: None,
+                ca,
+                base: None,
+                from: None,
+                rows: 0,
+            });
         };
         let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
         let from = self.ledger.behind().map(|(from, _)| from.microseconds());
@@ -369,6 +379,7 @@ impl Book {
             ca: position.stamp.microseconds(),
             base: base.map(|base| (base.id, base.stamp.microseconds())),
             from,
+            rows: self.ledger.rows_since_base(),
         })
     }
 
@@ -392,6 +403,7 @@ impl Book {
                 id: Some(Rc::clone(&low.id)),
                 ca: low.stamp.microseconds(),
                 base: None,
+                rows: 0,
                 from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
             });
         }

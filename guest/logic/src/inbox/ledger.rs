@@ -48,7 +48,7 @@ const SHORT_OVERLAP_MS: u64 = 4_000;
 const MOST_READ_AGAIN: usize = 100;
 
 /// Rows kept to go back to. Where more come in two minutes, less than that is read again.
-const MOST_RECENT: usize = 2_048;
+const MOST_RECENT: u64 = 2_048;
 
 /// Rows kept between cursor and position before runs of dealt-with ones are thinned out.
 const THIN_ABOVE: usize = 1_024;
@@ -102,6 +102,8 @@ pub(crate) struct Ledger {
     newest_in_journal: Option<Stamp>,
     /// The base, and the rows after it up to the position that may be asked after, oldest first.
     recent: VecDeque<Recent>,
+    /// Rows noted so far, from the base of the journal on.
+    rows: u64,
     /// Rows from this moment on may be there without having been fetched.
     unseen_from: Option<Stamp>,
     /// Rows after the cursor, in the order in which they were fetched.
@@ -116,6 +118,8 @@ struct Recent {
     mark: Mark,
     /// When it was fetched.
     at: Instant,
+    /// How many rows had been noted then.
+    rows: u64,
 }
 
 impl Ledger {
@@ -130,7 +134,7 @@ impl Ledger {
             self.cursor.clone_from(&self.position);
             if let Some(mark) = &self.position {
                 self.dealt_with.insert(Rc::clone(&mark.id));
-                self.recent.push_back(Recent { mark: mark.clone(), at: 0 });
+                self.recent.push_back(Recent { mark: mark.clone(), at: 0, rows: 0 });
             }
         }
         self.on_disk = file;
@@ -152,11 +156,13 @@ impl Ledger {
         &mut self,
         position: Option<Mark>,
         base: Vec<Mark>,
-        read_up_to: Stamp,
+        (read_up_to, rows): (Stamp, u64),
         now: Instant,
     ) {
         self.read_up_to = Some(read_up_to).filter(|stamp| *stamp > Stamp::UNKNOWN);
-        self.recent = base.into_iter().chain(position.clone()).map(|mark| Recent { mark, at: now }).collect();
+        self.rows = rows;
+        let base = base.into_iter().map(|mark| Recent { mark, at: now, rows: 0 });
+        self.recent = base.chain(position.clone().map(|mark| Recent { mark, at: now, rows })).collect();
         if let Some(mark) = &position {
             if !self.waiting.contains_key(&mark.id) {
                 self.pass(mark.clone());
@@ -264,6 +270,11 @@ impl Ledger {
         }
     }
 
+    /// How many rows were noted since the base was.
+    pub(super) fn rows_since_base(&self) -> u64 {
+        self.recent.front().map_or(0, |base| self.rows.saturating_sub(base.rows))
+    }
+
     /// The base does not exist any more.
     pub(super) fn lose_base(&mut self, now: Instant) {
         self.recent.clear();
@@ -275,10 +286,11 @@ impl Ledger {
     /// Notes a row that is newer than all others, to go back to. Before the first one others may appear.
     fn go_back_to(&mut self, mark: Mark, at: Instant) {
         if self.recent.is_empty() {
-            self.recent.push_back(Recent { mark: Mark::long_before(mark.stamp), at });
+            self.recent.push_back(Recent { mark: Mark::long_before(mark.stamp), at, rows: self.rows });
         }
-        self.recent.push_back(Recent { mark, at });
-        if self.recent.len() > MOST_RECENT {
+        self.recent.push_back(Recent { mark, at, rows: self.rows });
+        // No further back than all rows are still recognised.
+        while self.recent.len() > 1 && self.rows_since_base() > MOST_RECENT {
             self.recent.pop_front();
         }
     }
@@ -323,12 +335,14 @@ impl Ledger {
 
     /// Notes a row that the agent has to deal with.
     pub(crate) fn wait_for(&mut self, mark: Mark) {
+        self.rows = self.rows.saturating_add(1);
         self.waiting.insert(Rc::clone(&mark.id), mark.stamp);
         self.fetched.push_back(mark);
     }
 
     /// Notes a row that nobody has to deal with.
     pub(crate) fn pass(&mut self, mark: Mark) {
+        self.rows = self.rows.saturating_add(1);
         self.dealt_with.insert(Rc::clone(&mark.id));
         self.fetched.push_back(mark);
     }
@@ -614,6 +628,32 @@ mod tests {
         ledger.settle(0, Some(made_ms + 121_000));
 
         assert!(!ledger.is_young());
+    }
+
+    #[test]
+    fn nothing_is_read_again_that_would_not_be_recognised() {
+        let mut ledger = ledger();
+        for row in 0..3_000 {
+            // Every other row shares its moment with the one before.
+            ledger.pass(mark(row, row / 2));
+            ledger.fetched_up_to(&[mark(row, row / 2)], None, 0);
+        }
+        assert!(
+            (2_000..=MOST_RECENT + 1).contains(&ledger.rows_since_base()),
+            "{}",
+            ledger.rows_since_base()
+        );
+
+        // A process that knows base and position alone counts on from there.
+        let (base, position) = (vec![mark(1_000, 500)], Some(mark(2_999, 1_499)));
+        let mut next = Ledger::default();
+        next.restore(position, base, (stamp(1_499), 2_000), 0);
+        for row in 3_000..3_060 {
+            next.pass(mark(row, row));
+            next.fetched_up_to(&[mark(row, row)], None, 0);
+        }
+
+        assert!(next.rows_since_base() <= 70, "{}", next.rows_since_base());
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(crate) enum Record {
         /// The row after which rows may still become visible, if it is another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<(Rc<str>, i64)>,
+        /// Rows from there to here.
+        #[serde(default)]
+        rows: u64,
         /// The moment from which on rows may still become visible, if that is before all rows that are known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<i64>,
@@ -143,9 +146,10 @@ mod tests {
                 id: Some(Rc::clone(&id)),
                 ca: i64::MAX,
                 base: Some((Rc::clone(&id), 7)),
+                rows: 9,
                 from: Some(3),
             },
-            Record::Fetched { id: None, ca: 0, base: None, from: None },
+            Record::Fetched { id: None, ca: 0, base: None, from: None, rows: 0 },
             Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
             Record::Acknowledged { ids: vec![Rc::clone(&id)] },
             Record::Parked { id: Rc::clone(&id) },
