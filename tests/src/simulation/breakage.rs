@@ -94,6 +94,10 @@ impl World<'_> {
     }
 
     fn damage(&mut self) {
+        // A second damage may take what the first one has left.
+        if self.damaged {
+            return;
+        }
         if self.process.is_some() {
             self.disk.crash(Crash::Kill);
             self.has_crashed(Crash::Kill);

@@ -131,7 +131,8 @@ impl Disk {
         Some(state.files.get(state.names.get(name)?)?.read.clone())
     }
 
-    /// Damages a file that nobody has open: turns one bit over, or zeroes some bytes, on the medium too.
+    /// Damages a file that nobody has open, on the medium too: turns one bit over, or zeroes a part of it, but
+    /// less than half.
     pub(super) fn damage(&self, name: &str) {
         self.state().damage(name);
     }
@@ -384,7 +385,8 @@ impl State {
     fn damage(&mut self, name: &str) {
         let Some(content) = self.names.get(name).and_then(|file| self.files.get_mut(file)) else { return };
         let start = self.chance.place(content.read.len());
-        let zeroed = self.chance.percent(50).then(|| self.chance.place(4 * SECTOR) + 1);
+        let zeroed =
+            self.chance.percent(50).then(|| self.chance.place((content.read.len() / 2).min(4 * SECTOR)) + 1);
         let bit = self.chance.below(8);
         for bytes in [&mut content.read, &mut content.medium] {
             match zeroed {

@@ -157,6 +157,46 @@ fn a_message_that_a_damage_has_put_behind_a_younger_one_says_so() {
 }
 
 #[test]
+fn a_first_start_that_found_more_of_one_moment_than_there_is_room_for_goes_on_days_later() {
+    let mut rig = Rig::new();
+    let mut ids = vec![rig.platform.say("first")];
+    ids.extend((1..MOST_STAGED + 50).map(|_| rig.platform.say_at_once("more")));
+    rig.start();
+    assert_eq!(rig.waiting().len(), MOST_STAGED);
+
+    rig.platform.clock += 432_000_000_000;
+    rig.restart();
+    let mut popped = rig.pop_all();
+    rig.pass(10_000);
+    popped.extend(rig.pop_all());
+
+    ids.sort();
+    popped.sort();
+    assert_eq!(popped, ids);
+}
+
+#[test]
+fn a_row_that_comes_behind_rows_of_a_moment_that_is_not_complete_is_late() {
+    let mut rig = Rig::new();
+    rig.platform.say("first");
+    let between = rig.platform.clock + 500_000;
+    rig.platform.say("second");
+    (0..MOST_STAGED).for_each(|_| drop(rig.platform.say_at_once("more")));
+    rig.start();
+    let now = rig.platform.clock;
+    rig.platform.clock = between;
+    let late = rig.platform.say_at_once("late");
+    rig.platform.clock = now;
+    rig.pop_all();
+    rig.pass(40_000);
+
+    let shown: Value = serde_json::from_str(rig.call("inbox_peek", &json!({})).text()).unwrap();
+    let shown =
+        shown.as_array().unwrap().iter().find(|message| message["activity_id"] == late.as_str()).unwrap();
+    assert_eq!(shown["late"], true);
+}
+
+#[test]
 fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late() {
     let mut rig = Rig::new();
     rig.start();

@@ -98,8 +98,8 @@ pub(crate) struct Ledger {
     position: Option<Mark>,
     /// Everything before was fetched; goes on when the position is lost.
     read_up_to: Option<Stamp>,
-    /// The newest row of a journal that was damaged: the agent may have seen it.
-    newest_in_journal: Option<Stamp>,
+    /// The newest row that was noted: the agent may have seen it.
+    newest: Option<Stamp>,
     /// The base, and the rows after it up to the position that may be asked after, oldest first.
     recent: VecDeque<Recent>,
     /// Rows noted so far, from the base of the journal on.
@@ -195,12 +195,12 @@ impl Ledger {
 
     /// Rows up to this one may have been shown: what is older and comes now comes late.
     pub(super) fn seen_up_to(&self) -> Option<Stamp> {
-        self.read_up_to.max(self.newest_in_journal)
+        self.read_up_to.max(self.newest)
     }
 
     /// A journal names rows up to this one, although not all before it may have been fetched.
     pub(super) fn names_up_to(&mut self, newest: Stamp) {
-        self.newest_in_journal = Some(newest);
+        self.newest = self.newest.max(Some(newest));
     }
 
     /// There was no row yet at this moment.
@@ -336,6 +336,7 @@ impl Ledger {
     /// Notes a row that the agent has to deal with.
     pub(crate) fn wait_for(&mut self, mark: Mark) {
         self.rows = self.rows.saturating_add(1);
+        self.newest = self.newest.max(Some(mark.stamp));
         self.waiting.insert(Rc::clone(&mark.id), mark.stamp);
         self.fetched.push_back(mark);
     }

@@ -324,22 +324,25 @@ impl Poller {
     fn bring_in(&self, batch: Batch) -> Taken {
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
-        let is_empty = batch.rows.is_empty();
+        let first = batch.rows.first().map(|row| row.stamp);
         let incoming = Incoming { rows: batch.rows, more: batch.unseen, now: self.host.now() };
         let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
-        if is_empty && batch.of_window {
-            self.note_emptiness(&mut inbox, &mut taken);
+        if batch.of_window && taken.moved.is_none() {
+            self.note_beginning(&mut inbox, &mut taken, first);
         }
         taken
     }
 
-    /// A first start that finds nothing is remembered: what comes later is not to be missed by the next.
-    fn note_emptiness(&self, inbox: &mut Inbox, taken: &mut Taken) {
-        let Some(ms) = self.server_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok()) else {
+    /// A first start that finds nothing, or nothing to ask after, is remembered: what is there, or comes
+    /// later, is not to be missed by the next.
+    fn note_beginning(&self, inbox: &mut Inbox, taken: &mut Taken, first: Option<Stamp>) {
+        let server = self.server_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok());
+        let first = first.map(|first| first.microseconds().saturating_sub(1));
+        let Some(beginning) = first.or(server).map(Stamp::at).filter(|stamp| *stamp > Stamp::UNKNOWN) else {
             return;
         };
         let book = inbox.book(self.workspace);
-        if book.ledger.nothing_before(Stamp::at(ms)) {
+        if book.ledger.nothing_before(beginning) {
             taken.records.extend(book.new_floor());
         }
     }
