@@ -301,8 +301,8 @@ impl History {
             // A late row may appear behind a file that has moved already, and nobody waits for a deleted one.
             let was_there =
                 row.visible_at.is_some_and(|visible| Some(visible) <= named.visible_at) && !row.late;
-            let counts =
-                was_there && !row.filtered && (is_shown || row.gone_at.is_none() && !self.excuses(row));
+            let is_there = is_shown || row.gone_at.is_none();
+            let counts = was_there && is_there && !row.filtered && !self.excuses(row);
             (counts && !is_done && row.created_at <= named.created_at).then(|| id.clone())
         };
         if let Some(waiting) = rows.iter().find_map(waits) {

@@ -164,7 +164,8 @@ struct Replay {
     rows: u64,
     read_up_to: Stamp,
     projected: Option<String>,
-    projected_at: Option<Stamp>,
+    /// When the row was made that the cursor file names.
+    file_made_at: Option<Stamp>,
     newest: Stamp,
     over: usize,
 }
@@ -184,7 +185,7 @@ impl Replay {
             rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
-            projected_at: None,
+            file_made_at: None,
             newest: Stamp::UNKNOWN,
             over: 0,
         }
@@ -195,10 +196,14 @@ impl Replay {
         let damaged_after = damage.and_then(|place| usize::try_from(place).ok());
         let mut whole = damaged_after.unwrap_or(usize::MAX);
         let mut foreign = false;
+        let named = saved.cursor.as_deref().unwrap_or_default();
         for (place, line) in saved.journal.iter().enumerate() {
             match Record::read(line) {
                 Some(Record::Header { workspace, .. }) if workspace != self.book.own => foreign = true,
-                Some(record) if !foreign => self.read(record, place < whole),
+                Some(record) if !foreign => {
+                    self.file_made_at = record.time_of(named).map(Stamp::at).or(self.file_made_at);
+                    self.read(record, place < whole);
+                }
                 Some(_) => {}
                 None => whole = whole.min(place),
             }
@@ -238,6 +243,7 @@ impl Replay {
             }
             Record::Fetched { id, ca, base, from, rows } => {
                 self.rows = rows;
+                self.newest = self.newest.max(Stamp::at(ca));
                 if before_damage {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
@@ -253,7 +259,7 @@ impl Replay {
                     staged.parked = true;
                 }
             }
-            Record::Projected { id, ca } => (self.projected, self.projected_at) = (id, ca.map(Stamp::at)),
+            Record::Projected { id, .. } => self.projected = id,
             Record::Remembered { ids } => ids.into_iter().for_each(|id| self.book.ledger.remember(id)),
             Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
         }
@@ -285,7 +291,6 @@ impl Replay {
     fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Vec<Mark>) {
         self.book.resumed = true;
         self.read_up_to = stamp;
-        self.newest = self.newest.max(stamp);
         let Some(mark) = id.map(|id| Mark::at(id, stamp)) else { return };
         if self.position.is_none() && self.book.ledger.cursor().is_none() && self.staged.is_empty() {
             // The first of a rewritten journal stands before all messages.
@@ -306,10 +311,13 @@ impl Replay {
         let begin_with_file = is_new || (damaged && !named_before);
         if begin_with_file {
             // The row that the file names is dealt with, with all before it.
-            let made_at = self.projected_at.filter(|_| self.projected == cursor);
             book.ledger.open(cursor);
-            if let Some(made_at) = made_at {
+            if let Some(made_at) = self.file_made_at {
                 book.ledger.was_made_at(made_at, self.now);
+            }
+            if damaged {
+                // Which rows are missing shows with the next fetch.
+                book.ledger.doubt(Stamp::UNKNOWN);
             }
         } else {
             book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);

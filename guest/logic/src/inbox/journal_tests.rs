@@ -197,6 +197,24 @@ fn a_row_that_comes_behind_rows_of_a_moment_that_is_not_complete_is_late() {
 }
 
 #[test]
+fn a_journal_that_has_lost_its_beginning_moves_no_cursor_past_what_it_has_lost() {
+    let mut rig = Rig::new();
+    let lost = rig.platform.say("lost");
+    let kept = rig.platform.say("kept");
+    rig.start();
+    let beginning = rig.journal.iter().position(|line| line.contains("kept")).unwrap();
+    rig.journal.drain(1..beginning);
+    rig.damaged_after = Some(1);
+    rig.platform.script.push_back(error(503, "not now"));
+    rig.restart();
+
+    rig.pop(&kept);
+    rig.pass(10_000);
+
+    assert_eq!((rig.waiting(), rig.file.clone()), (vec![lost], None));
+}
+
+#[test]
 fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late() {
     let mut rig = Rig::new();
     rig.start();

@@ -89,6 +89,25 @@ impl Record {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// When the row with this id was made, in microseconds, if the record says so.
+    pub(super) fn time_of(&self, id: &str) -> Option<i64> {
+        match self {
+            Self::Fetched { id: Some(row), ca, .. } if **row == *id => Some(*ca),
+            Self::Fetched { base: Some((row, ca)), .. } if **row == *id => Some(*ca),
+            Self::Projected { id: Some(row), ca } if row == id => *ca,
+            Self::Staged { ca, m, .. } if m.activity_id == id => Some(*ca),
+            Self::Acknowledged { .. }
+            | Self::Delivered { .. }
+            | Self::Fetched { .. }
+            | Self::Gap { .. }
+            | Self::Header { .. }
+            | Self::Parked { .. }
+            | Self::Projected { .. }
+            | Self::Remembered { .. }
+            | Self::Staged { .. } => None,
+        }
+    }
+
     /// Whether it has to survive a power cut before anything follows from it.
     pub(super) fn needs_sync(&self) -> bool {
         match self {

@@ -144,7 +144,7 @@ impl Poller {
     /// Takes rows that became visible before any row that can be asked after; false if there was no room.
     pub(super) async fn look_behind(&mut self) -> Result<bool, Trouble> {
         let Some((after, before)) = self.book(|book| book.ledger.behind()) else { return Ok(true) };
-        let secs = self.secs_since(after).unwrap_or(SHORTEST_WINDOW_SECS);
+        let secs = self.secs_since(after).unwrap_or(LONGEST_WINDOW_SECS);
         let mut bound = before.next();
         for _ in 0..MOST_PAGES {
             let page = self.page(&Reach::Window { secs, part: Part::Before(bound) }).await?;
