@@ -38,7 +38,8 @@ pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>) -> Vec<String> {
 
 fn followed(leader: &str) -> String {
     format!(
-        "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this one takes over when it ends. Everything else works here."
+        "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this \
+         one takes over when it ends. Everything else works here."
     )
 }
 
@@ -50,7 +51,8 @@ impl Inbox {
             for gap in book.gaps.iter_mut().filter(|gap| !gap.told) {
                 gap.told = true;
                 let line = format!(
-                    "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever                      wrote then can be asked to write again; the user sees the whole conversation on the canvas.",
+                    "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever \
+                     wrote then can be asked to write again; the user sees the whole conversation on the canvas.",
                     gap.from, gap.to
                 );
                 told.push((*workspace, gap.record(), line));
