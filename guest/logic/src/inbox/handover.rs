@@ -94,8 +94,7 @@ impl Poller {
     }
 
     fn is_young(&self, stamp: Stamp) -> bool {
-        let now = self.server_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok()).map(Stamp::at);
-        now.is_some_and(|now| stamp >= now.less_secs(REPEATED_SECS))
+        self.server.is_some_and(|now| stamp >= now.less_secs(REPEATED_SECS))
     }
 
     async fn go_on_after(&mut self, between: Between) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    Inbox,
     book::{Book, State},
     journal,
     message::Message,
@@ -51,13 +52,19 @@ impl Poller {
 
     /// The agent may see what was staged.
     pub(super) fn land(&self) {
+        self.and_announce(|inbox| inbox.queue_mut().land());
+    }
+
+    /// Changes the inbox, and says if the agent can see more than before.
+    fn and_announce<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut inbox = self.world.inbox.borrow_mut();
         let before = inbox.queue().arrivals();
-        inbox.queue_mut().land();
+        let changed = change(&mut inbox);
         let arrivals = inbox.queue().arrivals();
         if arrivals > before {
             self.host.effect(Effect::Arrived(arrivals));
         }
+        changed
     }
 
     /// Rewrites the journal if it is not what it should be, or holds much that is over.
@@ -120,15 +127,10 @@ impl Poller {
     }
 
     fn take_own_files(&self) -> Vec<Rc<Message>> {
-        let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.queue().arrivals();
-        let own = inbox.release(&self.world.own_uploads.borrow());
-        if inbox.queue().arrivals() > before {
-            self.host.effect(Effect::Arrived(inbox.queue().arrivals()));
-        }
-        for message in &own {
-            inbox.book(self.workspace).unsaved_pops.insert(message.activity_id.as_str().into());
-        }
+        let own = self.and_announce(|inbox| inbox.release(&self.world.own_uploads.borrow()));
+        self.book(|book| {
+            book.unsaved_pops.extend(own.iter().map(|message| Rc::from(message.activity_id.as_str())));
+        });
         own
     }
 }

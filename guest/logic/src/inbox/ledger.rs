@@ -7,9 +7,9 @@
 //!     all dealt with │ waiting, and dealt with │ not fetched yet
 //! ```
 //!
-//! The **position** is where the next poll starts; it lives in memory. The **cursor** is where the next
-//! process would start; it lives on disk, and passes a row only once that row and all before it
-//! are dealt with: a crash repeats messages, and loses none.
+//! The **position** is where fetching goes on, also in the next process: the journal has it. The **cursor**
+//! passes a row only once that row and all before it are dealt with; its file is for others, and where
+//! fetching goes on if the journal is lost. So a crash repeats messages, and loses none.
 //!
 //! The platform answers only rows that are strictly newer than the one asked after. So neither
 //! may stand on a row that shares its microsecond with a row it has yet to give.
@@ -129,8 +129,7 @@ impl Ledger {
         if self.position.is_none() {
             self.unseen_from = None;
             let id = file.as_deref().map(trimmed).filter(|id| is_uuid(id));
-            self.position =
-                id.map(|id| Mark { id: id.into(), stamp: Stamp::UNKNOWN, can_be_asked_after: true });
+            self.position = id.map(|id| Mark::at(id.into(), Stamp::UNKNOWN));
             self.cursor.clone_from(&self.position);
             if let Some(mark) = &self.position {
                 self.dealt_with.insert(Rc::clone(&mark.id));
@@ -225,24 +224,20 @@ impl Ledger {
 
     /// The row after which a read begins: with `sweep` the base, else one shortly before the position.
     pub(super) fn start(&self, sweep: bool, now: Instant) -> Option<Mark> {
-        let Some(position) = &self.position else { return None };
-        if sweep {
-            return self
-                .rows_to_go_back_to()
-                .next()
-                .map_or_else(|| Some(position.clone()), |recent| Some(recent.mark.clone()));
-        }
+        let position = self.position.as_ref()?;
+        let recent =
+            if sweep { self.rows_to_go_back_to().next() } else { self.shortly_before(position, now) };
+        Some(recent.map_or(position, |recent| &recent.mark).clone())
+    }
+
+    fn shortly_before(&self, position: &Mark, now: Instant) -> Option<&Recent> {
         let enough = position.stamp.less_secs(SHORT_OVERLAP_SECS);
         let near = self.recent.len().saturating_sub(MOST_READ_AGAIN);
-        let later = self.recent.iter().skip(near).filter(|recent| recent.mark.can_be_asked_after);
+        let mut later = self.recent.iter().skip(near).filter(|recent| recent.mark.can_be_asked_after);
         let is_far_enough = |recent: &&Recent| {
             recent.mark.stamp <= enough || now.saturating_sub(recent.at) >= SHORT_OVERLAP_MS
         };
-        let before = later.clone().rev().find(is_far_enough);
-        before
-            .or_else(|| later.into_iter().next())
-            .map(|recent| recent.mark.clone())
-            .or_else(|| Some(position.clone()))
+        later.clone().rev().find(is_far_enough).or_else(|| later.next())
     }
 
     /// Whether rows may still become visible before the position.
@@ -255,12 +250,10 @@ impl Ledger {
         self.recent.iter().rev().take_while(|recent| recent.mark.stamp > mark.stamp).count()
     }
 
-    /// Moves the base after a sweep that has found everything: `now` is when it began, and `server_ms` what
+    /// Moves the base after a sweep that has found everything: `now` is when it began, and `server` what
     /// the platform's clock was before that, if it is known.
-    pub(super) fn settle(&mut self, now: Instant, server_ms: Option<u64>) {
-        let old = server_ms
-            .and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok())
-            .map(|microseconds| Stamp::at(microseconds).less_secs(OVERLAP_SECS));
+    pub(super) fn settle(&mut self, now: Instant, server: Option<Stamp>) {
+        let old = server.map(|server| server.less_secs(OVERLAP_SECS));
         let settled = |recent: &Recent| {
             now.saturating_sub(recent.at) >= OVERLAP_SECS * 1_000
                 || old.is_some_and(|old| recent.mark.stamp < old)
@@ -622,11 +615,11 @@ mod tests {
         let mut ledger = ledger();
         let rows = [mark(1, 0), mark(2, 1)];
         ledger.fetched_up_to(&rows, None, 0);
-        let made_ms = u64::try_from(rows[1].stamp.microseconds() / 1_000).unwrap();
+        let made = rows[1].stamp.microseconds();
 
-        ledger.settle(0, Some(made_ms + 119_000));
+        ledger.settle(0, Some(Stamp::at(made + 119_000_000)));
         assert!(ledger.is_young());
-        ledger.settle(0, Some(made_ms + 121_000));
+        ledger.settle(0, Some(Stamp::at(made + 121_000_000)));
 
         assert!(!ledger.is_young());
     }

@@ -60,15 +60,15 @@ pub(super) struct Poller {
     pub(super) from: Option<Mark>,
     swept: Option<Instant>,
     /// The walk is a sweep: when it began, and the platform's clock before that.
-    sweep: Option<(Instant, Option<u64>)>,
+    sweep: Option<(Instant, Option<Stamp>)>,
     pub(super) cursor_saved: Option<Instant>,
     /// Hints so far.
     hints: u64,
     pace: Pace,
     /// The page is asked for whole, although there is no room for so many messages.
     in_full: bool,
-    /// The platform's clock at the last page, in milliseconds since 1970.
-    pub(super) server_ms: Option<u64>,
+    /// The platform's clock at the last page.
+    pub(super) server: Option<Stamp>,
     said_without_id: usize,
     health: Health,
 }
@@ -143,7 +143,7 @@ impl Poller {
             hints: 0,
             pace: Pace::default(),
             in_full: false,
-            server_ms: None,
+            server: None,
             said_without_id: 0,
             health: Health::default(),
             host,
@@ -215,8 +215,8 @@ impl Poller {
                 Progress::More => {}
                 Progress::CaughtUp => {
                     self.reached = Some(self.host.now());
-                    if let Some((began, server_ms)) = self.sweep {
-                        self.book(|book| book.ledger.settle(began, server_ms));
+                    if let Some((began, server)) = self.sweep {
+                        self.book(|book| book.ledger.settle(began, server));
                     }
                     break;
                 }
@@ -234,7 +234,7 @@ impl Poller {
         let sweeps = is_due && has_room && !planted(Bug::NoSweep) && self.book(|book| book.ledger.is_young());
         if sweeps {
             self.swept = Some(now);
-            self.sweep = Some((now, self.server_ms));
+            self.sweep = Some((now, self.server));
             if !self.look_behind().await? {
                 self.sweep = None;
             }
@@ -264,9 +264,9 @@ impl Poller {
             let request = activity::request(self.workspace, id, reach, limit, self.room);
             let why = match self.host.send(request).await {
                 Ok(response) => {
-                    let server_ms = response.server_time_ms;
+                    let server = response.server_time_ms.and_then(Stamp::at_ms);
                     let page = activity::page(response, reach, limit)?;
-                    self.server_ms = server_ms.or(self.server_ms);
+                    self.server = server.or(self.server);
                     self.say_without_id(page.without_id);
                     return Ok(page);
                 }
@@ -336,9 +336,8 @@ impl Poller {
     /// A first start that finds nothing, or nothing to ask after, is remembered: what is there, or comes
     /// later, is not to be missed by the next.
     fn note_beginning(&self, inbox: &mut Inbox, taken: &mut Taken, first: Option<Stamp>) {
-        let server = self.server_ms.and_then(|ms| i64::try_from(ms.saturating_mul(1_000)).ok());
-        let first = first.map(|first| first.microseconds().saturating_sub(1));
-        let Some(beginning) = first.or(server).map(Stamp::at).filter(|stamp| *stamp > Stamp::UNKNOWN) else {
+        let first = first.map(|first| Stamp::at(first.microseconds().saturating_sub(1)));
+        let Some(beginning) = first.or(self.server).filter(|stamp| *stamp > Stamp::UNKNOWN) else {
             return;
         };
         let book = inbox.book(self.workspace);

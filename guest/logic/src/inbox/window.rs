@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use super::{
     book::Book,
+    ledger::OVERLAP_SECS,
     poller::{Batch, Poller, Progress},
 };
 use crate::{
@@ -30,9 +31,6 @@ const SHORTEST_WINDOW_SECS: u64 = 600;
 
 /// Platforms keep rows for seven days; a day less is on the safe side.
 const SHORTEST_RETENTION_SECS: u64 = 6 * 86_400;
-
-/// For clocks that differ, and rows that become visible late.
-const OVERLAP_SECS: u64 = 120;
 
 /// Pages gone back at most: half a million rows.
 const MOST_PAGES: usize = 1_000;
@@ -124,11 +122,10 @@ impl Poller {
 
     /// Nothing older is there. If the last look was longer ago than platforms keep rows, some may be gone.
     fn judge_the_end(&self, oldest: Option<&Row>) {
-        let Some(server_ms) = self.server_ms else { return };
+        let Some(now) = self.server else { return };
         // A damaged journal may have forgotten how far that was.
         let resumed = |book: &mut Book| book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
         let Some(read_up_to) = self.book(resumed) else { return };
-        let now = Stamp::at(i64::try_from(server_ms.saturating_mul(1_000)).unwrap_or(i64::MAX));
         let was_away = self
             .reached
             .is_none_or(|reached| self.host.now().saturating_sub(reached) / 1_000 >= SHORTEST_RETENTION_SECS);
@@ -180,7 +177,7 @@ impl Poller {
 
     /// How long ago that was by the platform's clock, and a little more.
     fn secs_since(&self, stamp: Stamp) -> Option<u64> {
-        let now = i64::try_from(self.server_ms?.saturating_mul(1_000)).ok()?;
+        let now = self.server?.microseconds();
         let secs = u64::try_from(now.saturating_sub(stamp.microseconds()) / 1_000_000).ok()?;
         Some(secs.saturating_add(OVERLAP_SECS).min(LONGEST_WINDOW_SECS))
     }

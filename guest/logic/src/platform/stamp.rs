@@ -24,6 +24,11 @@ impl Stamp {
         Self(microseconds)
     }
 
+    /// So many milliseconds after 1970; nothing if no time can be that late.
+    pub(crate) fn at_ms(milliseconds: u64) -> Option<Self> {
+        i64::try_from(milliseconds.saturating_mul(1_000)).ok().map(Self)
+    }
+
     /// Microseconds since 1970.
     pub(crate) const fn microseconds(self) -> i64 {
         self.0
