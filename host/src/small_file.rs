@@ -61,12 +61,7 @@ pub(crate) enum Unreadable {
 
 /// Reads `path` if it is a regular file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64, links: Links) -> Result<SmallFile, Unreadable> {
-    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    if links == Links::Refused {
-        flags |= OFlags::NOFOLLOW;
-    }
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags(links)).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Unreadable::NotAFile);
@@ -77,6 +72,28 @@ pub(crate) fn read(path: &Path, limit: u64, links: Links) -> Result<SmallFile, U
         return Err(Unreadable::TooLarge(limit));
     }
     Ok(SmallFile { bytes, metadata })
+}
+
+/// Flags to open whatever is at a path without waiting for anything, such as the other end of a pipe.
+pub(crate) fn flags(links: Links) -> i32 {
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if links == Links::Refused {
+        flags |= OFlags::NOFOLLOW;
+    }
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl From<Metadata> for Identity {
+    fn from(metadata: Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
 }
 
 impl SmallFile {

@@ -14,7 +14,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 pub(super) const OWNER_ONLY: u32 = 0o600;
@@ -89,12 +88,6 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
 
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// Flags to open the very file that a path names: no link is followed, no other end of a pipe waited for.
-pub(super) fn itself() -> i32 {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    i32::try_from(flags.bits()).unwrap_or_default()
 }
 
 pub(super) fn directory_of(path: &Path) -> &Path {

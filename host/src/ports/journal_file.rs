@@ -8,21 +8,18 @@
 //! the append fails.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use super::{atomic, journal::Disk, paths::InboxPaths};
-use crate::small_file::{self, Links, Unreadable};
+use crate::small_file::{self, Identity, Links, Unreadable};
 
 /// Copies show what went wrong, and hold messages.
 const COPY_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
-
-/// Which file it is, whatever its name.
-type Identity = (u64, u64);
 
 /// A journal's place in a directory.
 #[derive(Debug)]
@@ -58,15 +55,17 @@ impl JournalFile {
             None => self.open_to_add()?,
         };
         let metadata = file.metadata()?;
+        let (length, own) = (metadata.len(), Identity::from(metadata));
         let named = self.path.symlink_metadata().map_err(removed)?;
-        if self.identity != Some(identity(&metadata)) || identity(&metadata) != identity(&named) {
+        if self.identity != Some(own) || own != Identity::from(named) {
             return Err(io::Error::other("another program has replaced it"));
         }
-        Ok((self.file.insert(file), metadata.len()))
+        Ok((self.file.insert(file), length))
     }
 
     fn open_to_add(&self) -> io::Result<File> {
-        let options = OpenOptions::new().append(true).custom_flags(atomic::itself()).to_owned();
+        let options =
+            OpenOptions::new().append(true).custom_flags(small_file::flags(Links::Refused)).to_owned();
         let file = options.open(&self.path).map_err(removed)?;
         // It may have been copied here by somebody less careful. Of another owner's file it is not ours to say.
         let _ = file.set_permissions(Permissions::from_mode(atomic::OWNER_ONLY));
@@ -81,7 +80,7 @@ impl Disk for JournalFile {
         (self.identity, self.file) = (None, None);
         match small_file::read(&self.path, limit, Links::Refused) {
             Ok(file) => {
-                self.identity = Some(identity(&file.metadata));
+                self.identity = Some(file.metadata.into());
                 Ok(Some(file.bytes))
             }
             Err(Unreadable::Absent) => Ok(None),
@@ -109,18 +108,18 @@ impl Disk for JournalFile {
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
         (self.identity, self.file) = (None, None);
         let file = atomic::replace(&self.path, bytes)?;
-        self.identity = Some(identity(&file.metadata()?));
+        self.identity = Some(file.metadata()?.into());
         Ok(())
     }
 
     fn put_aside(&mut self) -> io::Result<()> {
         let current = match self.path.symlink_metadata() {
-            Ok(metadata) => identity(&metadata),
+            Ok(metadata) => Identity::from(metadata),
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
             Err(cause) => return Err(cause),
         };
         let [newest, older] = &self.copies;
-        if newest.symlink_metadata().is_ok_and(|metadata| identity(&metadata) == current) {
+        if newest.symlink_metadata().is_ok_and(|metadata| Identity::from(metadata) == current) {
             return Ok(());
         }
         match fs::rename(newest, older) {
@@ -140,12 +139,8 @@ impl Disk for JournalFile {
 impl JournalFile {
     fn open_copy(&self) -> io::Result<File> {
         let [newest, _] = &self.copies;
-        OpenOptions::new().read(true).custom_flags(atomic::itself()).open(newest)
+        OpenOptions::new().read(true).custom_flags(small_file::flags(Links::Refused)).open(newest)
     }
-}
-
-fn identity(metadata: &Metadata) -> Identity {
-    (metadata.dev(), metadata.ino())
 }
 
 fn removed(cause: io::Error) -> io::Error {

@@ -7,7 +7,7 @@
 use std::{
     fs::{File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process, thread,
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 use chrono::{SecondsFormat, Utc};
 
 use super::{atomic, one_line};
-use crate::small_file::{self, Links};
+use crate::small_file::{self, Identity, Links};
 
 /// Somebody who only looks holds the lock for some microseconds.
 const TRIES: u32 = 3;
@@ -93,9 +93,8 @@ pub(crate) fn holder(path: &Path) -> Holder {
 impl Lock {
     /// Whether its path names its file.
     pub(super) fn counts(&self) -> bool {
-        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let named = self.path.symlink_metadata().map(identity);
-        let own = self.file.metadata().map(identity);
+        let named = self.path.symlink_metadata().map(Identity::from);
+        let own = self.file.metadata().map(Identity::from);
         matches!((named, own), (Ok(named), Ok(own)) if named == own)
     }
 
@@ -116,7 +115,7 @@ impl Lock {
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = options.mode(atomic::OWNER_ONLY).custom_flags(atomic::itself()).open(path)?;
+    let file = options.mode(atomic::OWNER_ONLY).custom_flags(small_file::flags(Links::Refused)).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
