@@ -94,9 +94,7 @@ impl JournalSeen {
     }
 
     fn damaged_after(&self) -> Option<u32> {
-        let damaged_after =
-            self.recovered.damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-        damaged_after.or(self.unreadable.is_some().then_some(0))
+        self.recovered.damage().or(self.unreadable.is_some().then_some(0))
     }
 }
 

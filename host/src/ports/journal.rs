@@ -79,6 +79,14 @@ pub struct Recovered {
     next: u64,
 }
 
+impl Recovered {
+    /// `damaged_after` as the component counts.
+    #[must_use]
+    pub fn damage(&self) -> Option<u32> {
+        self.damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+}
+
 /// Reads the lines of a journal. Any bytes will do; nothing is trusted that does not check.
 #[must_use]
 pub fn recover(bytes: &[u8]) -> Recovered {

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{
     atomic,
     files::{Lead, SECRET, SECRET_BYTES, cursor_in},
-    journal::{Journal, Recovered},
+    journal::Journal,
     journal_file::JournalFile,
     lock::{self, Lock, Taken},
     paths::InboxPaths,
@@ -118,10 +118,7 @@ impl Writer {
         self.sweep();
         let cursor = cursor_in(&self.paths.cursor);
         match self.journal.read() {
-            Ok(Recovered { records, damaged_after, .. }) => {
-                let damaged_after = damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-                Saved { cursor, journal: records, damaged_after }
-            }
+            Ok(found) => Saved { cursor, damaged_after: found.damage(), journal: found.records },
             Err(cause) => {
                 self.tell_unreadable(&cause);
                 Saved { cursor, journal: Vec::new(), damaged_after: Some(0) }

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(found.damaged_after.is_none_or(|place| place <= found.records.len()));
     let saved = Saved {
         cursor: Some("0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9".to_owned()),
-        damaged_after: found.damaged_after.and_then(|place| u32::try_from(place).ok()),
+        damaged_after: found.damage(),
         journal: found.records,
     };
     read(saved);

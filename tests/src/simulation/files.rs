@@ -2,7 +2,7 @@
 
 use std::io;
 
-use molecule_mcp::ports::journal::{self, Journal, Recovered};
+use molecule_mcp::ports::journal::{self, Journal};
 
 use super::{
     disk::{Disk, Handle},
@@ -37,10 +37,7 @@ impl Files {
     pub(super) fn saved(&mut self) -> Saved {
         let cursor = cursor(&self.disk);
         match self.journal.read() {
-            Ok(Recovered { records, damaged_after, .. }) => {
-                let damaged_after = damaged_after.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-                Saved { cursor, journal: records, damaged_after }
-            }
+            Ok(found) => Saved { cursor, damaged_after: found.damage(), journal: found.records },
             Err(_) => Saved { cursor, journal: Vec::new(), damaged_after: Some(0) },
         }
     }
