@@ -54,7 +54,7 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match self.0 {
             Source::Machine { start_ms } => read_ms(ALSO_ASLEEP).saturating_sub(start_ms),
-            Source::Tokio { start } => u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            Source::Tokio { start } => ms(start.elapsed()),
         }
     }
 
@@ -106,6 +106,11 @@ impl Asleep {
         let awake = self.awake.elapsed();
         Duration::from_millis(read_ms(ALSO_ASLEEP).saturating_sub(self.start_ms)).saturating_sub(awake)
     }
+}
+
+/// Whole milliseconds, as the component counts them.
+pub(crate) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn read_ms(clock: ClockId) -> u64 {

@@ -9,7 +9,10 @@ use super::{
     Chunks, Closed, Heard, Pace, Source,
     news::{self, News},
 };
-use crate::{guest::wire::Instant, ports::clock::Clock};
+use crate::{
+    guest::wire::Instant,
+    ports::clock::{Clock, ms},
+};
 
 /// What the task works with.
 pub(super) struct Keeper<S> {
@@ -180,7 +183,7 @@ impl<'a> Open<'a> {
     }
 
     fn hint(&self) {
-        self.heard.send_modify(|heard| heard.count += 1);
+        super::hint(self.heard);
     }
 
     fn silent(self) -> End {
@@ -223,8 +226,4 @@ async fn unwanted(mut wanted: watch::Receiver<Instant>, clock: Clock, patience_m
 /// `pause`, a quarter longer or shorter at most.
 fn spread(pause: Duration, chance: &mut fastrand::Rng) -> Duration {
     pause.mul_f64(0.75 + chance.f64() / 2.0)
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -148,7 +148,7 @@ impl<S: Source> Events<S> {
 
     /// A hint that comes from elsewhere.
     pub fn hint(&self) {
-        self.heard.send_modify(|heard| heard.count += 1);
+        hint(&self.heard);
     }
 
     fn keep_open(&self) {
@@ -167,6 +167,11 @@ impl<S: Source> Events<S> {
         };
         *task = Some(tokio::spawn(keeper.run()));
     }
+}
+
+/// Tells listeners that there may be something to fetch.
+fn hint(heard: &watch::Sender<Heard>) {
+    heard.send_modify(|heard| heard.count += 1);
 }
 
 impl<S> Drop for Events<S> {

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
-use crate::guest::wire::{Outcome, PlatformResponse, Unreachable};
+use crate::{
+    guest::wire::{Outcome, PlatformResponse, Unreachable},
+    ports::clock::ms,
+};
 
 /// All header names and values of an answer together.
 const HEAD_BYTES: usize = 64 << 10;
@@ -100,10 +103,6 @@ pub(super) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> 
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
