@@ -170,6 +170,10 @@ fn word(file: &SmallFile) -> Option<String> {
 }
 
 #[cfg(test)]
+#[path = "files_rig.rs"]
+mod rig;
+
+#[cfg(test)]
 #[path = "files_tests.rs"]
 mod tests;
 

@@ -9,11 +9,11 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-use super::*;
-use crate::{
-    guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite},
-    ports::paths::InboxPaths,
+use super::{
+    rig::{Place, append, platform, rewrite, texts},
+    *,
 };
+use crate::guest::wire::{CursorChange, FileChange};
 
 #[tokio::test(start_paused = true)]
 async fn records_are_kept_in_one_private_file_that_the_first_of_them_makes() {
@@ -219,18 +219,7 @@ async fn without_a_directory_there_is_nothing_and_nothing_is_kept() {
     assert!(matches!(files.store(append(&["a"])).await, Outcome::StoreFailed(_)));
 }
 
-/// A directory that does not exist before something is kept in it.
-struct Place {
-    configs: PathBuf,
-    _above: TempDir,
-}
-
 impl Place {
-    fn new() -> Self {
-        let above = TempDir::new().unwrap();
-        Self { configs: above.path().join("configs"), _above: above }
-    }
-
     /// With a journal of these records; without any there is only the directory.
     async fn with(records: &[&str]) -> Self {
         let place = Self::new();
@@ -243,21 +232,16 @@ impl Place {
         place
     }
 
-    /// As a process that has just started sees it.
-    fn files(&self) -> Files {
-        Files::new(Some(self.configs.clone()), &platform(), "w")
-    }
-
     fn name(&self, kind: &str) -> String {
         self.path(kind).file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     fn path(&self, kind: &str) -> PathBuf {
-        InboxPaths::new(&self.configs, &platform(), "w").journal.with_extension(kind)
+        self.paths().journal.with_extension(kind)
     }
 
     fn cursor(&self) -> PathBuf {
-        InboxPaths::new(&self.configs, &platform(), "w").cursor
+        self.paths().cursor
     }
 
     fn mode(&self, kind: &str) -> u32 {
@@ -280,29 +264,11 @@ impl Place {
     }
 }
 
-fn platform() -> Url {
-    Url::parse("https://acme.example.com/").unwrap()
-}
-
 fn holding(records: &[&str]) -> Saved {
     Saved { cursor: None, journal: texts(records), damaged_after: None }
-}
-
-fn append(records: &[&str]) -> FileUpdate {
-    let change = FileChange::Append(JournalAppend { records: texts(records), sync: true });
-    FileUpdate { workspace: 0, change }
-}
-
-fn rewrite(records: &[&str], keep_copy: bool) -> FileUpdate {
-    let change = FileChange::Rewrite(JournalRewrite { records: texts(records), keep_copy });
-    FileUpdate { workspace: 0, change }
 }
 
 fn moved(known: Option<&str>, id: Option<&str>) -> FileUpdate {
     let [known, id] = [known, id].map(|text| text.map(str::to_owned));
     FileUpdate { workspace: 0, change: FileChange::Cursor(CursorChange { known, id }) }
-}
-
-fn texts(records: &[&str]) -> Vec<String> {
-    records.iter().map(|record| (*record).to_owned()).collect()
 }

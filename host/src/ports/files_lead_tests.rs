@@ -7,15 +7,14 @@ use std::{
 };
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use tempfile::TempDir;
 
-use super::*;
+use super::{
+    rig::{Place, append, platform, rewrite},
+    *,
+};
 use crate::{
-    guest::wire::{CursorChange, FileChange, JournalAppend, JournalRewrite},
-    ports::{
-        lock::{Holder, holder},
-        paths::InboxPaths,
-    },
+    guest::wire::{CursorChange, FileChange},
+    ports::lock::{Holder, holder},
 };
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +79,7 @@ async fn a_follower_changes_neither_cursor_nor_journal() {
     leader.lead().await;
     follower.lead().await;
 
-    for change in [append("b"), rewrite("b"), cursor("b")] {
+    for change in [append(&["b"]), rewrite(&["b"], true), cursor("b")] {
         let Outcome::StoreFailed(why) = follower.store(change).await else { panic!("a follower writes") };
         assert!(why.contains("another process"), "{why}");
     }
@@ -92,7 +91,7 @@ async fn a_follower_changes_neither_cursor_nor_journal() {
     follower.lead().await;
 
     assert_eq!(follower.saved().await.cursor.as_deref(), Some("a"));
-    assert_eq!(follower.store(append("b")).await, Outcome::Stored);
+    assert_eq!(follower.store(append(&["b"])).await, Outcome::Stored);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,40 +182,10 @@ async fn where_nothing_can_be_written_a_process_leads_without_a_lock() {
     }
 }
 
-/// A directory that does not exist yet.
-struct Place {
-    configs: PathBuf,
-    _above: TempDir,
-}
-
 impl Place {
-    fn new() -> Self {
-        let above = TempDir::new().unwrap();
-        Self { configs: above.path().join("configs"), _above: above }
-    }
-
-    /// As another process sees it.
-    fn files(&self) -> Files {
-        Files::new(Some(self.configs.clone()), &platform(), "w")
-    }
-
     fn lock(&self) -> PathBuf {
-        InboxPaths::new(&self.configs, &platform(), "w").lock
+        self.paths().lock
     }
-}
-
-fn platform() -> Url {
-    Url::parse("https://acme.example.com/").unwrap()
-}
-
-fn append(record: &str) -> FileUpdate {
-    let change = FileChange::Append(JournalAppend { records: vec![record.to_owned()], sync: true });
-    FileUpdate { workspace: 0, change }
-}
-
-fn rewrite(record: &str) -> FileUpdate {
-    let change = FileChange::Rewrite(JournalRewrite { records: vec![record.to_owned()], keep_copy: true });
-    FileUpdate { workspace: 0, change }
 }
 
 fn cursor(id: &str) -> FileUpdate {
