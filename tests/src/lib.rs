@@ -6,3 +6,4 @@ pub mod process;
 pub mod served;
 pub mod simulation;
 pub mod story;
+mod target;

@@ -13,6 +13,7 @@ use super::{
     plan::Plan,
     wire::{Method, Outcome, PlatformRequest, PlatformResponse, Unreachable},
 };
+use crate::target::target;
 
 /// The platform's clock at the beginning: 2026-05-01T00:00:00Z, in microseconds.
 pub(super) const BEGINNING: i64 = 1_777_593_600_000_000;
@@ -213,7 +214,7 @@ impl Platform {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        let mut request = Request::new(method, &target(asked)).bearer(&self.me.token);
+        let mut request = Request::new(method, &target(&asked.path, &asked.query)).bearer(&self.me.token);
         if let Some(body) = &asked.body {
             request.body = body.clone().into();
         }
@@ -289,24 +290,4 @@ fn refusal(status: u16, chance: &mut Chance) -> Outcome {
     let retry_after_ms = (status == 429).then(|| chance.within(1..=40) * 1_000);
     let body = json!({ "error": "not now" }).to_string().into_bytes();
     Outcome::Responded(PlatformResponse { status, json: true, retry_after_ms, server_time_ms: None, body })
-}
-
-/// The path and query of a request. All its words are plain, but for instants.
-fn target(asked: &PlatformRequest) -> String {
-    let path: Vec<String> = asked.path.iter().map(|segment| encoded(segment)).collect();
-    let query: Vec<String> =
-        asked.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-    format!("/{}?{}", path.join("/"), query.join("&"))
-}
-
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }

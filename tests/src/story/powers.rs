@@ -25,6 +25,7 @@ use super::{
     locked,
     machine::{HOST, Machine},
 };
+use crate::target::target;
 
 /// More than the memory that a guest may have.
 const FLOOD_BYTES: usize = 300 << 20;
@@ -159,7 +160,7 @@ impl Process {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        let mut request = authorised(&self.machine, Request::new(method, &target(asked)));
+        let mut request = authorised(&self.machine, Request::new(method, &target(&asked.path, &asked.query)));
         if asked.identify {
             request = request.header("X-Workspace-ID", &self.machine.me.id.to_string());
         }
@@ -180,7 +181,12 @@ impl Process {
 
     fn note_request(&self, kind: &str, request: &PlatformRequest) {
         let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default());
-        self.note(format!("{kind} {:?} {} {:?} {body}", request.method, target(request), request.limits));
+        self.note(format!(
+            "{kind} {:?} {} {:?} {body}",
+            request.method,
+            target(&request.path, &request.query),
+            request.limits
+        ));
     }
 }
 
@@ -207,31 +213,6 @@ async fn settle(mut reply: Reply) -> Option<Response> {
             Reply::Dispatch(_) | Reply::Events(..) | Reply::Upgrade(_) => return future::pending().await,
         }
     }
-}
-
-fn target(asked: &PlatformRequest) -> String {
-    let mut target = String::new();
-    for segment in &asked.path {
-        target.push('/');
-        target.push_str(&encoded(segment));
-    }
-    for (place, (name, value)) in asked.query.iter().enumerate() {
-        target.push(if place == 0 { '?' } else { '&' });
-        target.push_str(&format!("{}={}", encoded(name), encoded(value)));
-    }
-    target
-}
-
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 impl Ports for Process {
