@@ -101,11 +101,9 @@ impl Bench {
         let grown = machine::resident_mib(server.pid())? - before;
         let journal = journal_of(&launch.configs())?;
         let (start, mut handled, mut written, mut size) = (Instant::now(), 0, 0, 0);
-        let mut calls = 0_u32;
         while handled < BACKLOG {
             let ids = staged(&mut server, 1)?;
             handled += ids.len();
-            calls += 1;
             server.call("inbox_pop", &json!({ "activity_ids": ids }))?;
             let now = journal.metadata()?.len();
             written += now.saturating_sub(std::mem::replace(&mut size, now));
@@ -115,10 +113,6 @@ impl Bench {
         Ok(vec![
             alone("memory that 10,000 waiting messages take", grown, "MiB", 16.0),
             shown("10,000 messages read and popped, 200 a call", format!("{took:.1} s")),
-            shown(
-                "syncs of a message: one for a page, one for its pops",
-                format!("{:.3}", each(f64::from(2 * calls))),
-            ),
             shown(
                 "bytes in the journal for a message",
                 format!("{:.0}", each(f64::from(u32::try_from(written)?))),
