@@ -71,7 +71,7 @@ pub struct Recovered {
     pub records: Vec<String>,
     /// How many of them stand before the first damage; none if nothing is missing.
     ///
-    /// A torn last line is not missing: it was never said to be written.
+    /// A torn last line is not missing: it was never said to be written. A zeroed one may have been.
     pub damaged_after: Option<usize>,
     /// Bytes at the end that belong to no whole line.
     pub torn: usize,
@@ -101,6 +101,8 @@ pub fn recover(bytes: &[u8]) -> Recovered {
         }
         rest = after.get(1..).unwrap_or_default();
     }
+    // No line has a NUL: what holds one is not the beginning of a line.
+    broken |= rest.contains(&0);
     // Doubled blocks give doubled lines, displaced ones numbers out of order.
     lines.sort_by_key(|(number, _)| *number);
     lines.dedup();
@@ -141,13 +143,14 @@ fn checksum(payload: &[u8]) -> String {
 /// The lines of `records`, the first of which gets the number `first`.
 ///
 /// # Errors
-/// When a record is too long, or has a line break.
+/// When a record is too long, or has a line break or a NUL.
 fn framed(records: &[String], first: u64) -> io::Result<Vec<u8>> {
     let length = records.iter().map(|record| record.len() + 2 * SUM_BYTES).sum();
     let mut lines = Vec::with_capacity(length);
     for (record, number) in records.iter().zip(first..) {
-        if record.len() > RECORD_BYTES || record.contains('\n') {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "a record is too long or has a line break"));
+        if record.len() > RECORD_BYTES || record.contains(['\n', '\0']) {
+            let why = "a record is too long, or has a line break or a NUL";
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
         }
         let start = lines.len();
         lines.extend_from_slice(&[b' '; SUM_BYTES]);

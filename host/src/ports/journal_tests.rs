@@ -110,6 +110,18 @@ fn a_zeroed_span_costs_the_lines_it_touches_and_one_more() {
 }
 
 #[test]
+fn a_zeroed_end_is_no_torn_line() {
+    let all = records(["one", "two", "three"]);
+    let mut damaged = framed(&all, 1).unwrap();
+    let first = lines(&all)[0].len();
+    damaged[first..].fill(0);
+
+    let found = recover(&damaged);
+
+    assert_eq!((&*found.records, found.damaged_after), (&all[..1], Some(1)));
+}
+
+#[test]
 fn swapped_and_doubled_lines_are_put_in_order() {
     let all = records(["one", "two", "three", "four"]);
     let parts = lines(&all);
