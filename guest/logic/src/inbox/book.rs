@@ -50,6 +50,8 @@ pub(super) struct Book {
     pub(super) shared: bool,
     /// What the last `F` said.
     floor: Option<Record>,
+    /// The row that the cursor file names, or was to name, if it is known when that was made.
+    named: Option<Mark>,
     /// Fetching has begun before, in another process.
     pub(super) resumed: bool,
 }
@@ -260,7 +262,10 @@ impl Replay {
                 }
             }
             Record::Projected { id, .. } => self.projected = id,
-            Record::Remembered { ids } => ids.into_iter().for_each(|id| self.book.ledger.remember(id)),
+            Record::Remembered { ids, newest } => {
+                self.newest = self.newest.max(newest.map_or(Stamp::UNKNOWN, Stamp::at));
+                ids.into_iter().for_each(|id| self.book.ledger.remember(id));
+            }
             Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
         }
     }
@@ -307,6 +312,7 @@ impl Replay {
 
     fn finish(mut self, cursor: Option<String>, damaged: bool, is_new: bool) -> Opened {
         let mut book = self.book;
+        book.named = cursor.as_deref().zip(self.file_made_at).map(|(id, stamp)| Mark::at(id.into(), stamp));
         let named_before = self.position.is_some();
         let begin_with_file = is_new || (damaged && !named_before);
         if begin_with_file {
@@ -402,7 +408,8 @@ impl Book {
         let mut ids = self.ledger.remembered();
         ids.extend(self.unsaved_pops.iter().cloned());
         if !ids.is_empty() {
-            records.push(Record::Remembered { ids });
+            let newest = self.ledger.seen_up_to().filter(|newest| *newest > Stamp::UNKNOWN);
+            records.push(Record::Remembered { ids, newest: newest.map(Stamp::microseconds) });
         }
         if planted(Bug::HighFloorFirst) {
             records.extend(self.current_floor());
@@ -438,10 +445,11 @@ impl Book {
     }
 
     /// That the cursor file names this row.
-    pub(super) fn projected(&self, id: Option<String>) -> Record {
-        let cursor = self.ledger.cursor().filter(|cursor| Some(&*cursor.id) == id.as_deref());
-        let ca = cursor.map(|cursor| cursor.stamp).filter(|stamp| *stamp > Stamp::UNKNOWN);
-        Record::Projected { id, ca: ca.map(Stamp::microseconds) }
+    pub(super) fn projected(&mut self, id: Option<String>) -> Record {
+        let cursor = self.ledger.cursor().filter(|cursor| cursor.stamp > Stamp::UNKNOWN);
+        let is_it = |mark: &&Mark| Some(&*mark.id) == id.as_deref();
+        self.named = cursor.filter(is_it).or(self.named.as_ref().filter(is_it)).cloned();
+        Record::Projected { id, ca: self.named.as_ref().map(|named| named.stamp.microseconds()) }
     }
 }
 

@@ -125,7 +125,7 @@ impl Poller {
             book.ledger.remember(id.clone());
         }
         self.from = book.ledger.pass_over(&between.marks, now);
-        taken.records.push(Record::Remembered { ids: handled });
+        taken.records.push(Record::Remembered { ids: handled, newest: None });
         taken.records.extend(book.new_floor());
         taken.records
     }

@@ -177,23 +177,43 @@ fn a_first_start_that_found_more_of_one_moment_than_there_is_room_for_goes_on_da
 
 #[test]
 fn a_row_that_comes_behind_rows_of_a_moment_that_is_not_complete_is_late() {
+    let (mut rig, between) = handled_a_moment_that_is_not_complete();
+    rig.platform.script.clear();
+    let late = rig.platform.appear("late", between);
+    rig.pass(90_000);
+
+    assert_eq!(peeked(&mut rig, &late)["late"], true);
+}
+
+#[test]
+fn a_row_that_comes_behind_handled_rows_is_late_also_when_the_journal_has_forgotten_them() {
+    let (mut rig, between) = handled_a_moment_that_is_not_complete();
+    rig.restart();
+    rig.restart();
+    assert!(!rig.journal.iter().any(|line| line.contains("more")), "the journal was rewritten");
+    rig.platform.script.clear();
+    let late = rig.platform.appear("late", between);
+    rig.pass(90_000);
+
+    assert_eq!(peeked(&mut rig, &late)["late"], true);
+}
+
+/// Where no row after the first can be asked after; and a moment before all others.
+fn handled_a_moment_that_is_not_complete() -> (Rig, i64) {
     let mut rig = Rig::new();
     rig.platform.say("first");
     let between = rig.platform.clock + 500_000;
     rig.platform.say("second");
     (0..MOST_STAGED).for_each(|_| drop(rig.platform.say_at_once("more")));
     rig.start();
-    let now = rig.platform.clock;
-    rig.platform.clock = between;
-    let late = rig.platform.say_at_once("late");
-    rig.platform.clock = now;
+    rig.platform.script.extend((0..9).map(|_| error(503, "not now")));
     rig.pop_all();
-    rig.pass(40_000);
+    (rig, between)
+}
 
+fn peeked(rig: &mut Rig, id: &str) -> Value {
     let shown: Value = serde_json::from_str(rig.call("inbox_peek", &json!({})).text()).unwrap();
-    let shown =
-        shown.as_array().unwrap().iter().find(|message| message["activity_id"] == late.as_str()).unwrap();
-    assert_eq!(shown["late"], true);
+    shown.as_array().unwrap().iter().find(|message| message["activity_id"] == *id).unwrap().clone()
 }
 
 #[test]
@@ -233,6 +253,28 @@ fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late()
     rig.pass(60_000);
 
     assert_eq!(rig.waiting(), [late]);
+}
+
+#[test]
+fn a_rewritten_journal_still_knows_when_the_row_was_made_that_the_file_names() {
+    let mut rig = Rig::new();
+    let twins = [rig.platform.say("one"), rig.platform.say_at_once("twin")];
+    rig.start();
+    rig.pass(5_000);
+    rig.pop_all();
+    rig.pass(5_000);
+    let named = rig.file.clone().unwrap();
+    let other = twins.iter().find(|id| **id != named).unwrap();
+    let about_the_file = |line: &&mut String| line.contains("\"t\":\"L\"");
+    rig.journal.iter_mut().filter(about_the_file).for_each(|line| *line = line.replace(&named, other));
+    rig.file = Some(other.clone());
+    rig.platform.script.push_back(error(503, "not now"));
+
+    rig.restart();
+
+    let said = rig.journal.iter().rev().find(|line| line.contains("\"t\":\"L\"")).unwrap();
+    assert_eq!(rig.journal.iter().filter(|line| line.contains("\"t\":\"A\"")).count(), 0, "it was rewritten");
+    assert!(said.contains(other.as_str()) && said.contains("\"ca\""), "{said}");
 }
 
 #[test]

@@ -387,11 +387,7 @@ fn a_row_that_becomes_visible_while_nothing_can_be_fetched_is_found_afterwards()
 
 /// A row becomes visible whose transaction began so many microseconds ago.
 fn says_late(rig: &mut Rig, before: i64) -> String {
-    let now = rig.platform.clock;
-    rig.platform.clock -= before;
-    let late = rig.platform.say_at_once("late");
-    rig.platform.clock = now;
-    late
+    rig.platform.appear("late", rig.platform.clock - before)
 }
 
 fn texts(rig: &Rig) -> Vec<String> {

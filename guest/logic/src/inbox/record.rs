@@ -10,7 +10,7 @@
 //! | `P` | a message is parked | with the next record that is |
 //! | `L` | which row the cursor file is about to name | with the next record that is |
 //! | `G` | messages may be missing, and whether the agent knows | with the next record that is |
-//! | `R` | ids of rows that are dealt with, kept by a rewrite | with the file |
+//! | `R` | ids of rows that are dealt with, and when the newest of all was made, kept by a rewrite | with the file |
 //!
 //! All values are absolute, so that a record that is there twice says nothing else.
 
@@ -67,7 +67,12 @@ pub(crate) enum Record {
         ca: Option<i64>,
     },
     #[serde(rename = "R")]
-    Remembered { ids: Vec<Rc<str>> },
+    Remembered {
+        ids: Vec<Rc<str>>,
+        /// As for `F`; later than what that says if not all rows up to here were fetched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        newest: Option<i64>,
+    },
     #[serde(rename = "S")]
     Staged {
         ca: i64,
@@ -175,7 +180,8 @@ mod tests {
             Record::Projected { id: None, ca: None },
             Record::Projected { id: Some("a".to_owned()), ca: Some(7) },
             Record::Gap { from: 1, to: 2, told: true },
-            Record::Remembered { ids: vec![id] },
+            Record::Remembered { ids: vec![Rc::clone(&id)], newest: None },
+            Record::Remembered { ids: vec![id], newest: Some(7) },
         ] {
             let line = record.write();
 
