@@ -1,9 +1,11 @@
 //! What the inbox costs: from the platform to the agent, and on the disk.
 
 use std::{
-    fs::{File, OpenOptions},
+    env,
+    fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -26,6 +28,10 @@ const WITHOUT_EVENTS: usize = 3;
 /// The inbox looks by itself so often, in milliseconds.
 const POLL_MS: f64 = 5_000.0;
 const BACKLOG: usize = 10_000;
+/// Starts with each of two journals.
+const COLD_STARTS: usize = 11;
+/// A part of the backlog, where every system call is watched.
+const WATCHED: usize = 2_000;
 /// Rows that one request to the stand-in adds.
 const BATCH: usize = 500;
 /// As many messages as can be staged.
@@ -49,7 +55,7 @@ struct Filled {
 impl Bench {
     /// From a message on the platform to the answer of a wait.
     pub(crate) fn wake_up(&self) -> Result<Vec<Row>> {
-        let Session { mut server, platform, .. } = self.fetching(&[], &["/events/stream"])?;
+        let Session { mut server, platform, launch: _disk } = self.fetching(&[], &["/events/stream"])?;
         let took = messages(&mut server, &platform, MESSAGES)?;
         let mut rows = vec![
             alone("message → `wait_for_message` answers, p50", percentile_ms(&took, 50), "ms", 20.0),
@@ -59,7 +65,7 @@ impl Bench {
             ("the same without an event stream, slowest", "event_streams=refused"),
             ("the same with a silent one, slowest", "event_streams=silent"),
         ] {
-            let Session { mut server, platform, .. } = self.fetching(&["--set", streams], &[])?;
+            let Session { mut server, platform, launch: _disk } = self.fetching(&["--set", streams], &[])?;
             let took = messages(&mut server, &platform, WITHOUT_EVENTS)?;
             rows.push(alone(measure, percentile_ms(&took, 100), "ms", POLL_MS + 100.0));
         }
@@ -100,31 +106,50 @@ impl Bench {
         std::thread::sleep(Duration::from_secs(6));
         let grown = machine::resident_mib(server.pid())? - before;
         let journal = journal_of(&launch.configs())?;
-        let (start, mut handled, mut written, mut size) = (Instant::now(), 0, 0, 0);
-        while handled < BACKLOG {
-            let ids = staged(&mut server, 1)?;
-            handled += ids.len();
-            server.call("inbox_pop", &json!({ "activity_ids": ids }))?;
+        let (start, mut written, mut size) = (Instant::now(), 0, 0);
+        handle(&mut server, BACKLOG, || {
             let now = journal.metadata()?.len();
             written += now.saturating_sub(std::mem::replace(&mut size, now));
-        }
+            Ok(())
+        })?;
         let took = start.elapsed().as_secs_f64();
-        let each = |total: f64| total / f64::from(u32::try_from(BACKLOG).unwrap_or(u32::MAX));
         Ok(vec![
             alone("memory that 10,000 waiting messages take", grown, "MiB", 16.0),
             shown("10,000 messages read and popped, 200 a call", format!("{took:.1} s")),
-            shown(
-                "bytes in the journal for a message",
-                format!("{:.0}", each(f64::from(u32::try_from(written)?))),
-            ),
+            shown("bytes in the journal for a message", format!("{:.0}", each(written, BACKLOG)?)),
         ])
+    }
+
+    /// How often the disk is waited for, as `strace` sees it.
+    pub(crate) fn syncs(&self) -> Result<Vec<Row>> {
+        const MEASURE: &str = "syncs for a message, read and popped 200 a call";
+        if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+            return Ok(vec![shown(MEASURE, "not measured: there is no strace".to_owned())]);
+        }
+        let platform = Platform::start(self.directory())?;
+        let launch = platform.launch("strace".into())?.env("PATH", &env::var("PATH")?);
+        let seen = launch.home().join("syncs");
+        let (seen_text, binary) =
+            (seen.to_string_lossy(), self.directory().join("molecule-mcp").canonicalize()?);
+        let (calls, binary) = ("trace=fsync,fdatasync,msync,sync_file_range", binary.to_string_lossy());
+        let arguments = ["-f", "-qq", "-e", "signal=none", "-e", calls, "-o", &*seen_text, &*binary];
+        let launch = arguments.into_iter().fold(launch, |launch, argument| launch.arg(argument));
+        let Session { mut server, platform, launch: _disk } = begin(platform, launch, &[])?;
+        let count = || Ok::<_, anyhow::Error>(fs::read_to_string(&seen)?.lines().count());
+        let before = count()?;
+        backlog(&platform, WATCHED)?;
+        handle(&mut server, WATCHED, || Ok(()))?;
+        let syncs = u64::try_from(count()? - before)?;
+        ensure!(syncs > 0, "not one sync was seen");
+        Ok(vec![shown(MEASURE, format!("{:.3}", each(syncs, WATCHED)?))])
     }
 
     /// A start with a large journal and one with a small one.
     pub(crate) fn cold_starts(&self) -> Result<Vec<Row>> {
-        let (small, large) = (self.filled(1, 10)?, self.filled(100, 10_500)?);
+        // A message that is shown five times is parked, and the next one takes its place.
+        let (small, large) = (self.filled(COLD_STARTS.div_ceil(5), 10)?, self.filled(100, 10_500)?);
         let (mut quick, mut slow) = (Vec::new(), Vec::new());
-        for _ in 0..11 {
+        for _ in 0..COLD_STARTS {
             quick.push(ms(first_message(&small.launch)?));
             slow.push(ms(first_message(&large.launch)?));
         }
@@ -154,14 +179,35 @@ impl Bench {
     fn fetching(&self, settings: &[&str], paths: &[&str]) -> Result<Session> {
         let platform = Platform::start_with(self.directory(), settings)?;
         let launch = platform.launch(self.directory().join("molecule-mcp"))?;
-        let mut server = Server::spawn(&launch)?;
-        server.initialize()?;
-        server.call("list_peers", &json!({}))?;
-        for path in ["/heartbeat", "/activity"].iter().chain(paths) {
-            platform.hears(path, 1)?;
-        }
-        Ok(Session { server, platform, launch })
+        begin(platform, launch, paths)
     }
+}
+
+fn begin(platform: Platform, launch: Launch, paths: &[&str]) -> Result<Session> {
+    let mut server = Server::spawn(&launch)?;
+    server.initialize()?;
+    server.call("list_peers", &json!({}))?;
+    for path in ["/heartbeat", "/activity"].iter().chain(paths) {
+        platform.hears(path, 1)?;
+    }
+    Ok(Session { server, platform, launch })
+}
+
+/// Reads and pops so many messages, all that are staged at once.
+fn handle(server: &mut Server, count: usize, mut after_each: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut handled = 0;
+    while handled < count {
+        let ids = staged(server, 1)?;
+        handled += ids.len();
+        server.call("inbox_pop", &json!({ "activity_ids": ids }))?;
+        after_each()?;
+    }
+    Ok(())
+}
+
+/// What one of `count` messages costs of a total.
+fn each(total: u64, count: usize) -> Result<f64> {
+    Ok(f64::from(u32::try_from(total)?) / f64::from(u32::try_from(count)?))
 }
 
 /// How long messages take that are sent one after the other, each while it is waited for.

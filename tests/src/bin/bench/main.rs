@@ -1,4 +1,4 @@
-//! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE]`.
+//! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE | --only GROUP]`.
 //!
 //! ```text
 //! driver ── raw pipes ──► molecule-mcp, then bare-server ── HTTP ──► standin
@@ -27,12 +27,17 @@ fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let Some(directory) = arguments.next().map(PathBuf::from) else {
         eprintln!(
-            "usage: bench DIRECTORY [--write FILE]; the directory holds molecule-mcp, bare-server and standin"
+            "usage: bench DIRECTORY [--write FILE | --only GROUP]; the directory holds molecule-mcp, bare-server and standin"
         );
         return ExitCode::from(2);
     };
-    let file = arguments.skip_while(|argument| argument != "--write").nth(1).map(PathBuf::from);
-    match run(directory, file) {
+    let (option, value) = (arguments.next(), arguments.next());
+    let (file, only) = match option.as_deref() {
+        Some("--write") => (value.map(PathBuf::from), None),
+        Some("--only") => (None, value),
+        _ => (None, None),
+    };
+    match run(directory, file, only.as_deref()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!("a budget is broken");
@@ -46,9 +51,9 @@ fn main() -> ExitCode {
 }
 
 /// Whether every budget is held.
-fn run(directory: PathBuf, file: Option<PathBuf>) -> Result<bool> {
+fn run(directory: PathBuf, file: Option<PathBuf>, only: Option<&str>) -> Result<bool> {
     let bench = Bench::new(directory);
-    let rows = bench.rows(|done| eprintln!("measured: {done}"))?;
+    let rows = bench.rows(only, |done| eprintln!("measured: {done}"))?;
     let table = table::markdown(&rows);
     println!("{table}");
     if let Some(file) = file {

@@ -91,10 +91,10 @@ impl Bench {
     }
 
     /// All rows, in their order; `done` hears of every group of them.
-    pub(crate) fn rows(&self, done: impl Fn(&str)) -> Result<Vec<Row>> {
+    pub(crate) fn rows(&self, only: Option<&str>, done: impl Fn(&str)) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         type Group = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
-        let groups: [Group; 11] = [
+        let groups: [Group; 12] = [
             ("starts", Self::starts),
             ("memory", Self::memory),
             ("local calls", Self::local_calls),
@@ -104,14 +104,17 @@ impl Bench {
             ("wake-up", Self::wake_up),
             ("pops", Self::pops),
             ("backlog", Self::backlog),
+            ("syncs", Self::syncs),
             ("cold starts", Self::cold_starts),
             ("idling", Self::idling),
         ];
-        for (name, measure) in groups {
+        for (name, measure) in groups.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
             rows.extend(measure(self)?);
             done(name);
         }
-        rows.extend(self.size()?);
+        if only.is_none() {
+            rows.extend(self.size()?);
+        }
         Ok(rows)
     }
 
