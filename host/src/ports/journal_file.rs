@@ -102,7 +102,11 @@ impl Disk for JournalFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.open()?.0.sync_data()
+        match &self.file {
+            // What was appended is in this file, whatever its path names by now.
+            Some(file) => file.sync_data(),
+            None => self.open()?.0.sync_data(),
+        }
     }
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
