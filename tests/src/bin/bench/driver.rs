@@ -28,13 +28,18 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// So many calls of one tool.
+    /// So many calls of one tool, all the same.
     pub(crate) fn new(tool: &str, arguments: &Value, count: usize) -> Self {
-        let mut calls = Self { text: Vec::new(), ends: Vec::with_capacity(count) };
-        let params = json!({ "name": tool, "arguments": arguments });
-        for id in 0..count {
+        Self::with(tool, std::iter::repeat_n(arguments.clone(), count))
+    }
+
+    /// A call of one tool with each of these arguments.
+    pub(crate) fn with(tool: &str, arguments: impl IntoIterator<Item = Value>) -> Self {
+        let mut calls = Self { text: Vec::new(), ends: Vec::new() };
+        for (place, arguments) in arguments.into_iter().enumerate() {
             // Ids of other requests are below 1,000.
-            let id = id + 1_000;
+            let id = place + 1_000;
+            let params = json!({ "name": tool, "arguments": arguments });
             let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#);
             calls.text.extend_from_slice(line.as_bytes());
             calls.text.push(b'\n');

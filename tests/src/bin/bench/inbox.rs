@@ -14,7 +14,7 @@ use molecule_tests::launch::Launch;
 use serde_json::{Value, json};
 
 use crate::{
-    driver::Server,
+    driver::{Calls, Server},
     machine,
     measures::{Bench, alone, median, median_ms, ms, percentile_ms, ratio},
     platform::Platform,
@@ -80,10 +80,9 @@ impl Bench {
         let mut file = OpenOptions::new().append(true).create(true).open(launch.configs().join("beside"))?;
         let (mut ours, mut floor) = (Vec::new(), Vec::new());
         for id in waiting {
+            let pop = Calls::with("inbox_pop", [json!({ "activity_id": id })]);
             floor.push(synced(&mut file)?);
-            let start = Instant::now();
-            server.call("inbox_pop", &json!({ "activity_id": id }))?;
-            ours.push(start.elapsed());
+            ours.extend(server.one_by_one(&pop)?);
         }
         let (ours, floor) = (median_ms(&ours), median_ms(&floor));
         Ok(vec![Row {
