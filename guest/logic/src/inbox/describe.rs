@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    book::{self, Opened, State},
+    book::State,
     ledger::Mark,
     message::Kind,
     queue::Staged,
     record::FORMAT,
+    replay::{self, Opened},
 };
 use crate::{
     platform::stamp::Stamp,
@@ -48,7 +49,7 @@ impl Line {
 /// A JSON object: messages without their words, and how far fetching and handling have come.
 pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> String {
     let own = world.id(workspace);
-    let Opened { book, staged, trouble } = book::open(own, workspace, saved, 0);
+    let Opened { book, staged, trouble } = replay::open(own, workspace, saved, 0);
     let lines = |parked: bool| -> Vec<Line> {
         staged.iter().filter(|staged| staged.parked == parked).map(Line::of).collect()
     };

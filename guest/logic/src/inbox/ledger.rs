@@ -20,20 +20,18 @@
 //! base is a moment.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
 
 use uuid::Uuid;
 
+use super::ring::Ring;
 use crate::{
     planted::{Bug, planted},
     platform::{activity::Row, stamp::Stamp},
     wire::Instant,
 };
-
-/// Ids of rows dealt with that are recognised when they come again.
-const REMEMBERED: usize = 4_096;
 
 /// Behind the newest row, rows still become visible for so long.
 pub(super) const OVERLAP_SECS: u64 = 120;
@@ -290,7 +288,7 @@ impl Ledger {
 
     /// Ids of rows dealt with, oldest first.
     pub(super) fn remembered(&self) -> Vec<Rc<str>> {
-        self.dealt_with.order.iter().cloned().collect()
+        self.dealt_with.ids().cloned().collect()
     }
 
     pub(super) fn remember(&mut self, id: Rc<str>) {
@@ -464,217 +462,6 @@ fn is_uuid(id: &str) -> bool {
     matches!(id.len(), 32 | 36) && Uuid::try_parse(id).is_ok()
 }
 
-/// The latest ids, each known at once.
-#[derive(Default)]
-struct Ring {
-    order: VecDeque<Rc<str>>,
-    known: BTreeSet<Rc<str>>,
-}
-
-impl Ring {
-    fn contains(&self, id: &str) -> bool {
-        self.known.contains(id)
-    }
-
-    fn insert(&mut self, id: Rc<str>) {
-        if !self.known.insert(Rc::clone(&id)) {
-            return;
-        }
-        self.order.push_back(id);
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::inbox::rig::stamp;
-
-    #[test]
-    fn the_cursor_follows_the_longest_run_that_is_dealt_with() {
-        let mut ledger = ledger();
-        for row in [1, 3] {
-            ledger.wait_for(mark(row, row));
-        }
-        ledger.pass(mark(4, 4));
-        assert!(ledger.fetched_up_to(&[mark(1, 1), mark(3, 3), mark(4, 4)], None, 0).is_some());
-        assert_eq!((ledger.unsaved(), place(&ledger)), (None, Some(id(4))));
-
-        ledger.acknowledge(&id(3));
-        assert_eq!(ledger.unsaved(), None);
-        ledger.acknowledge(&id(1));
-
-        assert_eq!(ledger.unsaved(), Some(Some(id(4))));
-        ledger.saved(Some(id(4)));
-        assert_eq!(ledger.unsaved(), None);
-    }
-
-    #[test]
-    fn neither_cursor_nor_position_stands_on_a_moment_that_may_have_more_rows() {
-        let mut ledger = ledger();
-        let rows = [mark(1, 1), mark(2, 2), mark(3, 2)];
-        for row in rows.clone() {
-            ledger.pass(row);
-        }
-
-        assert!(ledger.fetched_up_to(&rows, Some(stamp(2)), 0).is_some());
-
-        assert_eq!(place(&ledger), Some(id(1)));
-        assert_eq!(ledger.unsaved(), Some(Some(id(1))));
-    }
-
-    #[test]
-    fn the_cursor_does_not_stand_on_the_moment_of_a_waiting_row() {
-        let mut ledger = ledger();
-        ledger.pass(mark(1, 1));
-        ledger.pass(mark(2, 2));
-        ledger.wait_for(mark(3, 2));
-        ledger.fetched_up_to(&[mark(1, 1), mark(2, 2), mark(3, 2)], None, 0);
-
-        assert_eq!(ledger.unsaved(), Some(Some(id(1))));
-        ledger.acknowledge(&id(3));
-        assert_eq!(ledger.unsaved(), Some(Some(id(3))));
-    }
-
-    #[test]
-    fn a_row_that_became_visible_late_does_not_take_the_cursor_back() {
-        let mut ledger = ledger();
-        ledger.pass(mark(9, 9));
-        ledger.fetched_up_to(&[mark(9, 9)], None, 0);
-        ledger.wait_for(mark(5, 5));
-        ledger.fetched_up_to(&[mark(5, 5), mark(9, 9)], None, 0);
-
-        ledger.acknowledge(&id(5));
-
-        assert_eq!(ledger.unsaved(), Some(Some(id(9))));
-    }
-
-    #[test]
-    fn an_odd_id_is_known_and_never_asked_after() {
-        let mut ledger = ledger();
-        let odd = Mark { id: "../odd".into(), can_be_asked_after: false, ..mark(2, 2) };
-        ledger.pass(mark(1, 1));
-        ledger.pass(odd.clone());
-        ledger.fetched_up_to(&[mark(1, 1), odd], None, 0);
-
-        assert!(ledger.knows("../odd"));
-        assert_eq!(place(&ledger), Some(id(1)));
-        assert_eq!(ledger.unsaved(), Some(Some(id(1))));
-    }
-
-    #[test]
-    fn what_the_file_names_is_dealt_with() {
-        let mut ledger = Ledger::default();
-        ledger.open(Some(id(1)));
-
-        assert!(ledger.knows(&id(1)));
-    }
-
-    #[test]
-    fn only_so_many_ids_are_remembered_and_those_that_wait_for_ever() {
-        let mut ledger = ledger();
-        ledger.wait_for(mark(0, 0));
-        for row in 1..=5_000 {
-            ledger.pass(mark(row, row));
-            ledger.fetched_up_to(&[mark(row, row)], None, 0);
-        }
-
-        assert!(ledger.knows(&id(0)) && ledger.knows(&id(5_000)) && ledger.knows(&id(1_000)));
-        assert!(!ledger.knows(&id(1)));
-        assert!(ledger.fetched.len() <= THIN_ABOVE + 1, "{}", ledger.fetched.len());
-        ledger.acknowledge(&id(0));
-        assert_eq!(ledger.unsaved(), Some(Some(id(5_000))));
-    }
-
-    #[test]
-    fn a_read_begins_a_little_before_the_position_and_a_sweep_at_the_base() {
-        let mut ledger = ledger();
-        let rows: Vec<Mark> = (0..=10).map(|row| mark(row, row * 1_000_000)).collect();
-        for row in rows.clone() {
-            ledger.pass(row);
-        }
-        ledger.fetched_up_to(&rows, None, 0);
-
-        assert_eq!(ledger.start(false, 0), Some(mark(8, 8_000_000)));
-        assert_eq!(ledger.start(true, 0), Some(mark(0, 0)));
-
-        ledger.settle(OVERLAP_SECS * 1_000, None);
-        assert!(!ledger.is_young());
-        assert_eq!(
-            (ledger.start(false, 0), ledger.start(true, 0)),
-            (Some(mark(10, 10_000_000)), Some(mark(10, 10_000_000)))
-        );
-    }
-
-    #[test]
-    fn old_rows_need_no_second_look_if_the_clock_of_the_platform_says_so() {
-        let mut ledger = ledger();
-        let rows = [mark(1, 0), mark(2, 1)];
-        ledger.fetched_up_to(&rows, None, 0);
-        let made = rows[1].stamp.microseconds();
-
-        ledger.settle(0, Some(Stamp::at(made + 119_000_000)));
-        assert!(ledger.is_young());
-        ledger.settle(0, Some(Stamp::at(made + 121_000_000)));
-
-        assert!(!ledger.is_young());
-    }
-
-    #[test]
-    fn nothing_is_read_again_that_would_not_be_recognised() {
-        let mut ledger = ledger();
-        for row in 0..3_000 {
-            // Every other row shares its moment with the one before.
-            ledger.pass(mark(row, row / 2));
-            ledger.fetched_up_to(&[mark(row, row / 2)], None, 0);
-        }
-        assert!(
-            (2_000..=MOST_RECENT + 1).contains(&ledger.rows_since_base()),
-            "{}",
-            ledger.rows_since_base()
-        );
-
-        // A process that knows base and position alone counts on from there.
-        let (base, position) = (vec![mark(1_000, 500)], Some(mark(2_999, 1_499)));
-        let mut next = Ledger::default();
-        next.restore(position, base, (stamp(1_499), 2_000), 0);
-        for row in 3_000..3_060 {
-            next.pass(mark(row, row));
-            next.fetched_up_to(&[mark(row, row)], None, 0);
-        }
-
-        assert!(next.rows_since_base() <= 70, "{}", next.rows_since_base());
-    }
-
-    #[test]
-    fn a_sweep_moves_nothing_back() {
-        let mut ledger = ledger();
-        ledger.fetched_up_to(&[mark(1, 1), mark(9, 9)], None, 0);
-
-        assert_eq!(ledger.fetched_up_to(&[mark(1, 1), mark(2, 2)], None, 0), Some(mark(2, 2)));
-
-        assert_eq!(place(&ledger), Some(id(9)));
-    }
-
-    fn ledger() -> Ledger {
-        let mut ledger = Ledger::default();
-        ledger.open(None);
-        ledger
-    }
-
-    fn id(row: i64) -> String {
-        format!("00000000-0000-4000-8000-{row:012}")
-    }
-
-    fn mark(row: i64, moment: i64) -> Mark {
-        Mark { id: id(row).as_str().into(), stamp: stamp(moment), can_be_asked_after: true }
-    }
-
-    fn place(ledger: &Ledger) -> Option<String> {
-        ledger.position().map(|mark| mark.id.to_string())
-    }
-}
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -15,7 +15,8 @@
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
 //! | `record` | what a journal says |
-//! | `book` | what is known of a workspace, and how that is read from a journal and written into one |
+//! | `book` | what is known of a workspace, and what a journal has to say of it |
+//! | `replay` | how a journal becomes a book |
 //! | `journal` | when something is on disk, and what to do if it is not |
 //! | `keeping` | what the poller does on disk |
 //! | `notes` | what the agent is told beside a result |
@@ -23,8 +24,12 @@
 //! | `describe` | what is on disk, for people |
 //! | `queue` | which messages wait for the agent |
 //! | `ledger` | which rows are dealt with, and so what a restart may skip |
+//! | `ring` | ids of rows that are recognised when they come again |
+//! | `pace` | how often hints may cause requests |
 
 mod book;
+#[cfg(test)]
+mod damage_tests;
 mod describe;
 mod filter;
 mod handover;
@@ -35,9 +40,12 @@ mod journal;
 #[cfg(test)]
 mod journal_tests;
 mod keeping;
+#[cfg(test)]
+mod late_tests;
 mod ledger;
 mod message;
 mod notes;
+mod pace;
 mod poller;
 #[cfg(test)]
 mod polling_tests;
@@ -45,18 +53,25 @@ mod queue;
 mod record;
 #[cfg(test)]
 mod recovery_tests;
+mod replay;
 #[cfg(test)]
 pub(crate) mod rig;
+mod ring;
+#[cfg(test)]
+mod sharing_tests;
+#[cfg(test)]
+mod showing_tests;
 mod window;
 
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
-    book::{Book, Gap, Opened},
+    book::{Book, Gap},
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
     poller::Poller,
     queue::Queue,
+    replay::Opened,
 };
 pub(crate) use self::{
     describe::describe,
@@ -132,7 +147,7 @@ impl Inbox {
     ) -> Option<&'static str> {
         self.leaders.remove(&workspace);
         self.queue.forget(workspace);
-        let Opened { book, staged, trouble } = book::open(own, workspace, saved, now);
+        let Opened { book, staged, trouble } = replay::open(own, workspace, saved, now);
         self.books.insert(workspace, book);
         for staged in staged {
             self.queue.stage(staged);

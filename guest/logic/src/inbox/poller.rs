@@ -9,7 +9,7 @@
 
 use std::rc::Rc;
 
-use super::{Inbox, Incoming, Taken, health::Health, ledger::Mark, window::window_secs};
+use super::{Inbox, Incoming, Taken, health::Health, ledger::Mark, pace::Pace, window::window_secs};
 use crate::{
     dialogue::{Host, NoAnswer},
     planted::{Bug, planted},
@@ -71,26 +71,6 @@ pub(super) struct Poller {
     pub(super) server: Option<Stamp>,
     said_without_id: usize,
     health: Health,
-}
-
-/// Keeps the requests that hints cause below what a platform accepts: 600 a minute, other requests included.
-#[derive(Default)]
-struct Pace {
-    /// Up to when the requests so far are paid for.
-    paid: Instant,
-}
-
-impl Pace {
-    /// Each request takes so long to be paid for.
-    const COST_MS: u64 = 250;
-    /// 200 of them may be owed.
-    const CREDIT_MS: u64 = 50_000;
-
-    /// When the next request may be sent, which is now as long as there is credit.
-    fn next(&mut self, now: Instant) -> Instant {
-        self.paid = self.paid.max(now).saturating_add(Self::COST_MS);
-        self.paid.saturating_sub(Self::CREDIT_MS)
-    }
 }
 
 /// How far a batch has brought the poller.

@@ -1,0 +1,167 @@
+//! Rows that come late, at once, or in numbers.
+
+use serde_json::{Value, json};
+
+use super::{
+    queue::MOST_STAGED,
+    rig::{Rig, assert_recovered, error, story},
+};
+
+#[test]
+fn a_first_start_that_found_more_of_one_moment_than_there_is_room_for_goes_on_days_later() {
+    let mut rig = Rig::new();
+    let mut ids = vec![rig.platform.say("first")];
+    ids.extend((1..MOST_STAGED + 50).map(|_| rig.platform.say_at_once("more")));
+    rig.start();
+    assert_eq!(rig.waiting().len(), MOST_STAGED);
+
+    rig.platform.clock += 432_000_000_000;
+    rig.restart();
+    let mut popped = rig.pop_all();
+    rig.pass(10_000);
+    popped.extend(rig.pop_all());
+
+    ids.sort();
+    popped.sort();
+    assert_eq!(popped, ids);
+}
+
+#[test]
+fn a_row_that_comes_behind_rows_of_a_moment_that_is_not_complete_is_late() {
+    let (mut rig, between) = handled_a_moment_that_is_not_complete();
+    rig.platform.script.clear();
+    let late = rig.platform.appear("late", between);
+    rig.pass(90_000);
+
+    assert_eq!(peeked(&mut rig, &late)["late"], true);
+}
+
+#[test]
+fn a_row_that_comes_behind_handled_rows_is_late_also_when_the_journal_has_forgotten_them() {
+    let (mut rig, between) = handled_a_moment_that_is_not_complete();
+    rig.restart();
+    rig.restart();
+    assert!(!rig.journal.iter().any(|line| line.contains("more")), "the journal was rewritten");
+    rig.platform.script.clear();
+    let late = rig.platform.appear("late", between);
+    rig.pass(90_000);
+
+    assert_eq!(peeked(&mut rig, &late)["late"], true);
+}
+
+/// Where no row after the first can be asked after; and a moment before all others.
+fn handled_a_moment_that_is_not_complete() -> (Rig, i64) {
+    let mut rig = Rig::new();
+    rig.platform.say("first");
+    let between = rig.platform.clock + 500_000;
+    rig.platform.say("second");
+    (0..MOST_STAGED).for_each(|_| drop(rig.platform.say_at_once("more")));
+    rig.start();
+    rig.platform.script.extend((0..9).map(|_| error(503, "not now")));
+    rig.pop_all();
+    (rig, between)
+}
+
+fn peeked(rig: &mut Rig, id: &str) -> Value {
+    rig.peek().into_iter().find(|message| message["activity_id"] == *id).unwrap()
+}
+
+#[test]
+fn rows_that_become_visible_late_are_found_and_marked() {
+    let mut rig = Rig::new();
+    rig.platform.say("first");
+    rig.start();
+    let made = rig.platform.clock + 1_000_000;
+    for number in 0..20 {
+        rig.platform.say(&number.to_string());
+        rig.pass(5_000);
+    }
+    let late = rig.platform.appear("late", made + 60_000_000);
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting().last(), Some(&late));
+    assert_eq!(rig.peek().last().unwrap()["late"], true);
+    assert_eq!(rig.waiting().len(), 22);
+}
+
+#[test]
+fn a_thousand_rows_beyond_the_room_are_all_shown_in_order() {
+    let mut rig = Rig::new();
+    let message = json!({"source_id": null});
+    let ids: Vec<_> = (0..1_000).map(|_| rig.platform.insert(&message, 1_000, 0)).collect();
+    rig.start();
+    let mut handled = Vec::new();
+    while handled.len() < ids.len() {
+        assert!(rig.waiting().len() <= MOST_STAGED);
+        let one = rig.waiting()[0].clone();
+        rig.pop(&one);
+        handled.push(one);
+        if handled.len() % 50 == 0 {
+            rig.restart();
+        }
+        if rig.waiting().is_empty() {
+            rig.pass(5_000);
+        }
+    }
+
+    assert_eq!(handled, ids);
+}
+
+#[test]
+fn room_that_a_full_inbox_gets_is_used_at_once() {
+    let mut rig = Rig::new();
+    for _ in 0..400 {
+        rig.platform.insert(&json!({"source_id": null}), 1_000, 0);
+    }
+    rig.start();
+    let waiting = rig.waiting();
+    for id in &waiting[..MOST_STAGED / 2 - 1] {
+        rig.pop(id);
+    }
+    assert!(!rig.look_again);
+
+    rig.pop(&waiting[MOST_STAGED / 2 - 1]);
+
+    assert!(std::mem::take(&mut rig.look_again), "half of it is free");
+    rig.hint();
+    assert_eq!(rig.waiting().len(), MOST_STAGED);
+    let calm = rig.waiting()[0].clone();
+    rig.pop(&calm);
+    assert!(!rig.look_again);
+}
+
+#[test]
+fn a_hint_is_followed_at_once() {
+    let mut rig = Rig::new();
+    rig.start();
+    rig.platform.say("one");
+
+    rig.hint();
+
+    assert_eq!(rig.waiting().len(), 1);
+}
+
+#[test]
+fn hints_without_end_cost_no_more_requests_than_a_platform_accepts() {
+    let mut rig = Rig::new();
+    rig.start();
+    let begun = rig.now;
+    while rig.now < begun + 60_000 {
+        if rig.listens() {
+            rig.hint();
+        }
+        rig.pass(5);
+    }
+
+    assert!(rig.platform.requests.len() < 460, "{}", rig.platform.requests.len());
+}
+
+#[test]
+fn an_outage_of_the_lookup_loses_nothing_over_a_restart() {
+    let (mut rig, expected) = story();
+    rig.platform.script.extend((0..30).map(|_| error(500, "cursor lookup failed")));
+    rig.restart();
+    rig.pass(1_200_000);
+
+    assert_recovered(&rig, &expected, "lookup");
+}

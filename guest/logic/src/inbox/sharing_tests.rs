@@ -1,0 +1,74 @@
+//! What happens where another program uses the same directory.
+
+use serde_json::json;
+
+use super::rig::{Rig, assert_recovered, story};
+use crate::{tools::tests::settings, wire::Settings};
+
+#[test]
+fn what_another_implementation_has_shown_is_not_shown_again() {
+    for redeliver in [false, true] {
+        let mut rig = Rig::of(Settings { redeliver, ..settings() });
+        rig.platform.tells_time = true;
+        let one = rig.platform.say("one");
+        let waits = rig.platform.say("still waits");
+        rig.start();
+        rig.pop(&one);
+        rig.pass(5_000);
+        rig.stop();
+        // It reads on, and dies.
+        let old = rig.platform.say("shown long ago");
+        rig.platform.clock += 700_000_000;
+        let shown = rig.platform.say("shown by the other");
+        rig.file = Some(shown.clone());
+        let new = rig.platform.say("new");
+
+        rig.restart();
+
+        let expected = if redeliver { vec![waits, shown, new] } else { vec![waits, new] };
+        assert_eq!(rig.waiting(), expected);
+        assert!(!rig.waiting().contains(&old));
+        let said = rig.warnings();
+        assert!(said.iter().any(|line| line.contains("has fetched 2 messages")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_file_that_names_a_row_of_the_past_changes_nothing() {
+    let (mut rig, expected) = story();
+    rig.stop();
+    rig.file = Some("99999999-0000-4000-8000-000000000000".to_owned());
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_recovered(&rig, &expected, "unknown row");
+}
+
+#[test]
+fn a_cursor_file_that_somebody_else_writes_is_left_alone() {
+    let mut rig = Rig::new();
+    let id = rig.platform.say("one");
+    rig.start();
+    rig.pass(5_000);
+    rig.file = Some("99999999-0000-4000-8000-000000000000".to_owned());
+    rig.pop(&id);
+    rig.pass(60_000);
+
+    assert_eq!(rig.file.as_deref(), Some("99999999-0000-4000-8000-000000000000"));
+    assert_eq!(rig.warnings().len(), 1, "{:?}", rig.warnings());
+}
+
+#[test]
+fn who_else_fetches_is_told_and_nothing_is_shown() {
+    let mut rig = Rig::new();
+    rig.platform.say("one");
+    rig.start();
+
+    rig.world.inbox.borrow_mut().follow(0, "process 4711".to_owned());
+
+    let answer = rig.call("inbox_peek", &json!({}));
+    assert_eq!(answer.text(), "[]");
+    assert!(answer.answer().text[1].contains("process 4711"));
+    rig.restart();
+    assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
+}

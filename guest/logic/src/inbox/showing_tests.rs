@@ -1,0 +1,110 @@
+//! What the agent and people are shown of the inbox.
+
+use serde_json::{Value, json};
+
+use super::rig::{PEER, Rig, story};
+use crate::{tools::tests::settings, wire::Settings};
+
+#[test]
+fn messages_that_may_be_missing_are_told_once_for_good() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.say("old");
+    rig.start();
+    rig.stop();
+    rig.platform.clock += 8 * 86_400_000_000;
+    rig.platform.prune(1);
+    rig.platform.say("new");
+    rig.restart();
+
+    let told = |rig: &mut Rig| rig.call("inbox_peek", &json!({})).answer().text.len();
+    assert_eq!([told(&mut rig), told(&mut rig)], [2, 1]);
+    rig.restart();
+    assert_eq!(told(&mut rig), 1);
+}
+
+#[test]
+fn a_quiet_week_is_no_gap() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.say("old");
+    rig.start();
+    rig.pass(8 * 86_400_000);
+    rig.platform.prune(1);
+    rig.platform.say("new");
+    rig.pass(5_000);
+
+    assert_eq!(rig.waiting().len(), 2);
+    assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
+}
+
+#[test]
+fn the_results_of_other_tools_mention_what_waits_once() {
+    let mut rig = Rig::new();
+    rig.platform.say_as(PEER, "words of a stranger");
+    rig.start();
+    rig.pass(40_000);
+
+    let info = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.clone();
+    assert_eq!(info(&mut rig).last().unwrap(), "1 message waits, for 40 s; inbox_peek shows it");
+    assert_eq!(info(&mut rig).len(), 1);
+    for text in ["two", "three"] {
+        rig.platform.say(text);
+    }
+    rig.pass(5_000);
+    assert!(info(&mut rig).last().unwrap().starts_with("2 messages wait, the oldest for "));
+}
+
+#[test]
+fn nothing_is_mentioned_where_that_is_switched_off() {
+    let mut rig = Rig::of(Settings { notice: false, ..settings() });
+    rig.platform.say("one");
+    rig.start();
+
+    assert_eq!(rig.call("commit_memory", &json!({})).answer().text.len(), 1);
+}
+
+#[test]
+fn a_long_message_can_be_read_in_parts() {
+    let mut rig = Rig::new();
+    let id = rig.platform.say(&"aß".repeat(50_000));
+    rig.start();
+    let whole = rig.peek();
+    assert!(whole[0]["note"].as_str().unwrap().starts_with("this answer has about 150000 bytes"));
+
+    let part: Value = serde_json::from_str(
+        rig.call("inbox_peek", &json!({"activity_id": id, "offset": 3, "max_chars": 4})).text(),
+    )
+    .unwrap();
+
+    assert_eq!((&part[0]["text"], &part[0]["text_chars"]), (&json!("ßaßa"), &json!(100_000)));
+    assert!(rig.call("inbox_peek", &json!({"activity_id": "other"})).answer().is_error);
+}
+
+#[test]
+fn a_list_can_be_read_page_by_page() {
+    let mut rig = Rig::new();
+    for number in 0..25 {
+        rig.platform.say(&number.to_string());
+    }
+    rig.start();
+
+    let page = rig.call("inbox_peek", &json!({"limit": 10, "offset": 20}));
+
+    let messages: Vec<Value> = serde_json::from_str(page.text()).unwrap();
+    assert_eq!(messages.len(), 5);
+    assert_eq!(messages[0]["text"], "20");
+}
+
+#[test]
+fn people_see_what_is_on_disk_and_no_words() {
+    let (rig, _) = story();
+    let saved = rig.saved();
+
+    let described: Value = serde_json::from_str(&super::describe(&rig.world, 0, saved)).unwrap();
+
+    assert_eq!(described["staged"].as_array().unwrap().len(), 4);
+    assert_eq!(described["journal"], "ok");
+    assert!(described["fetched_up_to"]["id"].is_string() && described["handled_up_to"]["id"].is_string());
+    assert!(!described.to_string().contains("text "), "{described}");
+}
