@@ -1,4 +1,4 @@
-//! An inbox of the component, and whatever is put into it.
+//! An inbox of the component, and whatever is put into it; what must hold for any bytes.
 
 use molecule_logic::{
     Agent,
@@ -13,7 +13,34 @@ use molecule_logic::{
 /// Turns after which a round is over in any case.
 const MOST_TURNS: usize = 200;
 
-pub fn agent() -> Agent {
+/// Pages of activity rows: decoded, filtered, staged, shown.
+pub(crate) fn page(body: &[u8]) {
+    let mut agent = agent();
+    drive(&mut agent, Saved { cursor: None, journal: Vec::new(), damaged_after: None }, body, 3);
+    let shown = call(&mut agent, "inbox_peek", r#"{"limit": 200}"#);
+    assert!(matches!(shown.next, Next::Finish(_)));
+}
+
+/// Journals: read by the component as the host has recovered them, and as if every line had been good.
+///
+/// The checksum must not be what keeps the component safe.
+pub(crate) fn journal(bytes: &[u8], records: Vec<String>, damaged_after: Option<u32>) {
+    assert!(damaged_after.is_none_or(|place| place as usize <= records.len()));
+    let cursor = Some("0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9".to_owned());
+    read(Saved { cursor, journal: records, damaged_after });
+    let lines = String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect();
+    read(Saved { cursor: None, journal: lines, damaged_after: None });
+}
+
+fn read(saved: Saved) {
+    let mut agent = agent();
+    assert!(agent.describe(0, saved.clone()).starts_with('{'));
+    drive(&mut agent, saved, b"[]", 2);
+    let shown = call(&mut agent, "wait_for_message", r#"{"timeout_secs": 0}"#);
+    assert!(matches!(shown.next, Next::Finish(_)));
+}
+
+fn agent() -> Agent {
     Agent::start(Settings {
         seed: (1, 2, 3, 4),
         workspaces: vec![WorkspaceSettings {
@@ -33,7 +60,7 @@ pub fn agent() -> Agent {
 }
 
 /// Opens the inbox and answers every request with `body`, until it rests for the `rounds`th time.
-pub fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
+fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
     let mut turn = agent.open_inbox(1, 0, saved, 0);
     let (mut rested, mut now) = (0, 0);
     for _ in 0..MOST_TURNS {
@@ -65,7 +92,7 @@ pub fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
 }
 
 /// What a tool that needs nothing but the disk answers.
-pub fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
+fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
     let mut turn = agent.open_tool(2, tool, arguments, 0);
     while matches!(turn.next, Next::Store(_)) {
         turn = agent.resume(2, Outcome::Stored, 0);
