@@ -71,7 +71,7 @@ pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> Str
         "staged": lines(false),
         "parked": lines(true),
         "fetched_up_to": book.ledger.position().map(place),
-        "handled_up_to": book.ledger.cursor().map(place),
+        "handled_up_to": book.ledger.cursor().or(book.named.as_ref()).map(place),
         "gaps": gaps,
     })
     .to_string()

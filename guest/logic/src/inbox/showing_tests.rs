@@ -108,3 +108,19 @@ fn people_see_what_is_on_disk_and_no_words() {
     assert!(described["fetched_up_to"]["id"].is_string() && described["handled_up_to"]["id"].is_string());
     assert!(!described.to_string().contains("text "), "{described}");
 }
+
+#[test]
+fn people_see_what_is_handled_also_after_a_rewrite_in_the_middle() {
+    let mut rig = Rig::new();
+    let [one, two] = ["one", "two"].map(|text| rig.platform.say(text));
+    rig.start();
+    rig.disk_full = true;
+    rig.pop(&one);
+    rig.disk_full = false;
+    rig.pass(10_000);
+    assert_eq!((rig.file.as_ref(), rig.waiting()), (Some(&one), vec![two]));
+
+    let described: Value = serde_json::from_str(&super::describe(&rig.world, 0, rig.saved())).unwrap();
+
+    assert_eq!(described["handled_up_to"]["id"], json!(one));
+}
