@@ -27,13 +27,29 @@ grep -q POLL_PEER_ID "$scratch/environment" || { echo "the stand-in does not sta
 . "$scratch/environment"
 export CONFIGS_DIR="$scratch/configs" MOLECULE_MCP="$directory/molecule-mcp"
 
+# What the README tells its readers to give to a client, with the words of this platform in place of the examples.
+configured() {
+    printf '%s' "$MOLECULE_WORKSPACE_TOKEN" >"$scratch/token"
+    chmod 600 "$scratch/token"
+    "$python" - ../../README.md "$scratch/token" <<'EOF'
+import json, os, re, sys
+
+readme, token = sys.argv[1:]
+config = json.loads(re.search(r"```json\n(.*?)```", open(readme).read(), re.S).group(1))
+server = config["mcpServers"]["molecule"]
+server["command"] = os.environ["MOLECULE_MCP"]
+actual = {name: os.environ.get(name, token) for name in server["env"]}
+assert set(actual) == {"PLATFORM_URL", "WORKSPACE_ID", "MOLECULE_WORKSPACE_TOKEN_FILE"}, actual
+server["env"] = {**actual, "CONFIGS_DIR": os.environ["CONFIGS_DIR"]}
+print(json.dumps(config))
+EOF
+}
+
 inspector() { # inspector ERA EXPECTED NAME ARGUMENTS...: one check through the Inspector's command line
     local era=$1 expected=$2 name="inspector $1: $3"
     shift 3
-    if timeout 60 node_modules/.bin/mcp-inspector \
-        --cli "$MOLECULE_MCP" "$@" --protocol-era "$era" >"$scratch/out" 2>"$scratch/err" \
-        -e "PLATFORM_URL=$PLATFORM_URL" -e "WORKSPACE_ID=$WORKSPACE_ID" -e "CONFIGS_DIR=$CONFIGS_DIR" \
-        -e "MOLECULE_WORKSPACE_TOKEN=$MOLECULE_WORKSPACE_TOKEN" && grep -q "$expected" "$scratch/out"; then
+    if timeout 60 node_modules/.bin/mcp-inspector --cli --config "$scratch/config.json" --server molecule \
+        "$@" --protocol-era "$era" >"$scratch/out" 2>"$scratch/err" && grep -q "$expected" "$scratch/out"; then
         echo "ok    $name"
     else
         echo "FAIL  $name"
@@ -42,6 +58,7 @@ inspector() { # inspector ERA EXPECTED NAME ARGUMENTS...: one check through the 
 }
 
 everything() {
+    configured >"$scratch/config.json"
     timeout 120 "$python" python_sdk.py || echo "FAIL  python: ended with $?"
     timeout 120 node typescript_sdk.js || echo "FAIL  typescript: ended with $?"
     for era in legacy modern; do
