@@ -44,7 +44,7 @@ async fn the_cursor_moves_past_rows_that_are_no_messages() {
 
 #[tokio::test(start_paused = true)]
 async fn files_that_the_agent_sent_do_not_come_back_either() {
-    let story = Setting::default().file("/tmp/a.txt", "first").begin();
+    let mut story = Setting::default().file("/tmp/a.txt", "first").begin();
     story.fetch().await;
 
     story.asks("send_message_to_user", json!({ "message": "see", "attachments": ["/tmp/a.txt"] })).await;
@@ -53,6 +53,10 @@ async fn files_that_the_agent_sent_do_not_come_back_either() {
     let staged = |row: &&&standin::Row| row.method.as_deref() == Some("chat_upload_receive");
     assert_eq!(story.platform().rows(story.me.id).iter().filter(staged).count(), 1);
     assert_eq!(waiting(&story).await, [""; 0]);
+    story.crash();
+    story.fetch().await;
+    story.pass(Duration::from_secs(60)).await;
+    assert_eq!(waiting(&story).await, [""; 0], "after a crash");
 }
 
 #[tokio::test(start_paused = true)]

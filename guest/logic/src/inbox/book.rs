@@ -68,6 +68,8 @@ pub(super) struct Journal {
     pub(super) state: State,
     /// A rewrite is under way: an append would be lost with what it replaces.
     pub(super) in_rewrite: bool,
+    /// Somebody has begun to add records, and was stopped before it was known whether they are there.
+    pub(super) unseen: bool,
     /// Why it is rewritten keeping a copy.
     pub(super) keep_copy: bool,
     bytes: u64,

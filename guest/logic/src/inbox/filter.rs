@@ -18,6 +18,8 @@ pub(crate) enum Verdict {
     Drop,
     /// It tells of a file that may turn out to be the agent's own.
     Hold,
+    /// It tells of a file that the agent has sent, which nothing in the row says: to be dropped, and remembered.
+    Own,
     Show(Source),
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn verdict(row: &Row, own: &str, uploads: &OwnUploads) -> Verdict {
     }
     if let Some(uri) = waiting_file(row) {
         return match uri {
-            uri if uploads.contains(uri) => Verdict::Drop,
+            uri if uploads.contains(uri) => Verdict::Own,
             _ if uploads.in_flight() => Verdict::Hold,
             _ => Verdict::Show(Source::Upload),
         };
@@ -200,7 +202,7 @@ mod tests {
         let judged = |json: &Value| verdict(&row(json), OWN, &uploads);
 
         assert_eq!(judged(&upload("user")), Verdict::Show(Source::Upload));
-        assert_eq!(judged(&upload("own")), Verdict::Drop);
+        assert_eq!(judged(&upload("own")), Verdict::Own);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! What it has shown is not shown again, unless the operator wants the latest of it repeated.
 
+use std::rc::Rc;
+
 use super::{
     Incoming,
     filter::{self, Verdict},
@@ -33,18 +35,26 @@ struct Between {
     messages: usize,
 }
 
+impl Between {
+    /// Only that row is known, and that all before it was fetched.
+    fn only(named: &str) -> Self {
+        Self { marks: vec![Mark::at(named.into(), Stamp::UNKNOWN)], ..Self::default() }
+    }
+}
+
 impl Poller {
     /// Goes on after the row in the cursor file, if that is further than the journal; says whether it did.
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
         let Some(named) = self.book(|book| book.handover.clone()) else { return Ok(false) };
         let start = self.book(|book| book.ledger.position().cloned());
         let found = match start {
-            None => Some(Between {
-                marks: vec![Mark::at(named.as_str().into(), Stamp::UNKNOWN)],
-                ..Between::default()
-            }),
+            None => Some(Between::only(&named)),
             Some(start) => match self.between(start, &named).await {
-                Err(Trouble::CursorGone | Trouble::CursorUnreadable) => None,
+                // It has run for so long that nothing is left of where the journal ends.
+                Err(trouble) if self.is_given_up(&trouble) => {
+                    self.book(|book| book.ledger.lose_position());
+                    Some(Between::only(&named))
+                }
                 found => found?,
             },
         };
@@ -84,7 +94,7 @@ impl Poller {
         let is_known = self.book(|book| book.ledger.knows(&row.id));
         let own = self.world.id(self.workspace);
         let verdict = filter::verdict(&row, own, &self.world.own_uploads.borrow());
-        if !is_known && !matches!(verdict, Verdict::Drop) {
+        if !is_known && !matches!(verdict, Verdict::Drop | Verdict::Own) {
             between.messages += 1;
             if self.world.settings.redeliver && self.is_young(row.stamp) {
                 between.again.push(row);
@@ -120,12 +130,15 @@ impl Poller {
         inbox.queue_mut().mark_redelivered(taken.rows.iter().map(|mark| &*mark.id));
         let book = inbox.book(self.workspace);
         let shown = between.marks.iter().filter(|mark| !book.ledger.knows(&mark.id));
-        let handled: Vec<_> = shown.map(|mark| mark.id.clone()).collect();
-        for id in &handled {
-            book.ledger.remember(id.clone());
+        let handled: Vec<_> = shown.cloned().collect();
+        let ids = handled.iter().map(|mark| Rc::clone(&mark.id)).collect();
+        for mark in handled {
+            book.ledger.pass(mark);
         }
         self.from = book.ledger.pass_over(&between.marks, now);
-        taken.records.push(Record::Remembered { ids: handled, newest: None });
+        // What becomes visible among them was the other's to show.
+        book.ledger.lose_base(now);
+        taken.records.push(Record::Remembered { ids, newest: None });
         taken.records.extend(book.new_floor());
         taken.records
     }

@@ -21,6 +21,13 @@ const LONGEST_PAUSE_MS: u64 = 60_000;
 /// Different failures that are said between two successes.
 const MOST_SAID: usize = 16;
 
+/// For how long the platform is left alone.
+pub(super) struct Pause {
+    pub(super) ms: u64,
+    /// The platform has said so.
+    pub(super) asked_for: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Health {
     failures: u32,
@@ -42,14 +49,14 @@ impl Health {
         }
     }
 
-    /// Says what is wrong, unless it was said, and how many milliseconds to wait.
+    /// Says what is wrong, unless it was said, and how long to wait.
     pub(super) async fn failed(
         &mut self,
         host: &Host,
         world: &World,
         workspace: Workspace,
         trouble: Trouble,
-    ) -> u64 {
+    ) -> Pause {
         let doubled = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(4));
         self.failures = self.failures.saturating_add(1);
         let why = match trouble {
@@ -70,7 +77,8 @@ impl Health {
             | PlatformError::Shape(_)
             | PlatformError::Unreachable { .. } => 0,
         };
-        asked_for.max(jittered(doubled, world.random.jitter()))
+        let ours = jittered(doubled, world.random.jitter());
+        Pause { ms: ours.max(asked_for), asked_for: asked_for > 0 }
     }
 
     fn say(&mut self, host: &Host, text: String) {

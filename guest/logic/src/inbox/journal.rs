@@ -32,16 +32,44 @@ const REWRITE_MS: u64 = 5;
 
 /// Adds records; says whether they are on disk.
 pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, records: Vec<Record>) -> bool {
+    let outcome = Unseen { world, workspace, seen: false };
     while world.inbox.borrow_mut().book(workspace).journal.in_rewrite {
         host.rest_until(host.now().saturating_add(REWRITE_MS)).await;
     }
-    let Some(append) = next_append(world, workspace, records) else { return false };
+    let Some(append) = next_append(world, workspace, records) else {
+        outcome.seen();
+        return false;
+    };
     let appended = host.store(workspace, FileChange::Append(append)).await;
+    outcome.seen();
     if let Err(why) = &appended {
         world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
         say(host, world, why);
     }
     appended.is_ok()
+}
+
+/// An append whose outcome nobody has seen yet. If nobody ever does, because the call was cancelled, it is
+/// not known what the journal says, and it is written anew.
+struct Unseen<'a> {
+    world: &'a World,
+    workspace: Workspace,
+    seen: bool,
+}
+
+impl Unseen<'_> {
+    fn seen(mut self) {
+        self.seen = true;
+    }
+}
+
+impl Drop for Unseen<'_> {
+    fn drop(&mut self) {
+        if self.seen {
+            return;
+        }
+        self.world.inbox.borrow_mut().book(self.workspace).journal.unseen = true;
+    }
 }
 
 /// The records together with those that wait for a ride; none if only a rewrite helps, which says it all.
@@ -93,6 +121,7 @@ fn whole(world: &World, workspace: Workspace) -> Option<(FileChange, Vec<usize>,
     }
     let records: Vec<String> = book.snapshot(&inbox.queue, workspace).iter().map(Record::write).collect();
     book.journal.pending.clear();
+    book.journal.unseen = false;
     let lengths = records.iter().map(String::len).collect();
     let pops = book.unsaved_pops.iter().cloned().collect();
     let keep_copy = book.journal.keep_copy;

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::rig::Rig;
-use crate::wire::Level;
+use crate::{
+    tools,
+    wire::{Level, Next},
+};
 
 #[test]
 fn a_message_is_on_disk_before_the_agent_can_see_it_and_the_position_behind_it() {
@@ -166,4 +169,22 @@ fn a_crash_while_the_disk_is_full_repeats_and_loses_nothing() {
     rig.restart();
 
     assert_eq!(rig.waiting(), [one, two]);
+}
+
+#[test]
+fn a_pop_that_is_cancelled_while_the_disk_is_slow_is_on_disk_soon() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    let (popping, turn) =
+        tools::open(&rig.world, "inbox_pop", &json!({ "activity_id": one }).to_string(), rig.now);
+    assert!(matches!(turn.next, Next::Store(_)));
+
+    drop(popping);
+    rig.pass(10_000);
+
+    assert_eq!((rig.waiting(), rig.file.as_ref()), (vec![], Some(&one)));
+    rig.restart();
+    rig.pass(60_000);
+    assert_eq!(rig.waiting(), [""; 0]);
 }

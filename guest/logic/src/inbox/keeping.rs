@@ -73,7 +73,10 @@ impl Poller {
         let live = self.staged_bytes();
         let (is_due, rides) = self.book(|book| match book.journal.state {
             State::Behind => (true, false),
-            State::Ready => (book.journal.is_worth_a_rewrite(live, now), !book.journal.pending.is_empty()),
+            State::Ready => {
+                let is_due = book.journal.unseen || book.journal.is_worth_a_rewrite(live, now);
+                (is_due, !book.journal.pending.is_empty())
+            }
             State::Fresh | State::Newer => (false, false),
         });
         if is_due {

@@ -178,12 +178,16 @@ impl Inbox {
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
         let mut taken =
             Taken { rows: Vec::with_capacity(rows.len()), records: Vec::new(), stopped: false, moved: None };
+        let mut own_files: Vec<Rc<str>> = Vec::new();
         for row in rows {
             let mark = Mark::new(&row);
             if !book.ledger.knows(&row.id) {
                 let late = row.timed && newest.is_some_and(|newest| row.stamp < newest);
                 let (source, is_held) = match filter::verdict(&row, own, uploads) {
-                    Verdict::Drop => {
+                    dropped @ (Verdict::Drop | Verdict::Own) => {
+                        if dropped == Verdict::Own {
+                            own_files.push(Rc::clone(&mark.id));
+                        }
                         book.ledger.pass(mark.clone());
                         taken.rows.push(mark);
                         continue;
@@ -212,6 +216,9 @@ impl Inbox {
                 }
             }
             taken.rows.push(mark);
+        }
+        if !own_files.is_empty() {
+            taken.records.push(Record::Remembered { ids: own_files, newest: None });
         }
         taken.moved = book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
         taken.records.extend(book.new_floor());

@@ -9,7 +9,14 @@
 
 use std::rc::Rc;
 
-use super::{Inbox, Incoming, Taken, health::Health, ledger::Mark, pace::Pace, window::window_secs};
+use super::{
+    Inbox, Incoming, Taken,
+    book::State,
+    health::{Health, Pause},
+    ledger::Mark,
+    pace::Pace,
+    window::window_secs,
+};
 use crate::{
     dialogue::{Host, NoAnswer},
     planted::{Bug, planted},
@@ -27,6 +34,9 @@ const REST_MS: u64 = 5_000;
 
 /// While the platform's events come in, polls are only for what they miss.
 const REST_WITH_EVENTS_MS: u64 = 15_000;
+
+/// Between a failure and the next try, whatever is heard.
+const LEAST_PAUSE_MS: u64 = 1_000;
 
 /// Rows that became visible late are looked for so often.
 const SWEEP_MS: u64 = 30_000;
@@ -143,8 +153,7 @@ impl Poller {
                 Err(trouble) => {
                     self.swept = None;
                     let pause = self.health.failed(&self.host, &self.world, self.workspace, trouble).await;
-                    self.tidy_up().await;
-                    self.host.rest_until(self.host.now().saturating_add(pause)).await;
+                    self.back_off(pause).await;
                 }
             }
         }
@@ -154,13 +163,41 @@ impl Poller {
     async fn listen(&mut self) {
         let now = self.host.now();
         self.host.rest_until_if_later(self.pace.next(now)).await;
-        let listen = Listen {
-            workspace: self.workspace,
-            hints_over: self.hints,
-            until: now.saturating_add(REST_MS),
-            until_with_events: now.saturating_add(REST_WITH_EVENTS_MS),
-        };
+        let is_behind = self.book(|book| book.journal.state == State::Behind);
+        let with_events = if is_behind { REST_MS } else { REST_WITH_EVENTS_MS };
+        self.listen_until(now.saturating_add(REST_MS), now.saturating_add(with_events)).await;
+    }
+
+    /// Says whether it has heard of something.
+    async fn listen_until(&mut self, until: Instant, until_with_events: Instant) -> bool {
+        let before = self.hints;
+        let listen = Listen { workspace: self.workspace, hints_over: before, until, until_with_events };
         self.hints = self.host.listen(listen).await;
+        self.hints > before
+    }
+
+    /// Waits for the next try after a failure. A hint ends that early, because events come from a platform
+    /// that works, unless the platform has asked for the pause.
+    async fn back_off(&mut self, pause: Pause) {
+        let failed = self.host.now();
+        let until = failed.saturating_add(pause.ms);
+        loop {
+            self.tidy_up().await;
+            self.save_cursor().await;
+            let now = self.host.now();
+            if now >= until {
+                return;
+            }
+            // A disk may have room again before the platform works.
+            let is_behind = self.book(|book| book.journal.state == State::Behind);
+            let next = if is_behind { until.min(now.saturating_add(REST_MS)) } else { until };
+            if pause.asked_for {
+                self.host.rest_until(next).await;
+            } else if self.listen_until(next, next).await {
+                self.host.rest_until_if_later(failed.saturating_add(LEAST_PAUSE_MS)).await;
+                return;
+            }
+        }
     }
 
     /// Fetches until there is nothing more, or no room for more.
@@ -176,19 +213,11 @@ impl Poller {
                 break;
             }
             let batch = match self.fetch().await {
-                Err(Trouble::CursorGone) => {
-                    self.lose_position("the platform no longer knows the inbox cursor");
+                Err(trouble) if self.is_given_up(&trouble) => {
+                    self.lose_position();
                     continue;
                 }
-                Err(Trouble::CursorUnreadable) if self.lookups + 1 >= LOOKUPS => {
-                    self.lose_position("the platform cannot look the inbox cursor up");
-                    continue;
-                }
-                Err(trouble) => {
-                    self.lookups = if trouble == Trouble::CursorUnreadable { self.lookups + 1 } else { 0 };
-                    return Err(trouble);
-                }
-                Ok(batch) => batch,
+                batch => batch?,
             };
             self.lookups = 0;
             match self.take(batch).await {
@@ -204,6 +233,12 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Whether the platform cannot be asked for what follows a row, now or ever.
+    pub(super) fn is_given_up(&mut self, trouble: &Trouble) -> bool {
+        self.lookups = if *trouble == Trouble::CursorUnreadable { self.lookups + 1 } else { 0 };
+        *trouble == Trouble::CursorGone || self.lookups >= LOOKUPS
     }
 
     /// Decides where the pages begin: shortly before the position, and now and then further back.
@@ -368,7 +403,7 @@ impl Poller {
         self.crowded = false;
     }
 
-    fn lose_position(&mut self, why: &str) {
+    fn lose_position(&mut self) {
         self.lookups = 0;
         let mut inbox = self.world.inbox.borrow_mut();
         let ledger = inbox.ledger(self.workspace);
@@ -384,7 +419,11 @@ impl Poller {
         ledger.lose_position();
         (self.from, self.sweep) = (None, None);
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
-        self.host.log(Level::Info, format!("{why}, reading the last {} s", window_secs(idle_ms)));
+        let secs = window_secs(idle_ms);
+        self.host.log(
+            Level::Info,
+            format!("the platform no longer knows the inbox cursor, reading the last {secs} s"),
+        );
     }
 
     fn say_without_id(&mut self, count: usize) {

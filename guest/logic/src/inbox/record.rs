@@ -8,9 +8,9 @@
 //! | `D` | a message was shown to the agent | with the next record that is |
 //! | `A` | messages are dealt with | before the agent is told so |
 //! | `P` | a message is parked | with the next record that is |
-//! | `L` | which row the cursor file is about to name | with the next record that is |
+//! | `L` | which row the cursor file is about to name | before that file is written |
 //! | `G` | messages may be missing, and whether the agent knows | with the next record that is |
-//! | `R` | ids of rows that are dealt with, and when the newest of all was made, kept by a rewrite | with the file |
+//! | `R` | ids of rows that are dealt with, and when the newest of all was made: kept by a rewrite, or files that the agent has sent | with the file, or the next record that is |
 //!
 //! All values are absolute, so that a record that is there twice says nothing else.
 
@@ -117,12 +117,12 @@ impl Record {
     pub(super) fn needs_sync(&self) -> bool {
         match self {
             Self::Acknowledged { .. } => !planted(Bug::AckNotSynced),
-            Self::Header { .. } | Self::Staged { .. } => true,
+            // Else a power cut could leave a file that seems to be another program's.
+            Self::Header { .. } | Self::Projected { .. } | Self::Staged { .. } => true,
             Self::Delivered { .. }
             | Self::Fetched { .. }
             | Self::Gap { .. }
             | Self::Parked { .. }
-            | Self::Projected { .. }
             | Self::Remembered { .. } => false,
         }
     }

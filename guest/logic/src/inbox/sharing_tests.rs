@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rig::{Rig, assert_recovered, story};
+use super::rig::{Rig, assert_recovered, error, story};
 use crate::{tools::tests::settings, wire::Settings};
 
 #[test]
@@ -71,4 +71,71 @@ fn who_else_fetches_is_told_and_nothing_is_shown() {
     assert!(answer.answer().text[1].contains("process 4711"));
     rig.restart();
     assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
+}
+
+#[test]
+fn what_another_implementation_has_shown_stays_shown_when_our_last_row_was_deleted_meanwhile() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    rig.platform.say("shown by the other");
+    let shown = rig.platform.say("shown last by the other");
+    rig.platform.prune(1);
+    rig.file = Some(shown);
+    let new = rig.platform.say("new");
+
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [new]);
+}
+
+#[test]
+fn a_look_up_that_fails_once_does_not_end_a_hand_over() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    rig.file = Some(rig.platform.say("shown by the other"));
+    let new = rig.platform.say("new");
+    rig.platform.script.push_back(error(500, "cursor lookup failed"));
+
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [new]);
+}
+
+#[test]
+fn more_than_is_remembered_stays_shown_and_the_file_is_not_moved_back() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    let others: Vec<_> = (0..5_000).map(|_| rig.platform.say("shown by the other")).collect();
+    rig.file = others.last().cloned();
+
+    rig.restart();
+    rig.pass(120_000);
+
+    assert_eq!((rig.waiting(), rig.file.as_ref()), (vec![], others.last()));
+}
+
+#[test]
+fn a_file_that_is_gone_is_written_again_and_the_journal_counts() {
+    let (mut rig, expected) = story();
+    rig.stop();
+    rig.file = None;
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_recovered(&rig, &expected, "no file");
+    assert!(rig.file.is_some());
 }

@@ -130,12 +130,22 @@ impl Poller {
             .reached
             .is_none_or(|reached| self.host.now().saturating_sub(reached) / 1_000 >= SHORTEST_RETENTION_SECS);
         if was_away && read_up_to < now.less_secs(SHORTEST_RETENTION_SECS) {
-            self.note_gap(read_up_to, oldest.map_or(now, |row| row.stamp));
+            let to = oldest.map_or(now, |row| row.stamp);
+            if self.note_gap(read_up_to, to) {
+                self.host.log(
+                    Level::Warn,
+                    format!(
+                        "nothing was fetched for longer than platforms keep messages: some from between {read_up_to} \
+                         and {to} may be missing from the inbox"
+                    ),
+                );
+            }
         }
     }
 
-    fn note_gap(&self, from: Stamp, to: Stamp) {
-        self.world.inbox.borrow_mut().note_gap(self.workspace, from, to);
+    /// Says whether that is news.
+    fn note_gap(&self, from: Stamp, to: Stamp) -> bool {
+        self.world.inbox.borrow_mut().note_gap(self.workspace, from, to)
     }
 
     /// Takes rows that became visible before any row that can be asked after; false if there was no room.
@@ -165,7 +175,7 @@ impl Poller {
     /// Rows of that time would not be shown: the platform does not page back, and there are too many newer
     /// ones, or too many of one moment.
     fn say_hidden(&self, after: Stamp, before: Stamp) {
-        if self.world.inbox.borrow_mut().note_gap(self.workspace, after, before) {
+        if self.note_gap(after, before) {
             self.host.log(
                 Level::Warn,
                 format!(
