@@ -14,6 +14,9 @@ use super::{
 /// A call may wait for the disk that much longer than it was told to.
 const LONGEST_CALL: Time = 120_000_000;
 
+/// While a change is written.
+const SLOW_DISK: Time = 3_000;
+
 impl World<'_> {
     pub(super) fn open(&mut self, process: u64) {
         let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
@@ -63,10 +66,12 @@ impl World<'_> {
         let Some(process) = &mut self.process else { return };
         let (dialogue, turn) = process.open_call(call, self.now);
         self.tell(|_| format!("[{dialogue}] {call:?}"));
-        if let Call::Wait(seconds) = call
-            && self.chance.once_in(20)
-        {
-            let patience = self.chance.within(0..=seconds * 1_000_000);
+        if self.chance.once_in(20) {
+            let longest = match call {
+                Call::Wait(seconds) => seconds * 1_000_000,
+                Call::Peek(_) | Call::Pop(_) => SLOW_DISK,
+            };
+            let patience = self.chance.within(0..=longest);
             self.plan_in(patience, Event::Cancel(self.starts, dialogue));
         }
         self.carry_out(dialogue, turn);
