@@ -29,7 +29,8 @@ pub trait Ports: Send + Sync + 'static {
     /// `Responded`, `Overflowed`, `Refused`, or `Unreachable` after the request's own time limit.
     fn send(&self, request: PlatformRequest) -> impl Future<Output = Outcome> + Send;
 
-    /// `Stored` once the change would survive a crash, else `StoreFailed`.
+    /// `Stored` once the change would survive a crash, else `StoreFailed`; `Refused` if another program uses
+    /// the file.
     fn store(&self, update: FileUpdate) -> impl Future<Output = Outcome> + Send;
 
     /// `Heard`, at one of the two ends of `listen`, or at a hint it waits for.
@@ -100,10 +101,12 @@ impl<P: Ports> Driver<P> {
     pub async fn fetch_inbox(
         self: &Arc<Self>,
         workspace: Workspace,
-        saved: &Saved,
+        saved: Saved,
     ) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
-        let turn = self.guest.open_inbox(open.dialogue, workspace, saved, self.ports.now()).await?;
+        let turn = self.guest.open_inbox(open.dialogue, workspace, &saved, self.ports.now()).await?;
+        // Which may be large, and the dialogue is long.
+        drop(saved);
         self.drive(open, turn).await
     }
 

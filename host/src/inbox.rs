@@ -96,7 +96,7 @@ impl<P: Ports> Inbox<P> {
     /// Fetches until another process may have taken the lock.
     async fn lead(&self) -> Result<(), GuestDown> {
         let saved = self.files.saved().await;
-        let mut fetching = pin!(self.driver.fetch_inbox(0, &saved));
+        let mut fetching = pin!(self.driver.fetch_inbox(0, saved));
         loop {
             tokio::select! {
                 ended = &mut fetching => return ended.map(drop),
@@ -104,8 +104,9 @@ impl<P: Ports> Inbox<P> {
                 () = time::sleep(LOCK_CHECK) => {}
             }
             if !self.files.still_leads().await {
-                tracing::warn!("somebody has removed the lock of the inbox, and it is opened again");
-                return Ok(());
+                tracing::warn!("the lock of the inbox was removed or lost, and the inbox is opened again");
+                // What is handled from now on must not be handled by what was known before.
+                return self.driver.guest().follow(0, "another process, perhaps,").await;
             }
         }
     }

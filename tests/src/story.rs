@@ -78,7 +78,7 @@ impl Story {
             // It only ends by a trap, and is opened again with what is on disk, as the program does.
             loop {
                 let saved = driver.ports().saved();
-                let _ = driver.fetch_inbox(0, &saved).await;
+                let _ = driver.fetch_inbox(0, saved).await;
                 time::sleep(REOPEN).await;
             }
         }));

@@ -12,7 +12,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use wasmtime::{
-    Engine, Store, StoreLimits, StoreLimitsBuilder,
+    Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder,
     component::{Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -27,6 +27,8 @@ use super::{
 /// Room for one message of the largest size the platform has, several times over.
 const MEMORY_BYTES: usize = 256 << 20;
 const TABLE_ELEMENTS: usize = 20_000;
+/// Messages take at least a part of the memory like that, as a page of them is there several times while it is read.
+const MEMORY_OF_MESSAGES: usize = 4;
 
 /// The guest trapped, or could not be built; the call may be tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -60,9 +62,51 @@ struct Live {
 
 /// What the guest has: limits, and a WASI without arguments, environment, files, clocks to wait on or sockets.
 struct Powers {
-    limits: StoreLimits,
+    limits: Limits,
     wasi: WasiCtx,
     table: ResourceTable,
+}
+
+/// How much the guest may have, and how much memory it has.
+struct Limits {
+    most: StoreLimits,
+    memory: usize,
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let may = self.most.memory_growing(current, desired, maximum)?;
+        if may {
+            self.memory = desired;
+        }
+        Ok(may)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.most.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.most.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.most.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.most.memories()
+    }
 }
 
 impl WasiView for Powers {
@@ -158,7 +202,7 @@ impl Guest {
         saved: &Saved,
         now: Instant,
     ) -> Result<Turn, GuestDown> {
-        self.call(|live| {
+        self.call_reading(bytes_of(saved), |live| {
             live.agent.molecule_mcp_inbox().call_open(&mut live.store, dialogue, workspace, saved, now)
         })
         .await
@@ -178,8 +222,10 @@ impl Guest {
     /// # Errors
     /// When the guest trapped.
     pub async fn describe(&self, workspace: Workspace, saved: &Saved) -> Result<String, GuestDown> {
-        self.call(|live| live.agent.molecule_mcp_inbox().call_describe(&mut live.store, workspace, saved))
-            .await
+        self.call_reading(bytes_of(saved), |live| {
+            live.agent.molecule_mcp_inbox().call_describe(&mut live.store, workspace, saved)
+        })
+        .await
     }
 
     /// Shows the body of a successful register or heartbeat.
@@ -269,6 +315,8 @@ impl Guest {
             None => self.instantiate().map_err(|cause| down(&cause))?,
         };
         running.store.set_epoch_deadline(1);
+        // A turn may go through all that is staged.
+        let bytes = bytes.saturating_add(running.store.data().limits.memory / MEMORY_OF_MESSAGES);
         let called =
             self.watchdog.watch(bytes, || panic::catch_unwind(AssertUnwindSafe(|| verb(&mut running))));
         match called {
@@ -283,13 +331,16 @@ impl Guest {
 
     fn instantiate(&self) -> wasmtime::Result<Live> {
         let powers = Powers {
-            limits: StoreLimitsBuilder::new()
-                .memory_size(MEMORY_BYTES)
-                .table_elements(TABLE_ELEMENTS)
-                .instances(16)
-                .tables(16)
-                .memories(4)
-                .build(),
+            limits: Limits {
+                most: StoreLimitsBuilder::new()
+                    .memory_size(MEMORY_BYTES)
+                    .table_elements(TABLE_ELEMENTS)
+                    .instances(16)
+                    .tables(16)
+                    .memories(4)
+                    .build(),
+                memory: 0,
+            },
             wasi: WasiCtx::builder().build(),
             table: ResourceTable::new(),
         };
@@ -300,6 +351,10 @@ impl Guest {
         agent.molecule_mcp_setup().call_start(&mut store, &self.settings)?;
         Ok(Live { store, agent })
     }
+}
+
+fn bytes_of(saved: &Saved) -> usize {
+    saved.journal.iter().map(String::len).sum()
 }
 
 fn down(cause: &wasmtime::Error) -> GuestDown {

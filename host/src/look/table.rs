@@ -133,7 +133,10 @@ fn journal(seen: &View<'_>) -> String {
         let _ = write!(text, ", damaged after record {}", seen.cell("/files/journal/damaged_after"));
     }
     match seen.cell("/journal").as_str() {
-        "ok" | "none" | "damaged" | NOTHING => {}
+        "ok" | "none" | NOTHING => {}
+        // Of a damage it is said where it begins.
+        "damaged" if seen.at("/files/journal/damaged_after").is_some_and(|damage| !damage.is_null()) => {}
+        "damaged" => text.push_str(", foreign, or with records that are not understood"),
         state => {
             let _ = write!(text, ", {state}");
         }

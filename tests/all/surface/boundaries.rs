@@ -102,9 +102,9 @@ fn sources(folder: &str) -> Vec<(String, String)> {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
             let name = entry.file_name().into_string().unwrap();
-            if path.is_dir() && name != "target" && name != "tests" {
+            if path.is_dir() && !["rig", "target", "tests"].contains(&&*name) {
                 folders.push(path);
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != "rig.rs" {
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
                 let place = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
