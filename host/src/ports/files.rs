@@ -69,7 +69,7 @@ impl Files {
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
     /// another program uses the file.
     ///
-    /// A change goes on to its end also if the future is dropped.
+    /// A change that has begun goes on to its end also if the future is dropped.
     pub async fn store(&self, update: FileUpdate) -> Outcome {
         match self.write(|writer| writer.change(update.change)).await {
             Ok(Some(Ok(()))) => Outcome::Stored,
@@ -149,6 +149,11 @@ impl Files {
 /// The id in a cursor file; none if there is no such file, or anything else in it.
 pub(crate) fn cursor_in(path: &Path) -> Option<String> {
     word(&read(path, CURSOR_BYTES)?)
+}
+
+/// The same, for those who look again and again: nothing is said of what cannot be read.
+pub(super) fn cursor_now_in(path: &Path) -> Option<String> {
+    word(&small_file::read(path, CURSOR_BYTES, Links::Refused).ok()?)
 }
 
 fn read(path: &Path, limit: u64) -> Option<SmallFile> {

@@ -212,6 +212,17 @@ async fn a_cursor_that_another_program_has_moved_stays_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cursor_that_was_moved_by_a_change_that_seemed_to_fail_is_still_ours() {
+    let place = Place::new();
+    let files = place.files();
+    files.store(moved(None, Some("a"))).await;
+
+    // Whoever was told of a failure goes on from what was there before.
+    assert_eq!(files.store(moved(None, Some("b"))).await, Outcome::Stored);
+    assert_eq!(files.saved().await.cursor.as_deref(), Some("b"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_directory_there_is_nothing_and_nothing_is_kept() {
     let files = Files::new(None, &platform(), "w");
 

@@ -28,7 +28,8 @@ use self::{
 use crate::{
     driver::Ports,
     guest::wire::{
-        Effect, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest, UploadRequest,
+        Effect, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest, Unreachable,
+        UploadRequest,
     },
     settings::Settings,
 };
@@ -101,7 +102,11 @@ impl Ports for Powers {
     }
 
     async fn send(&self, request: PlatformRequest) -> Outcome {
-        self.http.send(request).await
+        let outcome = self.http.send(request).await;
+        if matches!(&outcome, Outcome::Unreachable(Unreachable { maybe_sent: false, .. })) {
+            self.events.platform_is_away();
+        }
+        outcome
     }
 
     async fn store(&self, update: FileUpdate) -> Outcome {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{
     atomic,
-    files::{Lead, SECRET, SECRET_BYTES, cursor_in},
+    files::{Lead, SECRET, SECRET_BYTES, cursor_in, cursor_now_in},
     journal::Journal,
     journal_file::JournalFile,
     lock::{self, Lock, Taken},
@@ -38,6 +38,8 @@ pub(super) struct Writer {
     journal: Journal<JournalFile>,
     /// Why the journal could not be read, as it was told to the operator.
     unreadable: Option<String>,
+    /// What the cursor file was to hold last: a change of it that failed may have been made all the same.
+    tried: Option<String>,
     /// Temporary files of a crashed process have been removed.
     swept: bool,
     /// The last change failed, so that a file that looks right may not survive a crash.
@@ -72,6 +74,7 @@ impl Writer {
             role: Role::LeadsUnlocked,
             doubt: Arc::default(),
             unreadable: None,
+            tried: None,
             swept: false,
             in_doubt: false,
         }
@@ -148,10 +151,12 @@ impl Writer {
                 log::hide(&secret);
                 self.replace(self.paths.directory.join(SECRET), &secret)
             }
-            FileChange::Rewrite(rewrite) => self
-                .journal
-                .rewrite(&rewrite.records, rewrite.keep_copy)
-                .map_err(|cause| self.journal_failed(cause)),
+            FileChange::Rewrite(rewrite) => {
+                self.journal.disk().remove_old_copies();
+                self.journal
+                    .rewrite(&rewrite.records, rewrite.keep_copy)
+                    .map_err(|cause| self.journal_failed(cause))
+            }
         }
     }
 
@@ -172,8 +177,11 @@ impl Writer {
 
     fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
         let path = self.paths.cursor.clone();
-        let held = cursor_in(&path);
-        let is_ours = held.is_none() || held == change.known || held == change.id;
+        let held = cursor_now_in(&path);
+        let is_ours = held.is_none() || [&change.known, &change.id, &self.tried].contains(&&held);
+        if is_ours {
+            self.tried.clone_from(&change.id);
+        }
         match change.id {
             _ if !is_ours => Err(Unchanged::Foreign(path)),
             Some(id) => self.replace(path, &id),

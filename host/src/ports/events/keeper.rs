@@ -1,9 +1,14 @@
 //! Keeps one stream open for as long as somebody listens.
 
-use std::{future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Chunks, Closed, Heard, Pace, Source,
@@ -22,6 +27,7 @@ pub(super) struct Keeper<S> {
     pub(super) chance: fastrand::Rng,
     pub(super) heard: watch::Sender<Heard>,
     pub(super) wanted: watch::Receiver<Instant>,
+    pub(super) away: Arc<Notify>,
 }
 
 /// How a stream ended.
@@ -88,10 +94,12 @@ impl<S: Source> Keeper<S> {
             stream.lives();
         }
         let mut news = news::of(chunks.boxed());
+        let mut away = pin!(self.away.notified());
         loop {
             let at = stream.once_more.map_or(stream.quiet_at, |once_more| once_more.min(stream.quiet_at));
             tokio::select! {
                 biased;
+                () = &mut away => return stream.end("the platform takes no connections"),
                 said = news.next() => match said {
                     Some(Ok(news)) => stream.said(news),
                     Some(Err(why)) => return stream.end(&why),

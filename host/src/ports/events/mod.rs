@@ -24,7 +24,10 @@ use std::{
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 use self::keeper::Keeper;
 use super::clock::Clock;
@@ -106,6 +109,8 @@ pub struct Events<S> {
     heard: watch::Sender<Heard>,
     /// Until when somebody listens.
     wanted: watch::Sender<Instant>,
+    /// Told when the platform takes no connections.
+    away: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -120,6 +125,7 @@ impl<S: Source> Events<S> {
             chance: Mutex::new(chance),
             heard: watch::Sender::default(),
             wanted: watch::Sender::default(),
+            away: Arc::default(),
             task: Mutex::default(),
         }
     }
@@ -151,6 +157,11 @@ impl<S: Source> Events<S> {
         hint(&self.heard);
     }
 
+    /// The platform takes no connections: one that is shutting down waits for open streams to end.
+    pub fn platform_is_away(&self) {
+        self.away.notify_waiters();
+    }
+
     fn keep_open(&self) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
@@ -164,6 +175,7 @@ impl<S: Source> Events<S> {
             chance,
             heard: self.heard.clone(),
             wanted: self.wanted.subscribe(),
+            away: Arc::clone(&self.away),
         };
         *task = Some(tokio::spawn(keeper.run()));
     }

@@ -280,6 +280,17 @@ enum Try {
     Stream(u64),
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_takes_no_connections_is_not_kept_waiting_by_the_stream() {
+    let scene = Scene::healthy_one().await;
+
+    scene.events.platform_is_away();
+    let count = scene.until_hint(1).await.unwrap();
+
+    assert_eq!((count, scene.is_hung_up()), (2, true));
+    assert!(!scene.healthy());
+}
+
 struct Scene {
     events: Events<Script>,
     source: Arc<Script>,

@@ -47,8 +47,8 @@ use crate::{
 const REQUEST_BODY_BYTES: usize = 16 << 20;
 /// The longest that any exchange may take, whatever the guest asks for.
 const TOTAL_AT_MOST: Duration = Duration::from_secs(900);
-/// The largest message that any platform delivers, and room for a page around it.
-const ANSWER_AT_MOST: u32 = 32 << 20;
+/// The largest message that any platform delivers, with what escapes it.
+const ANSWER_AT_MOST: u32 = 40 << 20;
 /// Reading a token again must not hold up the request that needs it.
 const RELOAD_WITHIN: Duration = Duration::from_secs(1);
 
