@@ -155,7 +155,8 @@ impl Book {
             });
         };
         let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
-        let from = self.ledger.behind().map(|(from, _)| from.microseconds());
+        let undated = self.ledger.undated().map(|_| Stamp::UNKNOWN);
+        let from = self.ledger.behind().map(|(from, _)| from).or(undated).map(Stamp::microseconds);
         Some(Record::Fetched {
             id: Some(Rc::clone(&position.id)),
             ca: position.stamp.microseconds(),

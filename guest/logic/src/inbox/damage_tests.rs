@@ -101,6 +101,31 @@ fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late()
 }
 
 #[test]
+fn a_journal_of_which_hardly_anything_is_left_still_finds_what_becomes_visible_late() {
+    for pages_back in [false, true] {
+        let mut rig = Rig::new();
+        rig.platform.pages_back = pages_back;
+        rig.start();
+        let one = rig.platform.say("one");
+        rig.pass(5_000);
+        rig.pop(&one);
+        rig.pass(5_000);
+        assert_eq!(rig.file, Some(one));
+        rig.journal.truncate(1);
+        rig.damaged_after = Some(1);
+        let late = rig.platform.appear("late", rig.platform.clock - 12_000_000);
+        rig.platform.script.push_back(error(503, "not now"));
+
+        rig.restart();
+        // What is written before it is known is no more than what was known.
+        rig.restart();
+        rig.pass(60_000);
+
+        assert_eq!(rig.waiting(), [late], "{pages_back}");
+    }
+}
+
+#[test]
 fn a_rewritten_journal_still_knows_when_the_row_was_made_that_the_file_names() {
     let mut rig = Rig::new();
     let twins = [rig.platform.say("one"), rig.platform.say_at_once("twin")];

@@ -47,12 +47,14 @@ impl Poller {
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
         let Some(named) = self.book(|book| book.handover.clone()) else { return Ok(false) };
         let start = self.book(|book| book.ledger.position().cloned());
+        let mut is_alone = start.is_none();
         let found = match start {
             None => Some(Between::only(&named)),
             Some(start) => match self.between(start, &named).await {
                 // It has run for so long that nothing is left of where the journal ends.
                 Err(trouble) if self.is_given_up(&trouble) => {
                     self.book(|book| book.ledger.lose_position());
+                    is_alone = true;
                     Some(Between::only(&named))
                 }
                 found => found?,
@@ -64,6 +66,11 @@ impl Poller {
             return Ok(false);
         };
         self.go_on_after(between).await;
+        if is_alone {
+            // Of what was shown before it nothing is recognised.
+            let now = self.host.now();
+            self.book(|book| book.ledger.settle_all(now));
+        }
         Ok(true)
     }
 

@@ -108,6 +108,24 @@ fn a_thousand_rows_beyond_the_room_are_all_shown_in_order() {
 }
 
 #[test]
+fn what_does_not_fit_is_not_fetched_again_before_something_has_gone() {
+    let mut rig = Rig::new();
+    let large = "x".repeat(10 << 20);
+    let [one, two] = [rig.platform.say(&large), rig.platform.say(&large)];
+    rig.start();
+    rig.pass(10_000);
+    assert_eq!(rig.waiting(), std::slice::from_ref(&one));
+    let before = rig.asked("since_id").len();
+    rig.pass(120_000);
+    assert_eq!(rig.asked("since_id").len(), before);
+
+    rig.pop(&one);
+    rig.pass(20_000);
+
+    assert_eq!(rig.waiting(), [two]);
+}
+
+#[test]
 fn room_that_a_full_inbox_gets_is_used_at_once() {
     let mut rig = Rig::new();
     for _ in 0..400 {

@@ -137,6 +137,19 @@ impl Ledger {
         self.on_disk = file;
     }
 
+    /// The position, if it is not known when that row was made, before which rows may have become visible.
+    pub(super) fn undated(&self) -> Option<Rc<str>> {
+        let position = self.position.as_ref().filter(|position| position.stamp == Stamp::UNKNOWN)?;
+        let base = &self.recent.front()?.mark;
+        (!base.can_be_asked_after && base.stamp == Stamp::UNKNOWN).then(|| Rc::clone(&position.id))
+    }
+
+    /// Nothing is looked for that becomes visible before the position.
+    pub(super) fn settle_all(&mut self, now: Instant) {
+        let position = self.position.clone();
+        self.recent = position.map(|mark| Recent { mark, at: now, rows: self.rows }).into_iter().collect();
+    }
+
     /// Says when the row was made that the file names: rows may have become visible before it.
     pub(super) fn was_made_at(&mut self, stamp: Stamp, now: Instant) {
         if let Some(position) = &mut self.position {

@@ -15,6 +15,7 @@ use super::{
     health::{Health, Pause},
     ledger::Mark,
     pace::Pace,
+    queue::Load,
     window::window_secs,
 };
 use crate::{
@@ -75,6 +76,8 @@ pub(super) struct Poller {
     /// Hints so far.
     hints: u64,
     pace: Pace,
+    /// What was staged when the next message did not fit.
+    full_at: Option<Load>,
     /// The page is asked for whole, although there is no room for so many messages.
     in_full: bool,
     /// The platform's clock at the last page.
@@ -132,6 +135,7 @@ impl Poller {
             cursor_saved: None,
             hints: 0,
             pace: Pace::default(),
+            full_at: None,
             in_full: false,
             server: None,
             said_without_id: 0,
@@ -205,10 +209,11 @@ impl Poller {
         self.release_held().await;
         self.sweep = None;
         if !self.adopt().await? {
+            self.date_position().await?;
             self.begin_walk().await?;
         }
         for _ in 0..MOST_PAGES {
-            if !self.world.inbox.borrow().queue().has_room() {
+            if !self.has_room() {
                 self.book(|book| book.starved = true);
                 break;
             }
@@ -235,6 +240,14 @@ impl Poller {
         Ok(())
     }
 
+    /// Whether it is worth asking for rows: not before something has gone, if the next one did not fit.
+    fn has_room(&mut self) -> bool {
+        let inbox = self.world.inbox.borrow();
+        let load = inbox.queue().load();
+        self.full_at = self.full_at.filter(|full| load.messages >= full.messages && load.bytes >= full.bytes);
+        self.full_at.is_none() && inbox.queue().has_room()
+    }
+
     /// Whether the platform cannot be asked for what follows a row, now or ever.
     pub(super) fn is_given_up(&mut self, trouble: &Trouble) -> bool {
         self.lookups = if *trouble == Trouble::CursorUnreadable { self.lookups + 1 } else { 0 };
@@ -245,7 +258,7 @@ impl Poller {
     async fn begin_walk(&mut self) -> Result<(), Trouble> {
         let now = self.host.now();
         let is_due = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
-        let has_room = self.world.inbox.borrow().queue().has_room();
+        let has_room = self.has_room();
         let sweeps = is_due && has_room && !planted(Bug::NoSweep) && self.book(|book| book.ledger.is_young());
         if sweeps {
             self.swept = Some(now);
@@ -321,6 +334,7 @@ impl Poller {
         self.write(std::mem::take(&mut taken.records)).await;
         self.land();
         if taken.stopped {
+            self.full_at = Some(self.world.inbox.borrow().queue().load());
             self.book(|book| book.starved = true);
             return Progress::Stuck;
         }

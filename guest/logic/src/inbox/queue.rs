@@ -83,6 +83,13 @@ impl Staged {
     }
 }
 
+/// What is staged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
 #[derive(Default)]
 pub(crate) struct Queue {
     staged: VecDeque<Staged>,
@@ -93,22 +100,36 @@ pub(crate) struct Queue {
 impl Queue {
     /// Whether anything more can be staged at all.
     pub(crate) fn has_room(&self) -> bool {
-        self.staged.len() < MOST_STAGED && self.bytes < MOST_BYTES
+        let Load { messages, bytes } = self.load();
+        messages < MOST_STAGED && bytes < MOST_BYTES
     }
 
     /// Whether so much has gone that it is worth fetching more.
     pub(crate) fn has_much_room(&self) -> bool {
-        self.staged.len() <= MOST_STAGED / 2 && self.bytes <= MOST_BYTES / 2
+        let Load { messages, bytes } = self.load();
+        messages <= MOST_STAGED / 2 && bytes <= MOST_BYTES / 2
     }
 
     /// How many more messages may be staged.
     pub(crate) fn room(&self) -> usize {
-        MOST_STAGED.saturating_sub(self.staged.len())
+        MOST_STAGED.saturating_sub(self.load().messages)
     }
 
     pub(crate) fn fits(&self, message: &Message) -> bool {
-        self.staged.is_empty()
-            || (self.has_room() && self.bytes.saturating_add(message.weight()) <= MOST_BYTES)
+        let Load { messages, bytes } = self.load();
+        messages == 0 || (self.has_room() && bytes.saturating_add(message.weight()) <= MOST_BYTES)
+    }
+
+    /// What takes room. Parked messages do not, or they would block the others after all, unless there are
+    /// as many of them as may be staged at once.
+    pub(crate) fn load(&self) -> Load {
+        let parked = self.staged.iter().filter(|staged| staged.parked);
+        let (count, weight) =
+            parked.fold((0, 0), |(count, weight), staged| (count + 1, weight + staged.message.weight()));
+        Load {
+            messages: self.staged.len() - count.min(MOST_STAGED),
+            bytes: self.bytes.saturating_sub(weight.min(MOST_BYTES)),
+        }
     }
 
     /// Puts a message at the end, where the agent does not see it before it has landed.
@@ -243,6 +264,23 @@ mod tests {
         assert_eq!(ids(&queue), ["a", "c"]);
         assert_eq!(queue.deliver().map(|head| head.message.activity_id.as_str()), Some("a"));
         assert_eq!(queue.arrivals(), 3);
+    }
+
+    #[test]
+    fn parked_messages_take_no_room_from_the_others() {
+        let mut queue = Queue::default();
+        let large = "x".repeat(MOST_BYTES - 1_000);
+        queue.stage(staged("parked", &large));
+        assert!(!queue.fits(&message("large", &large)));
+
+        queue.staged[0].parked = true;
+
+        assert!(queue.fits(&message("large", &large)));
+        for id in 0..MOST_STAGED {
+            assert!(queue.has_room(), "{id}");
+            queue.stage(staged(&id.to_string(), ""));
+        }
+        assert!(!queue.has_room());
     }
 
     #[test]

@@ -215,6 +215,8 @@ impl Replay {
             book.ledger.open(cursor);
             if let Some(made_at) = self.file_made_at {
                 book.ledger.was_made_at(made_at, self.now);
+            } else if damaged {
+                book.ledger.lose_base(self.now);
             }
             if damaged {
                 // Which rows are missing shows with the next fetch.

@@ -148,6 +148,30 @@ impl Poller {
         self.world.inbox.borrow_mut().note_gap(self.workspace, from, to)
     }
 
+    /// Finds out when the row was made at which fetching goes on, if a damage of the journal has left nothing of
+    /// that: messages that became visible late before it are fetched then.
+    pub(super) async fn date_position(&mut self) -> Result<(), Trouble> {
+        let Some(named) = self.book(|book| book.ledger.undated()) else { return Ok(()) };
+        let now = self.host.now();
+        let mut part = Part::Whole;
+        let mut bound = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.page(&Reach::Window { secs: LONGEST_WINDOW_SECS, part }).await?;
+            if let Some(row) = page.rows.iter().find(|row| row.timed && *row.id == *named) {
+                self.book(|book| book.ledger.was_made_at(row.stamp, now));
+                return Ok(());
+            }
+            let oldest = page.rows.iter().find(|row| row.timed).map(|row| row.stamp.next());
+            let Some(next) = oldest.filter(|next| page.full && bound.is_none_or(|bound| *next < bound))
+            else {
+                break;
+            };
+            (part, bound) = (Part::Before(next), Some(next));
+        }
+        self.book(|book| book.ledger.settle_all(now));
+        Ok(())
+    }
+
     /// Takes rows that became visible before any row that can be asked after; false if there was no room.
     pub(super) async fn look_behind(&mut self) -> Result<bool, Trouble> {
         let Some((after, before)) = self.book(|book| book.ledger.behind()) else { return Ok(true) };
