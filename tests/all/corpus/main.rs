@@ -1,5 +1,7 @@
 //! What `make fuzz` begins with and has found, once in every run of the tests.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
+
 use std::{fs, path::Path};
 
 use molecule_mcp::ports::journal;

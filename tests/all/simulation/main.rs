@@ -20,6 +20,14 @@ fn nothing_is_lost_repeated_or_stuck_in_any_life() {
 }
 
 #[test]
+fn a_power_cut_in_any_file_operation_loses_nothing() {
+    let (failures, operations) = simulation::cuts();
+
+    assert!(failures.is_empty(), "replay with `simulate --cut N`: {failures:#?}");
+    assert!(operations > 150, "only {operations} operations");
+}
+
+#[test]
 fn every_bug_that_is_planted_is_noticed() {
     for bug in BUGS {
         assert!(find(bug, 0..PLANTED_LIVES).is_some(), "{bug:?} is not noticed in {PLANTED_LIVES} lives");

@@ -4,6 +4,8 @@
 //! simulate --seed N                 everything that happens in that life
 //! simulate --seeds FROM..TO         all of them, on all processors
 //! simulate --count N                as --seeds 0..N
+//! simulate --cuts                   cuts the power in every file operation of a life, whatever survives
+//! simulate --cut N                  everything that happens in the four lives that are cut in operation N
 //! simulate --planted                plants bugs, and says in which life each of them is noticed
 //! ```
 //!
@@ -19,9 +21,9 @@ use std::{
     time::Instant,
 };
 
-use molecule_tests::simulation::{self, BUGS, Failure, many};
+use molecule_tests::simulation::{self, BUGS, Failure, SURVIVORS, many};
 
-const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N | --planted";
+const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N | --cuts | --cut N | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;
@@ -30,6 +32,8 @@ const PROGRESS_SECS: u64 = 5;
 const PLANTED_SEEDS: u64 = 500;
 
 enum Wanted {
+    Cut(u64),
+    Cuts,
     Many(Range<u64>),
     One(u64),
     Planted,
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
             eprintln!("{USAGE}");
             ExitCode::from(2)
         }
+        Some(Wanted::Cut(operation)) => tell_cut(operation),
+        Some(Wanted::Cuts) => cut(),
         Some(Wanted::One(seed)) => tell(seed),
         Some(Wanted::Many(seeds)) => judge(seeds),
         Some(Wanted::Planted) => find_planted(),
@@ -49,12 +55,14 @@ fn main() -> ExitCode {
 
 fn wanted(arguments: &[String]) -> Option<Wanted> {
     let (option, value) = match arguments {
+        [option] if option == "--cuts" => return Some(Wanted::Cuts),
         [option] if option == "--planted" => return Some(Wanted::Planted),
         [option, value] => (option, value),
         _ => return None,
     };
     match option.as_str() {
         "--seed" => Some(Wanted::One(value.parse().ok()?)),
+        "--cut" => Some(Wanted::Cut(value.parse().ok()?)),
         "--count" => Some(Wanted::Many(0..value.parse().ok()?)),
         "--seeds" => {
             let (from, to) = value.split_once("..")?;
@@ -72,6 +80,24 @@ fn tell(seed: u64) -> ExitCode {
     drop(writeln!(output, "{:?}", life.tally));
     drop(output.flush());
     if life.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell_cut(operation: u64) -> ExitCode {
+    let mut violated = false;
+    for survivors in SURVIVORS {
+        println!("operation {operation}, {survivors:?} survives");
+        let mut trace = |line: &str| println!("{line}");
+        let life = simulation::cut(operation, survivors, Some(&mut trace));
+        violated |= life.is_some_and(|life| !life.violations.is_empty());
+    }
+    if violated { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn cut() -> ExitCode {
+    let (failures, operations) = simulation::cuts();
+    failures.iter().for_each(|failure| println!("{failure}"));
+    println!("{operations} operations, each of them the last one 4 times: {} failures", failures.len());
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn find_planted() -> ExitCode {

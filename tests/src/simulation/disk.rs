@@ -37,6 +37,8 @@ pub(super) enum Trouble {
     Full,
     /// Nothing may be changed.
     ReadOnly,
+    /// Directories cannot be synced, so that nobody knows what names are on the medium.
+    NamesSyncFails,
     /// Syncs fail, and what they were to save is lost at the next power cut, whatever later syncs say.
     SyncFails,
     /// Writes fail in their middle.
@@ -283,7 +285,7 @@ impl Disk {
         let mut state = self.state();
         let last = state.operate()?;
         state.end(last)?;
-        if matches!(state.trouble, Trouble::ReadOnly | Trouble::SyncFails) {
+        if matches!(state.trouble, Trouble::NamesSyncFails | Trouble::ReadOnly | Trouble::SyncFails) {
             return Err(state.failure());
         }
         state.names_on_medium = state.names.clone();
@@ -333,7 +335,7 @@ impl State {
         match self.trouble {
             Trouble::Full => ErrorKind::StorageFull.into(),
             Trouble::ReadOnly => ErrorKind::ReadOnlyFilesystem.into(),
-            Trouble::None | Trouble::SyncFails | Trouble::WriteFails => {
+            Trouble::NamesSyncFails | Trouble::None | Trouble::SyncFails | Trouble::WriteFails => {
                 io::Error::other("input/output error")
             }
         }

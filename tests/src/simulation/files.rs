@@ -22,6 +22,8 @@ const COPIES: [&str; 2] = ["damaged-1", "damaged-2"];
 pub(super) struct Files {
     disk: Disk,
     journal: Journal<JournalFile>,
+    /// What the cursor file was to hold last.
+    tried: Option<String>,
     /// The cursor file may not survive a crash as it reads.
     in_doubt: bool,
 }
@@ -30,7 +32,7 @@ impl Files {
     /// Nothing is read yet.
     pub(super) fn new(disk: Disk) -> Self {
         let file = JournalFile { disk: disk.clone(), file: None, is_open: false };
-        Self { disk, journal: Journal::new(file), in_doubt: false }
+        Self { disk, journal: Journal::new(file), tried: None, in_doubt: false }
     }
 
     /// What is on disk.
@@ -50,11 +52,11 @@ impl Files {
             FileChange::InboundSecret(_) => Ok(()),
             FileChange::Cursor(change) => {
                 let held = cursor(&self.disk);
-                let is_ours =
-                    held.is_none() || change.known.is_none() || held == change.known || held == change.id;
+                let is_ours = held.is_none() || [&change.known, &change.id, &self.tried].contains(&&held);
                 if !is_ours {
                     return Outcome::Refused("another program has changed it".to_owned());
                 }
+                self.tried.clone_from(&change.id);
                 let moved = self.move_cursor(held, change.id);
                 self.in_doubt = moved.is_err();
                 moved

@@ -8,7 +8,8 @@
 //! | flagged | a message that an earlier life has shown says so, and only such a one |
 //! | ordered | of one sender, first showings ascend, unless they say that they are late |
 //! | behind | the cursor file names a row, and all up to that are dealt with |
-//! | bounded | no more than 200 messages wait on disk |
+//! | bounded | no more than 200 messages wait on disk, and parked ones |
+//! | alone | the cursor file never seems to be another program's |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,11 +131,13 @@ impl History {
     /// A process, or only its guest, begins with what is on disk.
     pub(super) fn begins(&mut self, journal: &[String]) {
         self.life += 1;
-        let inherited = self.staged.ids().count();
+        let before = self.staged.ids().count();
         self.staged = Staged::default();
         for record in records::read_all(journal) {
             self.staged.note(&record);
         }
+        // A change that was said to have failed may have been made.
+        let inherited = before.max(self.staged.ids().count());
         if self.this_life.disk_failed {
             // What was only in memory comes again, and in another order if some of it came late.
             self.shown_up_to.clear();
@@ -210,7 +213,7 @@ impl History {
         }
         // A message makes room when it is popped, which is a moment before that is on disk.
         let is_waiting = |id: &&String| self.messages.get(*id).is_none_or(|message| !message.pop_asked);
-        let count = self.staged.ids().filter(is_waiting).count();
+        let count = self.staged.ids_not_parked().filter(is_waiting).count();
         if count > MOST_STAGED {
             self.violate(now, format!("bounded: {count} messages wait on disk"));
         }

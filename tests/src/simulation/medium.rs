@@ -7,7 +7,7 @@ pub(super) const SECTOR: usize = 512;
 
 /// What is on the medium after a power cut, of that which was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Survivors {
+pub enum Survivors {
     /// All of it.
     All,
     /// Nothing.
@@ -17,6 +17,9 @@ pub(super) enum Survivors {
     /// All, but of the last write only a beginning.
     Torn,
 }
+
+/// All that there is.
+pub const SURVIVORS: [Survivors; 4] = [Survivors::All, Survivors::None, Survivors::Some, Survivors::Torn];
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Content {

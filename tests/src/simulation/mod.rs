@@ -44,8 +44,11 @@ use std::{
 use molecule_logic::planted::plant;
 pub use molecule_logic::planted::{BUGS, Bug};
 
-pub use self::history::Tally;
-use self::world::World;
+use self::{disk::Crash, world::World};
+pub use self::{
+    history::Tally,
+    medium::{SURVIVORS, Survivors},
+};
 
 /// What a life has shown.
 #[derive(Debug, Clone)]
@@ -70,6 +73,31 @@ pub struct Failure {
     pub seed: u64,
     /// What happened.
     pub violations: Vec<String>,
+}
+
+/// A life in which nothing breaks but the power, in the file operation of this number, and with what survives
+/// of it; none if its first process ends before that. `trace` is told everything that happens.
+#[must_use]
+pub fn cut(operation: u64, survivors: Survivors, trace: Option<&mut dyn FnMut(&str)>) -> Option<Life> {
+    let history = World::quiet(0, (operation, Crash::PowerCut(survivors)), trace).live();
+    let life = Life { violations: history.violations().to_vec(), tally: history.tally };
+    // Every life ends with a kill.
+    (life.tally.crashes > 1 || !life.violations.is_empty()).then_some(life)
+}
+
+/// Cuts the power in every file operation of a life, and with all that can survive; what must not happen, and
+/// the number of operations.
+pub fn cuts() -> (Vec<String>, u64) {
+    let mut failures = Vec::new();
+    for operation in 0.. {
+        for survivors in SURVIVORS {
+            let Some(life) = cut(operation, survivors, None) else { return (failures, operation) };
+            failures.extend(life.violations.into_iter().map(|violation| {
+                format!("cut in operation {operation}, {survivors:?} survives: {violation}")
+            }));
+        }
+    }
+    (failures, 0)
 }
 
 /// What many lives have shown.

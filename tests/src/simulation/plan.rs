@@ -98,6 +98,23 @@ impl Plan {
         }
     }
 
+    /// One in which nothing breaks by itself, and which is over soon.
+    pub(super) fn quiet(chance: &mut Chance) -> Self {
+        Self {
+            tells_time: true,
+            level: Level::Later,
+            calm_at: 100 * SECOND,
+            incidents: Vec::new(),
+            longest_peace: SECOND,
+            longest_silence: 6 * SECOND,
+            largest_burst: 4,
+            late: 20,
+            echoes: 20,
+            largest_text: chance.within(1_000..=8_000),
+            most_messages: 60,
+        }
+    }
+
     /// Until somebody writes again. Who gets no answer for `away` writes less and less.
     pub(super) fn silence(&self, away: Time, chance: &mut Chance) -> Time {
         chance.mostly_small(1_000..=self.longest_silence.max(away / 4))
@@ -165,8 +182,13 @@ impl Plan {
 
     /// What is wrong with the disk, and for how long.
     pub(super) fn disk_trouble(chance: &mut Chance) -> (Trouble, Time) {
-        let kinds =
-            [(3, Trouble::Full), (2, Trouble::ReadOnly), (3, Trouble::SyncFails), (2, Trouble::WriteFails)];
+        let kinds = [
+            (3, Trouble::Full),
+            (1, Trouble::NamesSyncFails),
+            (2, Trouble::ReadOnly),
+            (3, Trouble::SyncFails),
+            (2, Trouble::WriteFails),
+        ];
         (chance.weighted(&kinds).unwrap_or(Trouble::Full), chance.mostly_small(SECOND / 100..=90 * SECOND))
     }
 

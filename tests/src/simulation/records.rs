@@ -12,6 +12,8 @@ pub(super) enum Record {
     Over { ids: Vec<String> },
     #[serde(rename = "G")]
     Gap { from: i64, to: i64 },
+    #[serde(rename = "P")]
+    Parked { id: String },
     #[serde(rename = "S")]
     Staged { m: Message },
     #[serde(other)]
@@ -30,22 +32,32 @@ pub(super) fn read_all(lines: &[String]) -> impl Iterator<Item = Record> {
 
 /// The messages that wait, by a journal.
 #[derive(Debug, Default)]
-pub(super) struct Staged(BTreeSet<String>);
+pub(super) struct Staged {
+    ids: BTreeSet<String>,
+    parked: BTreeSet<String>,
+}
 
 impl Staged {
     pub(super) fn note(&mut self, record: &Record) {
         match record {
             Record::Over { ids } => ids.iter().for_each(|id| {
-                self.0.remove(id);
+                self.ids.remove(id);
             }),
+            Record::Parked { id } => {
+                self.parked.insert(id.clone());
+            }
             Record::Staged { m } => {
-                self.0.insert(m.activity_id.clone());
+                self.ids.insert(m.activity_id.clone());
             }
             Record::Gap { .. } | Record::Other => {}
         }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
-        self.0.iter()
+        self.ids.iter()
+    }
+
+    pub(super) fn ids_not_parked(&self) -> impl Iterator<Item = &String> {
+        self.ids.difference(&self.parked)
     }
 }

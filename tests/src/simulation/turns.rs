@@ -219,6 +219,9 @@ impl World<'_> {
         if outcome == Outcome::Stored {
             self.history.stored(&change, self.now);
         }
+        if let Outcome::Refused(why) = &outcome {
+            self.history.violate(self.now, format!("alone: no other program is here, and yet {why}"));
+        }
         let cursor = super::files::cursor(&self.disk);
         self.history.cursor(cursor.as_deref(), &self.platform.rows, self.now);
         let delay = self.chance.below(500);

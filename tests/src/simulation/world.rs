@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     agent::{Agent, Mood},
     chance::Chance,
-    disk::{Crash, Disk},
+    disk::{Crash, Disk, End},
     history::History,
     plan::Plan,
     platform::{Platform, Time, Writing},
@@ -108,6 +108,23 @@ impl<'a> World<'a> {
     pub(super) fn new(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let mut chance = Chance::new(seed);
         let plan = Plan::new(&mut chance.fork());
+        Self::of(plan, chance, trace)
+    }
+
+    /// Where nothing breaks but what ends the first process, in its file operation of this number.
+    pub(super) fn quiet(
+        seed: u64,
+        (operation, crash): (u64, Crash),
+        trace: Option<&'a mut dyn FnMut(&str)>,
+    ) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::quiet(&mut chance.fork());
+        let world = Self::of(plan, chance, trace);
+        world.disk.end_in(End::After(operation), crash);
+        world
+    }
+
+    fn of(plan: Plan, mut chance: Chance, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let platform = Platform::new(&plan, chance.fork());
         let disk = Disk::new(chance.fork());
         let agent = Agent::new(chance.fork());

@@ -88,8 +88,8 @@ impl Files {
         }
         match change {
             FileChange::Append(append) => self.journal.extend(append.records),
-            FileChange::Cursor(CursorChange { known: Some(known), id })
-                if self.cursor.as_ref().is_some_and(|held| *held != known && Some(held) != id.as_ref()) =>
+            FileChange::Cursor(CursorChange { known, id })
+                if self.cursor.is_some() && self.cursor != known && self.cursor != id =>
             {
                 return Outcome::Refused("the cursor file holds something else".to_owned());
             }
