@@ -55,6 +55,37 @@ async fn popped_messages_stay_away_after_a_kill() -> Result<()> {
     platform.until("the cursor", |_| fs::read_to_string(&cursor).ok().as_ref() == ids.last()).await
 }
 
+#[tokio::test]
+async fn the_words_of_popped_messages_are_in_no_file_after_the_next_start() -> Result<()> {
+    let platform = Served::start().await?;
+    let me = platform.me.id;
+    let mut program = Program::start(&platform.launch()?)?;
+    let id = platform.with(|platform| platform.user_sends(me, "a canary")).to_string();
+    shows(&mut program, &["a canary"]).await?;
+    ensure!(holds(&program, "a canary")?, "the journal does not hold what waits");
+    program.call("inbox_pop", json!({ "activity_id": id })).await?;
+
+    program.signal(Signal::KILL)?;
+    program.exit().await?;
+    let mut again = program.again()?;
+    platform.with(|platform| platform.user_sends(me, "another"));
+    shows(&mut again, &["another"]).await?;
+
+    ensure!(!holds(&again, "a canary")?, "the words of a popped message are still there");
+    Ok(())
+}
+
+/// Whether any file of the program holds these words.
+fn holds(program: &Program, words: &str) -> Result<bool> {
+    for entry in program.launch().configs().read_dir()? {
+        let content = fs::read(entry?.path())?;
+        if content.windows(words.len()).any(|window| window == words.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Waits until the inbox shows exactly these texts.
 pub(crate) async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value> {
     let mut beat = time::interval(Duration::from_millis(20));

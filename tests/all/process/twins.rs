@@ -48,12 +48,16 @@ async fn a_second_process_follows_and_takes_over_when_the_first_one_is_killed() 
 async fn a_follower_serves_what_needs_no_inbox() -> Result<()> {
     let platform = Served::start().await?;
     let leader = leading(&platform, &platform.launch()?).await?;
+    let streams = || platform.with(|platform| platform.open_streams());
+    platform.until("the leader's stream", |_| streams() == 1).await?;
     let mut follower = leader.again()?;
 
     let sent = follower.call("send_message_to_user", json!({ "message": "hello" })).await?;
 
     assert!(!sent.failed(), "{sent:?}");
-    follower.complains("takes over when that one ends").await
+    follower.complains("takes over when that one ends").await?;
+    assert_eq!(streams(), 1, "the follower listens to nothing");
+    Ok(())
 }
 
 #[tokio::test]

@@ -28,6 +28,14 @@ fn a_power_cut_in_any_file_operation_loses_nothing() {
 }
 
 #[test]
+fn a_journal_that_is_harmed_at_any_byte_costs_no_message() {
+    let (failures, lives) = simulation::harms(211);
+
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(lives > 100, "only {lives} lives");
+}
+
+#[test]
 fn every_bug_that_is_planted_is_noticed() {
     for bug in BUGS {
         assert!(find(bug, 0..PLANTED_LIVES).is_some(), "{bug:?} is not noticed in {PLANTED_LIVES} lives");

@@ -6,6 +6,7 @@
 //! simulate --count N                as --seeds 0..N
 //! simulate --cuts                   cuts the power in every file operation of a life, whatever survives
 //! simulate --cut N                  everything that happens in the four lives that are cut in operation N
+//! simulate --harms STEP             harms the journal at every byte that is a multiple of STEP, in every way
 //! simulate --planted                plants bugs, and says in which life each of them is noticed
 //! ```
 //!
@@ -23,7 +24,8 @@ use std::{
 
 use molecule_tests::simulation::{self, BUGS, Failure, SURVIVORS, many};
 
-const USAGE: &str = "usage: simulate --seed N | --seeds FROM..TO | --count N | --cuts | --cut N | --planted";
+const USAGE: &str =
+    "usage: simulate --seed N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;
@@ -34,6 +36,7 @@ const PLANTED_SEEDS: u64 = 500;
 enum Wanted {
     Cut(u64),
     Cuts,
+    Harms(usize),
     Many(Range<u64>),
     One(u64),
     Planted,
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         }
         Some(Wanted::Cut(operation)) => tell_cut(operation),
         Some(Wanted::Cuts) => cut(),
+        Some(Wanted::Harms(step)) => harm(step),
         Some(Wanted::One(seed)) => tell(seed),
         Some(Wanted::Many(seeds)) => judge(seeds),
         Some(Wanted::Planted) => find_planted(),
@@ -63,6 +67,7 @@ fn wanted(arguments: &[String]) -> Option<Wanted> {
     match option.as_str() {
         "--seed" => Some(Wanted::One(value.parse().ok()?)),
         "--cut" => Some(Wanted::Cut(value.parse().ok()?)),
+        "--harms" => Some(Wanted::Harms(value.parse().ok().filter(|step| *step > 0)?)),
         "--count" => Some(Wanted::Many(0..value.parse().ok()?)),
         "--seeds" => {
             let (from, to) = value.split_once("..")?;
@@ -97,6 +102,13 @@ fn cut() -> ExitCode {
     let (failures, operations) = simulation::cuts();
     failures.iter().for_each(|failure| println!("{failure}"));
     println!("{operations} operations, each of them the last one 4 times: {} failures", failures.len());
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn harm(step: usize) -> ExitCode {
+    let (failures, lives) = simulation::harms(step);
+    failures.iter().for_each(|failure| println!("{failure}"));
+    println!("{lives} journals were harmed: {} failures", failures.len());
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -4,6 +4,7 @@ use super::{
     agent::Mood,
     disk::{Crash, End, Trouble},
     files,
+    harm::Harm,
     plan::{Kind, Plan},
     platform::Row,
     world::{Event, SECOND, World},
@@ -103,6 +104,15 @@ impl World<'_> {
             self.has_crashed(Crash::Kill);
         }
         self.disk.damage(files::JOURNAL);
+        self.damaged = true;
+    }
+
+    pub(super) fn harm(&mut self, harm: Harm, at: usize) {
+        if self.process.is_some() {
+            self.disk.crash(Crash::Kill);
+            self.has_crashed(Crash::Kill);
+        }
+        self.history.harmed_bytes = self.disk.harm(files::JOURNAL, harm, at);
         self.damaged = true;
     }
 

@@ -18,6 +18,7 @@ use std::{
 
 use super::{
     chance::Chance,
+    harm::Harm,
     medium::{Change, Content, SECTOR, Survivors},
 };
 
@@ -137,6 +138,17 @@ impl Disk {
     /// less than half.
     pub(super) fn damage(&self, name: &str) {
         self.state().damage(name);
+    }
+
+    /// Harms a file at one of its bytes; how many it had.
+    pub(super) fn harm(&self, name: &str, harm: Harm, at: usize) -> usize {
+        let mut state = self.state();
+        let file = state.names.get(name).copied();
+        let Some(content) = file.and_then(|file| state.files.get_mut(&file)) else { return 0 };
+        let length = content.read.len();
+        harm.to(&mut content.read, at);
+        harm.to(&mut content.medium, at);
+        length
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -61,6 +61,8 @@ pub(super) struct History {
     /// Messages from before that may have changed their order.
     damaged_at: Time,
     violations: Vec<String>,
+    /// Bytes of the journal that was harmed.
+    pub(super) harmed_bytes: usize,
     /// What was counted, for people.
     pub(super) tally: Tally,
 }

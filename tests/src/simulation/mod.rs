@@ -13,6 +13,7 @@
 //! | `process` | a process of the program |
 //! | `files`, `disk`, `medium` | what it keeps, and what it keeps that on |
 //! | `agent` | who calls the tools |
+//! | `harm` | what can happen to the bytes of a file |
 //! | `history`, `records` | what happened, and whether it may |
 //! | `chance` | where all chance comes from |
 
@@ -21,6 +22,7 @@ mod breakage;
 mod chance;
 mod disk;
 mod files;
+mod harm;
 mod history;
 mod medium;
 mod plan;
@@ -46,6 +48,7 @@ pub use molecule_logic::planted::{BUGS, Bug};
 
 use self::{disk::Crash, world::World};
 pub use self::{
+    harm::{HARMS, Harm},
     history::Tally,
     medium::{SURVIVORS, Survivors},
 };
@@ -98,6 +101,34 @@ pub fn cuts() -> (Vec<String>, u64) {
         }
     }
     (failures, 0)
+}
+
+/// A life in which nothing breaks but that the journal is harmed at one of its bytes, and how many bytes it has.
+/// `trace` is told everything that happens.
+pub fn harmed(harm: Harm, at: usize, trace: Option<&mut dyn FnMut(&str)>) -> (Life, usize) {
+    let history = World::harmed(0, (harm, at), trace).live();
+    (Life { violations: history.violations().to_vec(), tally: history.tally }, history.harmed_bytes)
+}
+
+/// Harms a journal at every byte that is a multiple of `step`, in every way; what must not happen, and the
+/// number of lives.
+#[must_use]
+pub fn harms(step: usize) -> (Vec<String>, usize) {
+    let (mut failures, mut lives) = (Vec::new(), 0);
+    for harm in HARMS {
+        let mut at = 0;
+        loop {
+            let (life, length) = harmed(harm, at, None);
+            lives += 1;
+            let told = life.violations.into_iter().map(|violation| format!("{harm:?} at {at}: {violation}"));
+            failures.extend(told);
+            at += step;
+            if at >= length {
+                break;
+            }
+        }
+    }
+    (failures, lives)
 }
 
 /// What many lives have shown.

@@ -14,6 +14,7 @@ use super::{
     agent::{Agent, Mood},
     chance::Chance,
     disk::{Crash, Disk, End},
+    harm::Harm,
     history::History,
     plan::Plan,
     platform::{Platform, Time, Writing},
@@ -22,6 +23,9 @@ use super::{
 };
 
 pub(super) const SECOND: Time = 1_000_000;
+
+/// When there is something in the journal that can be harmed.
+const HARM_AT: Time = 60 * SECOND;
 
 /// After the calm, everything that still becomes visible has to be found by a sweep.
 const SHORTEST_CALM: Time = 200 * SECOND;
@@ -57,6 +61,8 @@ pub(super) enum Event {
     DiskHeals,
     /// The end may have come.
     End,
+    /// The journal is harmed at a byte.
+    Harm(Harm, usize),
     /// Something on the platform may mean a row.
     Hint(u64),
     /// The line works again.
@@ -121,6 +127,19 @@ impl<'a> World<'a> {
         let plan = Plan::quiet(&mut chance.fork());
         let world = Self::of(plan, chance, trace);
         world.disk.end_in(End::After(operation), crash);
+        world
+    }
+
+    /// Where nothing breaks but the journal, once, at a byte.
+    pub(super) fn harmed(
+        seed: u64,
+        (harm, at): (Harm, usize),
+        trace: Option<&'a mut dyn FnMut(&str)>,
+    ) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::quiet(&mut chance.fork());
+        let mut world = Self::of(plan, chance, trace);
+        world.plan_at(HARM_AT, Event::Harm(harm, at));
         world
     }
 
@@ -216,6 +235,7 @@ impl<'a> World<'a> {
             Event::Cancel(process, dialogue) => self.cancel(process, dialogue),
             Event::DiskHeals => self.heal_disk(),
             Event::End => return self.end(),
+            Event::Harm(harm, at) => self.harm(harm, at),
             Event::Hint(process) => self.hint(process),
             Event::LineHeals => self.platform.turn_bad(None),
             Event::Open(process) => self.open(process),

@@ -108,6 +108,44 @@ fn a_thousand_rows_beyond_the_room_are_all_shown_in_order() {
 }
 
 #[test]
+fn a_first_start_finds_five_thousand_messages_of_the_last_minutes() {
+    for pages_back in [true, false] {
+        let mut rig = Rig::new();
+        rig.platform.pages_back = pages_back;
+        let row = json!({"source_id": null, "request_body": {"params": {"message": {}}}});
+        // Who cannot page back sees no more than 500 of the user's.
+        let count = if pages_back { 5_000 } else { 500 };
+        let ids: Vec<_> = (0..count).map(|_| rig.platform.insert(&row, 100_000, 0)).collect();
+        rig.start();
+
+        assert_eq!(all_in_turn(&mut rig), ids, "{pages_back}");
+    }
+}
+
+#[test]
+fn ten_thousand_messages_wait_on_the_platform_while_the_agent_is_idle() {
+    let mut rig = Rig::new();
+    rig.start();
+    let row = json!({"source_id": null, "request_body": {"params": {"message": {}}}});
+    let ids: Vec<_> = (0..10_000).map(|_| rig.platform.insert(&row, 1_000, 0)).collect();
+    rig.pass(600_000);
+    assert_eq!(rig.waiting().len(), MOST_STAGED);
+
+    assert_eq!(all_in_turn(&mut rig), ids);
+}
+
+/// Pops what is staged until nothing more comes.
+fn all_in_turn(rig: &mut Rig) -> Vec<String> {
+    let mut popped = Vec::new();
+    while !rig.waiting().is_empty() {
+        assert!(rig.waiting().len() <= MOST_STAGED);
+        popped.extend(rig.pop_all());
+        rig.pass(5_000);
+    }
+    popped
+}
+
+#[test]
 fn what_does_not_fit_is_not_fetched_again_before_something_has_gone() {
     let mut rig = Rig::new();
     let large = "x".repeat(10 << 20);

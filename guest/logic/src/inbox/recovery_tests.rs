@@ -32,6 +32,33 @@ fn a_pruned_cursor_is_recovered_by_the_time_of_the_last_success() {
 }
 
 #[test]
+fn two_thousand_messages_of_six_days_are_recovered_and_none_that_was_handled() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.start();
+    let mut known = Vec::new();
+    for _ in 0..5 {
+        (0..100).for_each(|_| drop(rig.platform.say("known")));
+        rig.pass(5_000);
+        known.extend(rig.pop_all());
+    }
+    assert_eq!(known.len(), 500);
+    rig.stop();
+    rig.platform.delete(known.last().unwrap());
+    let row = json!({"source_id": null, "request_body": {"params": {"message": {}}}});
+    let new: Vec<_> = (0..2_000).map(|_| rig.platform.insert(&row, 259_000_000, 0)).collect();
+
+    rig.restart();
+    let mut shown = Vec::new();
+    while !rig.waiting().is_empty() {
+        shown.extend(rig.pop_all());
+        rig.pass(5_000);
+    }
+
+    assert_eq!(shown, new);
+}
+
+#[test]
 fn after_a_restart_a_pruned_cursor_is_recovered_from_all_that_is_left() {
     let mut rig = Rig::new();
     rig.file = Some("99999999-0000-4000-8000-000000000000".to_owned());

@@ -123,6 +123,11 @@ impl Platform {
         self.script.pop_front().unwrap_or_else(|| self.page(request))
     }
 
+    /// Deletes a row.
+    pub(crate) fn delete(&mut self, id: &str) {
+        self.log.retain(|row| row.id != id);
+    }
+
     fn page(&self, request: &PlatformRequest) -> Outcome {
         let asked = |key: &str| query(request, key);
         assert_eq!(asked("type").as_deref(), Some("a2a_receive"));
