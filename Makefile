@@ -31,8 +31,8 @@ test: setup ## every test: units, stories, real processes, real MCP clients
 	cargo test --locked --workspace
 	tests/clients/run.sh $(TARGET)/debug
 
-simulate: setup ## live the lives of many seeds (SEEDS=1000), or tell that of one (SEED=7)
-	cargo run --release --locked -q -p molecule-tests --bin simulate -- $(if $(SEED),--seed $(SEED),--count $(or $(SEEDS),1000))
+simulate: setup ## live the lives of many seeds (SEEDS=1000), tell that of one (SEED=7), or ARGS=--cuts, ARGS="--harms 1"
+	cargo run --release --locked -q -p molecule-tests --bin simulate -- $(or $(ARGS),$(if $(SEED),--seed $(SEED),--count $(or $(SEEDS),1000)))
 
 kill9: setup ## kill the real binary 1,000 times while 10,000 messages flow, and the leader of two 50 times
 	cargo build --release --locked -p molecule-mcp
