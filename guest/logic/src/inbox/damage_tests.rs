@@ -81,13 +81,7 @@ fn a_journal_that_has_lost_its_beginning_moves_no_cursor_past_what_it_has_lost()
 
 #[test]
 fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late() {
-    let mut rig = Rig::new();
-    rig.start();
-    let one = rig.platform.say("one");
-    rig.pass(5_000);
-    rig.pop(&one);
-    rig.pass(5_000);
-    assert_eq!(rig.file, Some(one));
+    let mut rig = handled_one();
     rig.journal.drain(..2);
     rig.damaged_after = Some(0);
     rig.platform.clock -= 12_000_000;
@@ -103,14 +97,8 @@ fn a_journal_that_has_lost_its_beginning_still_finds_what_becomes_visible_late()
 #[test]
 fn a_journal_of_which_hardly_anything_is_left_still_finds_what_becomes_visible_late() {
     for pages_back in [false, true] {
-        let mut rig = Rig::new();
+        let mut rig = handled_one();
         rig.platform.pages_back = pages_back;
-        rig.start();
-        let one = rig.platform.say("one");
-        rig.pass(5_000);
-        rig.pop(&one);
-        rig.pass(5_000);
-        assert_eq!(rig.file, Some(one));
         rig.journal.truncate(1);
         rig.damaged_after = Some(1);
         let late = rig.platform.appear("late", rig.platform.clock - 12_000_000);
@@ -184,4 +172,15 @@ fn a_cut_journal_costs_nothing() {
 
         assert_recovered(&cut, &expected, &format!("{lines} lines"));
     }
+}
+
+fn handled_one() -> Rig {
+    let mut rig = Rig::new();
+    rig.start();
+    let one = rig.platform.say("one");
+    rig.pass(5_000);
+    rig.pop(&one);
+    rig.pass(5_000);
+    assert_eq!(rig.file, Some(one));
+    rig
 }

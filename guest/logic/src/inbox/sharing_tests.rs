@@ -75,12 +75,7 @@ fn who_else_fetches_is_told_and_nothing_is_shown() {
 
 #[test]
 fn what_another_implementation_has_shown_stays_shown_when_our_last_row_was_deleted_meanwhile() {
-    let mut rig = Rig::new();
-    let one = rig.platform.say("one");
-    rig.start();
-    rig.pop(&one);
-    rig.pass(5_000);
-    rig.stop();
+    let mut rig = stopped();
     rig.platform.say("shown by the other");
     let shown = rig.platform.say("shown last by the other");
     rig.platform.prune(1);
@@ -95,12 +90,7 @@ fn what_another_implementation_has_shown_stays_shown_when_our_last_row_was_delet
 
 #[test]
 fn a_look_up_that_fails_once_does_not_end_a_hand_over() {
-    let mut rig = Rig::new();
-    let one = rig.platform.say("one");
-    rig.start();
-    rig.pop(&one);
-    rig.pass(5_000);
-    rig.stop();
+    let mut rig = stopped();
     rig.file = Some(rig.platform.say("shown by the other"));
     let new = rig.platform.say("new");
     rig.platform.script.push_back(error(500, "cursor lookup failed"));
@@ -113,12 +103,7 @@ fn a_look_up_that_fails_once_does_not_end_a_hand_over() {
 
 #[test]
 fn more_than_is_remembered_stays_shown_and_the_file_is_not_moved_back() {
-    let mut rig = Rig::new();
-    let one = rig.platform.say("one");
-    rig.start();
-    rig.pop(&one);
-    rig.pass(5_000);
-    rig.stop();
+    let mut rig = stopped();
     let others: Vec<_> = (0..5_000).map(|_| rig.platform.say("shown by the other")).collect();
     rig.file = others.last().cloned();
 
@@ -138,4 +123,15 @@ fn a_file_that_is_gone_is_written_again_and_the_journal_counts() {
 
     assert_recovered(&rig, &expected, "no file");
     assert!(rig.file.is_some());
+}
+
+/// After it has handled its only message.
+fn stopped() -> Rig {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    rig
 }
