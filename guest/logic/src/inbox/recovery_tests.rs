@@ -278,6 +278,45 @@ fn the_platform_is_left_alone_for_as_long_as_it_asks() {
     rig.start();
 
     assert_eq!(rig.rests_for(), 200_000);
+    assert!(!rig.listens());
+}
+
+#[test]
+fn an_event_ends_the_pause_after_a_failure_but_not_at_once() {
+    let mut rig = Rig::new();
+    rig.platform.script.extend((0..5).map(|_| error(503, "not now")));
+    rig.start();
+    while !rig.platform.script.is_empty() {
+        rig.pass(rig.rests_for());
+    }
+    assert!(rig.rests_for() > 10_000);
+    let new = rig.platform.say("new");
+
+    rig.hint();
+    assert_eq!((rig.rests_for(), rig.waiting().len()), (1_000, 0));
+    rig.pass(1_000);
+
+    assert_eq!(rig.waiting(), [new]);
+}
+
+#[test]
+fn a_disk_is_tried_again_although_the_platform_is_away() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.platform.script.extend((0..9).map(|_| error(503, "not now")));
+    rig.disk_full = true;
+    rig.pop(&one);
+    while rig.platform.script.len() > 4 {
+        rig.pass(5_000);
+    }
+    let rewrites = rig.rewrites;
+
+    rig.disk_full = false;
+    rig.pass(5_000);
+
+    assert_eq!(rig.rewrites, rewrites + 1);
+    assert!(!rig.platform.script.is_empty());
 }
 
 #[test]
