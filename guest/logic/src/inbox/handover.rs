@@ -33,12 +33,15 @@ struct Between {
     /// What is shown again.
     again: Vec<Row>,
     messages: usize,
+    /// Of what was shown before nothing is recognised.
+    unknown: bool,
 }
 
 impl Between {
     /// Only that row is known, and that all before it was fetched.
     fn only(named: &str) -> Self {
-        Self { marks: vec![Mark::at(named.into(), Stamp::UNKNOWN)], ..Self::default() }
+        let marks = vec![Mark::at(named.into(), Stamp::UNKNOWN)];
+        Self { marks, unknown: true, ..Self::default() }
     }
 }
 
@@ -47,14 +50,12 @@ impl Poller {
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
         let Some(named) = self.book(|book| book.handover.clone()) else { return Ok(false) };
         let start = self.book(|book| book.ledger.position().cloned());
-        let mut is_alone = start.is_none();
         let found = match start {
             None => Some(Between::only(&named)),
             Some(start) => match self.between(start, &named).await {
                 // It has run for so long that nothing is left of where the journal ends.
-                Err(trouble) if self.is_given_up(&trouble) => {
+                Err(trouble) if self.gives_up(&trouble) => {
                     self.book(|book| book.ledger.lose_position());
-                    is_alone = true;
                     Some(Between::only(&named))
                 }
                 found => found?,
@@ -66,11 +67,6 @@ impl Poller {
             return Ok(false);
         };
         self.go_on_after(between).await;
-        if is_alone {
-            // Of what was shown before it nothing is recognised.
-            let now = self.host.now();
-            self.book(|book| book.ledger.settle_all(now));
-        }
         Ok(true)
     }
 
@@ -143,8 +139,11 @@ impl Poller {
             book.ledger.pass(mark);
         }
         self.from = book.ledger.pass_over(&between.marks, now);
-        // What becomes visible among them was the other's to show.
-        book.ledger.lose_base(now);
+        if between.unknown {
+            book.ledger.settle_all(now);
+        } else {
+            book.ledger.lose_base(now);
+        }
         taken.records.push(Record::Remembered { ids, newest: None });
         taken.records.extend(book.new_floor());
         taken.records

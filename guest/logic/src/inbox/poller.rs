@@ -218,7 +218,7 @@ impl Poller {
                 break;
             }
             let batch = match self.fetch().await {
-                Err(trouble) if self.is_given_up(&trouble) => {
+                Err(trouble) if self.gives_up(&trouble) => {
                     self.lose_position();
                     continue;
                 }
@@ -248,8 +248,8 @@ impl Poller {
         self.full_at.is_none() && inbox.queue().has_room()
     }
 
-    /// Whether the platform cannot be asked for what follows a row, now or ever.
-    pub(super) fn is_given_up(&mut self, trouble: &Trouble) -> bool {
+    /// Counts failed look-ups; says whether the platform cannot be asked for what follows a row, now or ever.
+    pub(super) fn gives_up(&mut self, trouble: &Trouble) -> bool {
         self.lookups = if *trouble == Trouble::CursorUnreadable { self.lookups + 1 } else { 0 };
         *trouble == Trouble::CursorGone || self.lookups >= LOOKUPS
     }

@@ -82,10 +82,12 @@ fn what_another_implementation_has_shown_stays_shown_when_our_last_row_was_delet
     rig.file = Some(shown);
     let new = rig.platform.say("new");
 
-    rig.restart();
-    rig.pass(60_000);
+    for _ in 0..3 {
+        rig.restart();
+        rig.pass(60_000);
 
-    assert_eq!(rig.waiting(), [new]);
+        assert_eq!(rig.waiting(), std::slice::from_ref(&new));
+    }
 }
 
 #[test]
