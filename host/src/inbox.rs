@@ -105,8 +105,8 @@ impl<P: Ports> Inbox<P> {
             }
             if !self.files.still_leads().await {
                 tracing::warn!("the lock of the inbox was removed or lost, and the inbox is opened again");
-                // What is handled from now on must not be handled by what was known before.
-                return self.driver.guest().follow(0, "another process, perhaps,").await;
+                // No pop may act on what was known before the journal is read again.
+                return self.driver.guest().follow(0, "another process").await;
             }
         }
     }

@@ -27,7 +27,8 @@ use super::{
 /// Room for one message of the largest size the platform has, several times over.
 const MEMORY_BYTES: usize = 256 << 20;
 const TABLE_ELEMENTS: usize = 20_000;
-/// Messages take at least a part of the memory like that, as a page of them is there several times while it is read.
+/// One part in so many of the component's memory counts as messages that a turn may have to go through: while a
+/// page is read, its messages are there several times.
 const MEMORY_OF_MESSAGES: usize = 4;
 
 /// The guest trapped, or could not be built; the call may be tried again.

@@ -128,14 +128,15 @@ fn journal(seen: &View<'_>) -> String {
         seen.cell("/files/journal/bytes"),
         seen.cell("/files/journal/records")
     );
-    if seen.at("/files/journal/damaged_after").is_some_and(|damage| !damage.is_null()) {
+    let damaged_after = seen.at("/files/journal/damaged_after").filter(|damage| !damage.is_null());
+    if damaged_after.is_some() {
         // Writing to a string cannot fail.
         let _ = write!(text, ", damaged after record {}", seen.cell("/files/journal/damaged_after"));
     }
     match seen.cell("/journal").as_str() {
         "ok" | "none" | NOTHING => {}
         // Of a damage it is said where it begins.
-        "damaged" if seen.at("/files/journal/damaged_after").is_some_and(|damage| !damage.is_null()) => {}
+        "damaged" if damaged_after.is_some() => {}
         "damaged" => text.push_str(", foreign, or with records that are not understood"),
         state => {
             let _ = write!(text, ", {state}");
