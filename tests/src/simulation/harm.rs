@@ -4,7 +4,7 @@ use super::medium::SECTOR;
 
 /// What is done to a file at one of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
+pub(super) enum Harm {
     /// All from there on is gone.
     Cut,
     /// The sector that begins there is also where the next one was.
@@ -18,7 +18,7 @@ pub enum Harm {
 }
 
 /// All that there is.
-pub const HARMS: [Harm; 5] = [Harm::Cut, Harm::Doubled, Harm::Flipped, Harm::Swapped, Harm::Zeroed];
+pub(super) const HARMS: [Harm; 5] = [Harm::Cut, Harm::Doubled, Harm::Flipped, Harm::Swapped, Harm::Zeroed];
 
 impl Harm {
     /// Does it, as far as the file reaches.

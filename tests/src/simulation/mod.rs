@@ -46,9 +46,8 @@ use std::{
 use molecule_logic::planted::plant;
 pub use molecule_logic::planted::{BUGS, Bug};
 
-use self::{disk::Crash, world::World};
+use self::{harm::HARMS, history::History, world::World};
 pub use self::{
-    harm::{HARMS, Harm},
     history::Tally,
     medium::{SURVIVORS, Survivors},
 };
@@ -62,11 +61,16 @@ pub struct Life {
     pub tally: Tally,
 }
 
+impl Life {
+    fn of(history: &History) -> Self {
+        Self { violations: history.violations().to_vec(), tally: history.tally }
+    }
+}
+
 /// Lives the life of a seed; `trace` is told everything that happens.
 #[must_use]
 pub fn live(seed: u64, trace: Option<&mut dyn FnMut(&str)>) -> Life {
-    let history = World::new(seed, trace).live();
-    Life { violations: history.violations().to_vec(), tally: history.tally }
+    Life::of(&World::new(seed, trace).live())
 }
 
 /// A life with something that must not happen.
@@ -82,48 +86,41 @@ pub struct Failure {
 /// of it; none if its first process ends before that. `trace` is told everything that happens.
 #[must_use]
 pub fn cut(operation: u64, survivors: Survivors, trace: Option<&mut dyn FnMut(&str)>) -> Option<Life> {
-    let history = World::quiet(0, (operation, Crash::PowerCut(survivors)), trace).live();
-    let life = Life { violations: history.violations().to_vec(), tally: history.tally };
+    let life = Life::of(&World::quiet(trace).cut(operation, survivors).live());
     // Every life ends with a kill.
     (life.tally.crashes > 1 || !life.violations.is_empty()).then_some(life)
 }
 
 /// Cuts the power in every file operation of a life, and with all that can survive; what must not happen, and
 /// the number of operations.
+#[must_use]
 pub fn cuts() -> (Vec<String>, u64) {
-    let mut failures = Vec::new();
-    for operation in 0.. {
+    let (mut failures, mut operation) = (Vec::new(), 0);
+    loop {
         for survivors in SURVIVORS {
             let Some(life) = cut(operation, survivors, None) else { return (failures, operation) };
             failures.extend(life.violations.into_iter().map(|violation| {
                 format!("cut in operation {operation}, {survivors:?} survives: {violation}")
             }));
         }
+        operation += 1;
     }
-    (failures, 0)
 }
 
-/// A life in which nothing breaks but that the journal is harmed at one of its bytes, and how many bytes it has.
-/// `trace` is told everything that happens.
-pub fn harmed(harm: Harm, at: usize, trace: Option<&mut dyn FnMut(&str)>) -> (Life, usize) {
-    let history = World::harmed(0, (harm, at), trace).live();
-    (Life { violations: history.violations().to_vec(), tally: history.tally }, history.harmed_bytes)
-}
-
-/// Harms a journal at every byte that is a multiple of `step`, in every way; what must not happen, and the
-/// number of lives.
+/// Harms the journal of a life in which nothing else breaks, at every byte that is a multiple of `step` and in
+/// every way; what must not happen, and the number of lives.
 #[must_use]
 pub fn harms(step: usize) -> (Vec<String>, usize) {
     let (mut failures, mut lives) = (Vec::new(), 0);
     for harm in HARMS {
         let mut at = 0;
         loop {
-            let (life, length) = harmed(harm, at, None);
+            let history = World::quiet(None).harmed(harm, at).live();
             lives += 1;
-            let told = life.violations.into_iter().map(|violation| format!("{harm:?} at {at}: {violation}"));
-            failures.extend(told);
+            let violations = history.violations().iter();
+            failures.extend(violations.map(|violation| format!("{harm:?} at {at}: {violation}")));
             at += step;
-            if at >= length {
+            if at >= history.harmed_bytes {
                 break;
             }
         }

@@ -16,6 +16,7 @@ use super::{
     disk::{Crash, Disk, End},
     harm::Harm,
     history::History,
+    medium::Survivors,
     plan::Plan,
     platform::{Platform, Time, Writing},
     process::{Process, Ticket, Wait},
@@ -117,30 +118,23 @@ impl<'a> World<'a> {
         Self::of(plan, chance, trace)
     }
 
-    /// Where nothing breaks but what ends the first process, in its file operation of this number.
-    pub(super) fn quiet(
-        seed: u64,
-        (operation, crash): (u64, Crash),
-        trace: Option<&'a mut dyn FnMut(&str)>,
-    ) -> Self {
-        let mut chance = Chance::new(seed);
+    /// Where nothing breaks by itself.
+    pub(super) fn quiet(trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
+        let mut chance = Chance::new(0);
         let plan = Plan::quiet(&mut chance.fork());
-        let world = Self::of(plan, chance, trace);
-        world.disk.end_in(End::After(operation), crash);
-        world
+        Self::of(plan, chance, trace)
     }
 
-    /// Where nothing breaks but the journal, once, at a byte.
-    pub(super) fn harmed(
-        seed: u64,
-        (harm, at): (Harm, usize),
-        trace: Option<&'a mut dyn FnMut(&str)>,
-    ) -> Self {
-        let mut chance = Chance::new(seed);
-        let plan = Plan::quiet(&mut chance.fork());
-        let mut world = Self::of(plan, chance, trace);
-        world.plan_at(HARM_AT, Event::Harm(harm, at));
-        world
+    /// The power is cut in the file operation of this number.
+    pub(super) fn cut(self, operation: u64, survivors: Survivors) -> Self {
+        self.disk.end_in(End::After(operation), Crash::PowerCut(survivors));
+        self
+    }
+
+    /// The journal is harmed at a byte, once there is something in it.
+    pub(super) fn harmed(mut self, harm: Harm, at: usize) -> Self {
+        self.plan_at(HARM_AT, Event::Harm(harm, at));
+        self
     }
 
     fn of(plan: Plan, mut chance: Chance, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
