@@ -3,6 +3,7 @@
 mod atomic;
 pub mod attachments;
 pub mod clock;
+pub mod cursor;
 pub mod events;
 pub mod files;
 pub mod http;

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::{
     atomic,
+    cursor::Wanted,
     files::{Lead, SECRET, SECRET_BYTES, cursor_in, cursor_now_in},
     journal::Journal,
     journal_file::JournalFile,
@@ -38,8 +39,8 @@ pub(super) struct Writer {
     journal: Journal<JournalFile>,
     /// Why the journal could not be read, as it was told to the operator.
     unreadable: Option<String>,
-    /// What the cursor file was to hold last: a change of it that failed may have been made all the same.
-    tried: Option<String>,
+    /// Of the cursor file.
+    wanted: Wanted,
     /// Temporary files of a crashed process have been removed.
     swept: bool,
     /// The last change failed, so that a file that looks right may not survive a crash.
@@ -74,7 +75,7 @@ impl Writer {
             role: Role::LeadsUnlocked,
             doubt: Arc::default(),
             unreadable: None,
-            tried: None,
+            wanted: Wanted::default(),
             swept: false,
             in_doubt: false,
         }
@@ -178,12 +179,10 @@ impl Writer {
     fn move_cursor(&mut self, change: CursorChange) -> Result<(), Unchanged> {
         let path = self.paths.cursor.clone();
         let held = cursor_now_in(&path);
-        let is_ours = held.is_none() || [&change.known, &change.id, &self.tried].contains(&&held);
-        if is_ours {
-            self.tried.clone_from(&change.id);
+        if !self.wanted.may_become(&held, &change.known, &change.id) {
+            return Err(Unchanged::Foreign(path));
         }
         match change.id {
-            _ if !is_ours => Err(Unchanged::Foreign(path)),
             Some(id) => self.replace(path, &id),
             None => self.note(path.clone(), atomic::remove(&path)),
         }

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use molecule_mcp::ports::journal::{self, Journal};
+use molecule_mcp::ports::{
+    cursor::Wanted,
+    journal::{self, Journal},
+};
 
 use super::{
     disk::{Disk, Handle},
@@ -22,8 +25,8 @@ const COPIES: [&str; 2] = ["damaged-1", "damaged-2"];
 pub(super) struct Files {
     disk: Disk,
     journal: Journal<JournalFile>,
-    /// What the cursor file was to hold last.
-    tried: Option<String>,
+    /// Of the cursor file.
+    wanted: Wanted,
     /// The cursor file may not survive a crash as it reads.
     in_doubt: bool,
 }
@@ -32,7 +35,7 @@ impl Files {
     /// Nothing is read yet.
     pub(super) fn new(disk: Disk) -> Self {
         let file = JournalFile { disk: disk.clone(), file: None, is_open: false };
-        Self { disk, journal: Journal::new(file), tried: None, in_doubt: false }
+        Self { disk, journal: Journal::new(file), wanted: Wanted::default(), in_doubt: false }
     }
 
     /// What is on disk.
@@ -52,11 +55,9 @@ impl Files {
             FileChange::InboundSecret(_) => Ok(()),
             FileChange::Cursor(change) => {
                 let held = cursor(&self.disk);
-                let is_ours = held.is_none() || [&change.known, &change.id, &self.tried].contains(&&held);
-                if !is_ours {
+                if !self.wanted.may_become(&held, &change.known, &change.id) {
                     return Outcome::Refused("another program has changed it".to_owned());
                 }
-                self.tried.clone_from(&change.id);
                 let moved = self.move_cursor(held, change.id);
                 self.in_doubt = moved.is_err();
                 moved

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use molecule_mcp::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
-    ports::clock::Clock,
+    ports::{clock::Clock, cursor::Wanted},
 };
 use standin::{Level, Now, Platform, Switches, world::Credentials};
 use tokio::{sync::watch, time::Instant};
@@ -43,6 +43,7 @@ pub(super) struct Machine {
 #[derive(Default)]
 pub(super) struct Files {
     pub(super) cursor: Option<String>,
+    pub(super) wanted: Wanted,
     pub(super) journal: Vec<String>,
     /// How many records stand before the first damage, if there is any.
     pub(super) damaged_after: Option<u32>,
@@ -88,12 +89,12 @@ impl Files {
         }
         match change {
             FileChange::Append(append) => self.journal.extend(append.records),
-            FileChange::Cursor(CursorChange { known, id })
-                if self.cursor.is_some() && self.cursor != known && self.cursor != id =>
-            {
-                return Outcome::Refused("the cursor file holds something else".to_owned());
+            FileChange::Cursor(CursorChange { known, id }) => {
+                if !self.wanted.may_become(&self.cursor, &known, &id) {
+                    return Outcome::Refused("the cursor file holds something else".to_owned());
+                }
+                self.cursor = id;
             }
-            FileChange::Cursor(CursorChange { id, .. }) => self.cursor = id,
             FileChange::InboundSecret(secret) => self.secret = Some(secret),
             FileChange::Rewrite(rewrite) => {
                 let old = std::mem::replace(&mut self.journal, rewrite.records);
