@@ -181,8 +181,8 @@ impl Host {
         }
     }
 
-    /// Rests until a time, or until more than `seen` messages have arrived.
-    pub(crate) async fn rest_until_arrival(&self, until: Instant, seen: u64) {
+    /// Rests until a time, or until there are more than `seen` news.
+    pub(crate) async fn rest_until_news(&self, until: Instant, seen: u64) {
         self.rest(Rest { until, arrivals_over: Some(seen) }).await;
     }
 

@@ -116,3 +116,44 @@ async fn presence_and_inbox_can_be_switched_off() -> Result<()> {
     assert_eq!(platform.requests(), [format!("GET /registry/{}/peers", platform.me.id)]);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_first_call_of_a_session_sees_what_waits_on_disk_and_on_the_platform() -> Result<()> {
+    let platform = Served::start().await?;
+    let me = platform.me.id;
+    let send = |text: &str| platform.with(|platform| platform.user_sends(me, text)).to_string();
+    let ids = [send("one")];
+    let mut program = Program::start(&platform.launch()?)?;
+    program.initialize().await?;
+    let first = program.call("inbox_peek", json!({})).await?;
+    assert!(first.text().contains(&ids[0]), "{first:?}");
+
+    program.signal(rustix::process::Signal::KILL)?;
+    program.exit().await?;
+    let mut again = program.again()?;
+    again.initialize().await?;
+    let popped = again.call("inbox_pop", json!({ "activity_id": ids[0] })).await?;
+
+    assert_eq!(popped.json(), json!({ "removed": true, "activity_id": ids[0] }));
+    let late = send("two");
+    again.signal(rustix::process::Signal::KILL)?;
+    again.exit().await?;
+    let mut third = again.again()?;
+    let looked = third.call("wait_for_message", json!({ "timeout_secs": 0 })).await?;
+    assert_eq!(looked.json()["activity_id"], json!(late));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outage_from_the_start_is_no_empty_inbox() -> Result<()> {
+    let mut platform = Served::start().await?;
+    let launch = platform.launch()?;
+    platform.stop().await?;
+    let mut program = Program::start(&launch)?;
+
+    let peeked = program.call("inbox_peek", json!({})).await?;
+
+    let told = peeked.json()["platform"].as_str().unwrap_or_default().to_owned();
+    assert!(told.starts_with("The platform cannot be reached for "), "{peeked:?}");
+    Ok(())
+}

@@ -105,3 +105,15 @@ async fn a_wait_begun_after_it_rests_until_a_message_comes() {
     assert_eq!(wait.await.unwrap().json()["text"], "four");
     assert!(story.elapsed_ms() - begun < 5_010, "{}", story.elapsed_ms() - begun);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_inbox_that_is_opened_again_is_waited_for() {
+    let story = Story::new().await;
+    story.platform().user_sends(story.me.id, "hello");
+    story.pass(Duration::from_secs(6)).await;
+    let id = peeks(&story).await[0]["activity_id"].clone();
+    story.process().flood();
+    assert!(story.asks("list_peers", json!({})).await.is_lost());
+
+    assert_eq!(pops(&story, &id).await["removed"], true);
+}

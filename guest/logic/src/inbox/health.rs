@@ -55,15 +55,11 @@ impl Health {
         host: &Host,
         world: &World,
         workspace: Workspace,
-        trouble: Trouble,
+        trouble: &Trouble,
     ) -> Pause {
         let doubled = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(4));
         self.failures = self.failures.saturating_add(1);
-        let why = match trouble {
-            Trouble::CursorGone => told(410, "the cursor is gone"),
-            Trouble::CursorUnreadable => told(500, "cursor lookup failed"),
-            Trouble::Failed(why) => why,
-        };
+        let why = trouble.as_error();
         if matches!(why, PlatformError::Status { status: 401, .. }) && !self.asked_why_refused {
             self.asked_why_refused = true;
             host.log(Level::Error, refusal(host, world, workspace).await);
@@ -87,10 +83,6 @@ impl Health {
             self.said.push(text);
         }
     }
-}
-
-fn told(status: u16, said: &str) -> PlatformError {
-    PlatformError::Status { status, said: said.to_owned(), retry_after_ms: None }
 }
 
 /// What is behind a refused token. Beats cannot tell: they pass for deleted workspaces too.

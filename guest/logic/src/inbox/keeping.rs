@@ -58,11 +58,11 @@ impl Poller {
     /// Changes the inbox, and says if the agent can see more than before.
     fn and_announce<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.queue().arrivals();
+        let before = inbox.news();
         let changed = change(&mut inbox);
-        let arrivals = inbox.queue().arrivals();
-        if arrivals > before {
-            self.host.effect(Effect::Arrived(arrivals));
+        let news = inbox.news();
+        if news > before {
+            self.host.effect(Effect::Arrived(news));
         }
         changed
     }

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `poller` | when to ask the platform, and for what |
 //! | `window` | how to find the oldest row without a row to ask after |
+//! | `contact` | whether the journal is read, and whether the platform answers |
 //! | `health` | how long to wait after a failure, and what to say of it |
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
@@ -28,6 +29,9 @@
 //! | `pace` | how often hints may cause requests |
 
 mod book;
+mod contact;
+#[cfg(test)]
+mod contact_tests;
 #[cfg(test)]
 mod damage_tests;
 mod describe;
@@ -67,6 +71,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
     book::{Book, Gap},
+    contact::Contact,
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
     poller::Poller,
@@ -74,6 +79,7 @@ use self::{
     replay::Opened,
 };
 pub(crate) use self::{
+    contact::{Access, access, platform_trouble},
     describe::describe,
     journal::{Pops, delivered, popped, showing},
     message::Message,
@@ -97,6 +103,10 @@ pub(crate) struct Inbox {
     books: BTreeMap<Workspace, Book>,
     /// Who else fetches the messages of a workspace.
     leaders: BTreeMap<Workspace, String>,
+    /// Of the workspaces whose journal is read.
+    contacts: BTreeMap<Workspace, Contact>,
+    /// Journals that were read, and first looks that have ended.
+    steps: u64,
     said_not_saved: Option<Instant>,
 }
 
@@ -135,6 +145,7 @@ impl Inbox {
     pub(crate) fn follow(&mut self, workspace: Workspace, leader: String) {
         self.queue.forget(workspace);
         self.books.remove(&workspace);
+        self.contacts.remove(&workspace);
         self.leaders.insert(workspace, leader);
     }
 
@@ -153,6 +164,7 @@ impl Inbox {
             self.queue.stage(staged);
         }
         self.queue.land();
+        self.is_read(workspace, now);
         trouble
     }
 

@@ -5,9 +5,14 @@ use std::rc::Rc;
 use super::{Inbox, record::Record};
 use crate::{
     dialogue::Host,
+    platform::{PlatformError, stamp::Stamp},
     wire::{Instant, Workspace},
     world::World,
 };
+
+/// Nothing is known of the platform yet.
+pub(super) const FIRST_LOOK: &str =
+    "The first look at the platform has not ended yet: messages that it already has may be missing here.";
 
 /// A line about messages that wait, unless the agent knows of them, or does not want to be told.
 pub(crate) fn waiting_mail(world: &World, now: Instant) -> Option<String> {
@@ -42,6 +47,46 @@ fn followed(leader: &str) -> String {
          one takes over when it ends. Everything else works here."
     )
 }
+
+/// Since when the platform gives no rows: by its own clock, if it was told.
+pub(super) fn since(good: Option<(Instant, Option<Stamp>)>, opened: Instant, now: Instant) -> String {
+    let (at, stamp) = good.unwrap_or((opened, None));
+    let secs = now.saturating_sub(at) / 1_000;
+    match stamp {
+        Some(stamp) => format!("since {} ({secs} s)", stamp.whole_secs()),
+        None if good.is_some() => format!("for {secs} s"),
+        None => format!("for {secs} s, since this process began to look"),
+    }
+}
+
+/// That the platform gives no rows, why, and what that means for an answer.
+pub(super) fn outage(why: &PlatformError, since: &str) -> String {
+    match why {
+        PlatformError::Unreachable { reason, .. } => format!(
+            "The platform cannot be reached {since}: {reason}. {KNOWN} messages sent since then come once it can be \
+             reached again."
+        ),
+        PlatformError::Status { status: 401 | 403, .. } => format!(
+            "The platform refuses the token of this workspace {since}: {why}. {KNOWN} messages sent since then come \
+             once the operator has given this server a valid token."
+        ),
+        PlatformError::Overflowed
+        | PlatformError::Refused(_)
+        | PlatformError::Shape(_)
+        | PlatformError::Status { .. } => format!(
+            "The platform gives no messages {since}: {why}. {KNOWN} messages sent since then come once it gives \
+             messages again."
+        ),
+    }
+}
+
+/// That the platform has not answered the last request so far.
+pub(super) fn silence(since: &str) -> String {
+    format!("The platform has not answered {since}. {KNOWN} messages sent since then come once it answers.")
+}
+
+/// What an answer is worth while the platform gives no rows.
+const KNOWN: &str = "Only what was fetched before is known here;";
 
 impl Inbox {
     /// The gaps that the agent does not know of. It does now.

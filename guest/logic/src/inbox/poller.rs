@@ -112,14 +112,12 @@ impl Poller {
         let trouble = inbox.open((workspace, world.id(workspace)), saved, host.now());
         let book = inbox.book(workspace);
         let begins_anew = book.ledger.position().is_none() && !book.resumed;
-        let arrivals = inbox.queue().arrivals();
+        let news = inbox.news();
         drop(inbox);
         if let Some(trouble) = trouble {
             host.log(Level::Warn, trouble);
         }
-        if arrivals > 0 {
-            host.effect(Effect::Arrived(arrivals));
-        }
+        host.effect(Effect::Arrived(news));
         Self {
             reached: begins_anew.then(|| host.now()),
             world,
@@ -147,7 +145,9 @@ impl Poller {
     pub(super) async fn run(mut self) -> Finish {
         self.tidy_up().await;
         loop {
-            match self.catch_up().await {
+            let looked = self.catch_up().await;
+            self.note_look(&looked);
+            match looked {
                 Ok(()) => {
                     self.health.worked(&self.host);
                     self.tidy_up().await;
@@ -156,10 +156,21 @@ impl Poller {
                 }
                 Err(trouble) => {
                     self.swept = None;
-                    let pause = self.health.failed(&self.host, &self.world, self.workspace, trouble).await;
+                    let pause = self.health.failed(&self.host, &self.world, self.workspace, &trouble).await;
                     self.back_off(pause).await;
                 }
             }
+        }
+    }
+
+    /// Those who wait for the first look, or ask what is known, are told.
+    fn note_look(&self, looked: &Result<(), Trouble>) {
+        let mut inbox = self.world.inbox.borrow_mut();
+        if let Err(trouble) = looked {
+            inbox.is_told(self.workspace, Err(trouble.as_error()), self.host.now());
+        }
+        if inbox.has_looked(self.workspace) {
+            self.host.effect(Effect::Arrived(inbox.news()));
         }
     }
 
@@ -290,10 +301,12 @@ impl Poller {
             let id = self.world.id(self.workspace);
             let limit = self.rows_to_ask_for(reach);
             let request = activity::request(self.workspace, id, reach, limit, self.room);
+            self.world.inbox.borrow_mut().asks(self.workspace, self.host.now());
             let why = match self.host.send(request).await {
                 Ok(response) => {
                     let server = response.server_time_ms.and_then(Stamp::at_ms);
                     let page = activity::page(response, reach, limit)?;
+                    self.world.inbox.borrow_mut().is_told(self.workspace, Ok(server), self.host.now());
                     self.server = server.or(self.server);
                     self.say_without_id(page.without_id);
                     return Ok(page);

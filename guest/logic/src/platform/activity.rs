@@ -93,6 +93,22 @@ pub(crate) enum Trouble {
     Failed(PlatformError),
 }
 
+impl Trouble {
+    /// The same, for those who cannot ask in another way.
+    pub(crate) fn as_error(&self) -> PlatformError {
+        let told = |status, said: &str| PlatformError::Status {
+            status,
+            said: said.to_owned(),
+            retry_after_ms: None,
+        };
+        match self {
+            Self::CursorGone => told(410, "the cursor is gone"),
+            Self::CursorUnreadable => told(500, "cursor lookup failed"),
+            Self::Failed(why) => why.clone(),
+        }
+    }
+}
+
 impl From<PlatformError> for Trouble {
     fn from(why: PlatformError) -> Self {
         Self::Failed(why)

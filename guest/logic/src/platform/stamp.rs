@@ -39,6 +39,11 @@ impl Stamp {
         Self(self.0.saturating_sub_unsigned(secs.saturating_mul(1_000_000)))
     }
 
+    /// The beginning of its second.
+    pub(crate) const fn whole_secs(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
+    }
+
     /// The smallest moment after this one.
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

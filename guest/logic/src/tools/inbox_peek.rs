@@ -44,6 +44,9 @@ pub(super) struct Arguments {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Waiting {
     messages: Vec<Shown>,
+    /// Why newer messages may be missing, if the platform gives none at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
 }
 
 impl Tool for InboxPeek {
@@ -64,7 +67,7 @@ impl Tool for InboxPeek {
     type Facts = Waiting;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waiting, Failure> {
-        require_inbox(&world)?;
+        require_inbox(&host, &world).await?;
         let offset = arguments.offset.0.unwrap_or_default();
         if !arguments.activity_id.0.is_empty() {
             return part(
@@ -77,7 +80,7 @@ impl Tool for InboxPeek {
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
         let (messages, shown_first) = look(&world, offset, limit);
         inbox::delivered(&host, &world, shown_first).await;
-        Ok(Waiting { messages })
+        Ok(Waiting { messages, platform: inbox::platform_trouble(&host, &world) })
     }
 }
 
@@ -108,31 +111,34 @@ fn part(world: &World, activity_id: &str, offset: usize, max_chars: usize) -> Re
             "Error: no message with this activity_id waits. Call inbox_peek without arguments to see which do.",
         ));
     };
-    Ok(Waiting { messages: vec![Shown::part(world, staged, offset, max_chars)] })
+    Ok(Waiting { messages: vec![Shown::part(world, staged, offset, max_chars)], platform: None })
 }
 
 impl Facts for Waiting {
     fn text(&self, _world: &World) -> String {
+        if self.platform.is_some() {
+            return serde_json::to_string(self).unwrap_or_default();
+        }
         serde_json::to_string(&self.messages).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use serde_json::{Value, json};
 
     use crate::{
         inbox::rig::{PEER, Rig},
-        tools::tests::{Call, settings, world},
+        tools::tests::{Call, settings},
         wire::Settings,
-        world::World,
     };
 
     #[test]
     fn an_empty_inbox_is_an_empty_list() {
-        assert_eq!(Call::open(&world(), "inbox_peek", &json!({})).text(), "[]");
+        let mut rig = Rig::new();
+        rig.start();
+
+        assert_eq!(peek(&rig, &json!({})).text(), "[]");
     }
 
     #[test]
@@ -184,9 +190,10 @@ mod tests {
 
     #[test]
     fn programs_get_an_object() {
-        let world = Rc::new(World::new(Settings { structured: true, ..settings() }));
+        let mut rig = Rig::of(Settings { structured: true, ..settings() });
+        rig.start();
 
-        let call = Call::open(&world, "inbox_peek", &json!({}));
+        let call = peek(&rig, &json!({}));
 
         assert_eq!(call.answer().structured.as_deref(), Some(r#"{"messages":[]}"#));
         assert_eq!(call.text(), "[]");

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
-    inbox::{self, Pops},
+    inbox::{self, Access, Pops},
     world::World,
 };
 
@@ -85,13 +85,18 @@ impl Tool for InboxPop {
     type Facts = Popped;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Popped, Failure> {
-        require_inbox(&world)?;
+        let access = require_inbox(&host, &world).await?;
         let ActivityId(first) = arguments.activity_id;
         let ids: Vec<String> =
             [first].into_iter().chain(arguments.activity_ids.0).filter(|id| !id.is_empty()).collect();
         if ids.is_empty() {
             return Err(Failure::new(
                 "Error: activity_id is required. Take it from the message that wait_for_message or inbox_peek showed.",
+            ));
+        }
+        if access == Access::Followed {
+            return Err(Failure::new(
+                "Error: nothing was removed, because this process does not have the messages.",
             ));
         }
         let Pops { removed, durable } = inbox::popped(&host, &world, ids).await;
@@ -113,10 +118,7 @@ impl Facts for Popped {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::{
-        inbox::rig::Rig,
-        tools::tests::{Call, world},
-    };
+    use crate::inbox::rig::Rig;
 
     #[test]
     fn a_message_is_removed_once_and_that_is_on_disk_before_the_answer() {
@@ -149,10 +151,12 @@ mod tests {
 
     #[test]
     fn without_an_id_nothing_is_removed() {
+        let mut rig = Rig::new();
+        rig.start();
         for arguments in
             [json!({}), json!({"activity_id": ""}), json!({"activity_id": 5}), json!({"activity_id": null})]
         {
-            let call = Call::open(&world(), "inbox_pop", &arguments);
+            let call = rig.call("inbox_pop", &arguments);
             assert!(call.text().starts_with("Error: activity_id is required."), "{arguments}");
             assert!(call.answer().is_error);
         }

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::{
-    inbox::{Message, Staged},
+    dialogue::Host,
+    inbox::{self, Access, Message, Staged},
     world::World,
 };
 
@@ -128,13 +129,19 @@ fn card(world: &World, message: &Message) -> Option<String> {
     (!message.peer_id.is_empty()).then(|| format!("{platform}/registry/discover/{}", message.peer_id))
 }
 
-/// An agent whose inbox is not fetched is told so, whatever it asked for.
-pub(super) fn require_inbox(world: &World) -> Result<(), Failure> {
-    if world.settings.inbox {
-        return Ok(());
+/// Waits until the messages are known here; a failure if they are not fetched at all, or not known so far.
+pub(super) async fn require_inbox(host: &Host, world: &World) -> Result<Access, Failure> {
+    if !world.settings.inbox {
+        return Err(Failure::new(
+            "Error: inbox polling is not enabled in this process (MOLECULE_MCP_DISABLE_INBOX is set). Messages reach this \
+             agent in another way, such as a push of its host; there is nothing to wait for here.",
+        ));
     }
-    Err(Failure::new(
-        "Error: inbox polling is not enabled in this process (MOLECULE_MCP_DISABLE_INBOX is set). Messages reach this \
-         agent in another way, such as a push of its host; there is nothing to wait for here.",
-    ))
+    match inbox::access(host, world).await {
+        Access::Unread => Err(Failure::new(
+            "Error: the inbox of this workspace is not open yet, because what this process keeps on disk could not be \
+             read so far. That says nothing about whether messages wait. Try again in a few seconds.",
+        )),
+        access @ (Access::Followed | Access::Open) => Ok(access),
+    }
 }

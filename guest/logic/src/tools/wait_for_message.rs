@@ -34,6 +34,9 @@ pub(super) struct Waited {
     message: Option<Shown>,
     #[serde(flatten)]
     timeout: Option<Timeout>,
+    /// Why newer messages may be missing, if the platform gives none at present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
 }
 
 /// Nothing came.
@@ -64,20 +67,22 @@ impl Tool for WaitForMessage {
     type Facts = Waited;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waited, Failure> {
-        require_inbox(&world)?;
         let secs = seconds(arguments.timeout_secs);
         let deadline = host.now().saturating_add(milliseconds(secs));
+        require_inbox(&host, &world).await?;
         loop {
-            let seen = world.inbox.borrow().queue().arrivals();
+            let seen = world.inbox.borrow().news();
             if let Some((message, showing)) = head(&world) {
                 inbox::delivered(&host, &world, vec![showing]).await;
-                return Ok(Waited { message: Some(message), timeout: None });
+                let platform = inbox::platform_trouble(&host, &world);
+                return Ok(Waited { message: Some(message), timeout: None, platform });
             }
             if host.now() >= deadline {
                 let timeout = Timeout { timeout: true, timeout_secs: as_written(secs) };
-                return Ok(Waited { message: None, timeout: Some(timeout) });
+                let platform = inbox::platform_trouble(&host, &world);
+                return Ok(Waited { message: None, timeout: Some(timeout), platform });
             }
-            host.rest_until_arrival(deadline, seen).await;
+            host.rest_until_news(deadline, seen).await;
         }
     }
 }
@@ -127,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{
         inbox::rig::Rig,
-        tools::tests::{Call, settings, world},
+        tools::tests::{Call, settings},
         wire::{Next, Outcome, Rest, Settings},
     };
 
@@ -148,7 +153,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.start();
         let mut waits = [wait(&rig, &json!({})), wait(&rig, &json!({"timeout_secs": 300}))];
-        let rest = |until| Next::Rest(Rest { until, arrivals_over: Some(0) });
+        let rest = |until| Next::Rest(Rest { until, arrivals_over: Some(2) });
         assert_eq!(waits[0].turn.next, rest(rig.now + 60_000));
         assert_eq!(waits[1].turn.next, rest(rig.now + 300_000));
 
@@ -172,7 +177,7 @@ mod tests {
         rig.pop(&id);
 
         waiting.then(Outcome::Rested, rig.now);
-        assert_eq!(waiting.turn.next, Next::Rest(Rest { until: deadline, arrivals_over: Some(1) }));
+        assert_eq!(waiting.turn.next, Next::Rest(Rest { until: deadline, arrivals_over: Some(3) }));
         waiting.then(Outcome::Rested, deadline);
 
         assert_eq!(waiting.text(), r#"{"timeout":true,"timeout_secs":10}"#);
@@ -180,7 +185,10 @@ mod tests {
 
     #[test]
     fn no_time_means_a_look() {
-        let call = Call::open(&world(), "wait_for_message", &json!({"timeout_secs": 0}));
+        let mut rig = Rig::new();
+        rig.start();
+
+        let call = wait(&rig, &json!({"timeout_secs": 0}));
 
         assert_eq!(call.text(), r#"{"timeout":true,"timeout_secs":0}"#);
     }

@@ -68,6 +68,7 @@ pub(crate) struct Rig {
     pub(crate) disk_full: bool,
     /// Changes of the file so far.
     pub(crate) stores: usize,
+    /// How many messages those who rest were woken for.
     pub(crate) arrived: Option<u64>,
     /// There is room again.
     pub(crate) look_again: bool,
@@ -205,7 +206,10 @@ impl Rig {
     fn perform(&mut self, turn: &Turn) {
         for effect in &turn.effects {
             match effect {
-                Effect::Arrived(count) => self.arrived = Some(*count),
+                Effect::Arrived(_) => {
+                    let arrivals = self.world.inbox.borrow().queue().arrivals();
+                    self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
+                }
                 Effect::Log(line) => self.said.push(line.clone()),
                 Effect::LookAgain(_) => self.look_again = true,
                 Effect::Report(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),

@@ -1,0 +1,155 @@
+//! What is known of the way to the messages: whether the journal is read, and whether the platform answers.
+//!
+//! ```text
+//! unread ── journal read ──► read ── first look ended ──► looked at, again and again
+//!    ▲ │                       │                              │
+//!    │ └── another leads ──► followed ◄───────────────────────┘
+//!    └── the component starts anew
+//! ```
+//!
+//! An inbox tool says nothing about messages before it knows of them, or says why it does not.
+
+use super::{Inbox, notes};
+use crate::{
+    dialogue::Host,
+    platform::{PlatformError, stamp::Stamp},
+    wire::{Instant, Workspace},
+    world::World,
+};
+
+/// How long a call waits for the journal to be read. Reading one of 40 MiB takes less than a second.
+const JOURNAL_MS: u64 = 20_000;
+
+/// How long after the journal was read the first look at the platform is waited for.
+const FIRST_LOOK_MS: u64 = 2_000;
+
+/// How often it is looked whether another process leads, of which nothing wakes those who rest.
+const LEADER_MS: u64 = 200;
+
+/// An answer that takes longer than this is missed aloud.
+const SLOW_MS: u64 = 5_000;
+
+/// The way to the messages of a workspace whose journal is read.
+pub(super) struct Contact {
+    /// When the journal was read.
+    opened: Instant,
+    /// When the platform gave rows the last time, and what time it was there.
+    good: Option<(Instant, Option<Stamp>)>,
+    /// When the request was sent that is not answered yet.
+    asked: Option<Instant>,
+    /// Why the last look failed.
+    failure: Option<PlatformError>,
+    /// A look has ended.
+    looked: bool,
+}
+
+/// Whether the messages of a workspace are known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Another process has them.
+    Followed,
+    /// They are here, as far as the platform has given them.
+    Open,
+    /// What is on disk is not read yet.
+    Unread,
+}
+
+/// Waits until the journal is read and, for a moment, for the first look at the platform.
+pub(crate) async fn access(host: &Host, world: &World) -> Access {
+    let workspace = world.primary();
+    let give_up = host.now().saturating_add(JOURNAL_MS);
+    loop {
+        let now = host.now();
+        let (until, seen) = {
+            let inbox = world.inbox.borrow();
+            let until = match (inbox.access(workspace), inbox.contacts.get(&workspace)) {
+                (Access::Unread, _) if now < give_up => give_up.min(now.saturating_add(LEADER_MS)),
+                (Access::Open, Some(contact)) if contact.is_first_look(now) => {
+                    contact.opened.saturating_add(FIRST_LOOK_MS)
+                }
+                (access, _) => return access,
+            };
+            (until, inbox.news())
+        };
+        host.rest_until_news(until, seen).await;
+    }
+}
+
+/// What keeps the newest messages away, as a sentence that begins with "the platform"; nothing if the
+/// platform answers.
+pub(crate) fn platform_trouble(host: &Host, world: &World) -> Option<String> {
+    world.inbox.borrow().contacts.get(&world.primary())?.trouble(host.now())
+}
+
+impl Inbox {
+    fn access(&self, workspace: Workspace) -> Access {
+        if self.leaders.contains_key(&workspace) {
+            Access::Followed
+        } else if self.contacts.contains_key(&workspace) {
+            Access::Open
+        } else {
+            Access::Unread
+        }
+    }
+
+    /// Counts what ends a pause: messages that the agent can see for the first time, journals that were read,
+    /// first looks that have ended.
+    pub(crate) const fn news(&self) -> u64 {
+        self.queue.arrivals().saturating_add(self.steps)
+    }
+
+    /// The journal is read.
+    pub(super) fn is_read(&mut self, workspace: Workspace, now: Instant) {
+        let contact = Contact { opened: now, good: None, asked: None, failure: None, looked: false };
+        self.contacts.insert(workspace, contact);
+        self.steps += 1;
+    }
+
+    /// The platform is asked for rows.
+    pub(super) fn asks(&mut self, workspace: Workspace, now: Instant) {
+        if let Some(contact) = self.contacts.get_mut(&workspace) {
+            contact.asked = Some(now);
+        }
+    }
+
+    /// It has given rows, or why it has not.
+    pub(super) fn is_told(
+        &mut self,
+        workspace: Workspace,
+        told: Result<Option<Stamp>, PlatformError>,
+        now: Instant,
+    ) {
+        let Some(contact) = self.contacts.get_mut(&workspace) else { return };
+        contact.asked = None;
+        match told {
+            Ok(server) => (contact.good, contact.failure) = (Some((now, server)), None),
+            Err(why) => contact.failure = Some(why),
+        }
+    }
+
+    /// A look has ended; says whether it was the first.
+    pub(super) fn has_looked(&mut self, workspace: Workspace) -> bool {
+        let Some(contact) = self.contacts.get_mut(&workspace).filter(|contact| !contact.looked) else {
+            return false;
+        };
+        contact.looked = true;
+        self.steps += 1;
+        true
+    }
+}
+
+impl Contact {
+    fn is_first_look(&self, now: Instant) -> bool {
+        !self.looked && now < self.opened.saturating_add(FIRST_LOOK_MS)
+    }
+
+    fn trouble(&self, now: Instant) -> Option<String> {
+        let since = notes::since(self.good, self.opened, now);
+        let slow = self.asked.filter(|asked| now.saturating_sub(*asked) >= SLOW_MS);
+        match (&self.failure, slow) {
+            (Some(why), _) => Some(notes::outage(why, &since)),
+            (None, Some(_)) => Some(notes::silence(&since)),
+            (None, None) => (!self.looked).then(|| notes::FIRST_LOOK.to_owned()),
+        }
+    }
+}
