@@ -14,6 +14,7 @@ mod front;
 mod incoming;
 mod lines;
 mod outbox;
+mod progress;
 mod server;
 #[cfg(test)]
 mod tests;

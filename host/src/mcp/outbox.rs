@@ -85,6 +85,11 @@ impl Outbox {
         self.at_most(FULL_BYTES).await;
     }
 
+    /// Whether so much is unwritten that nothing further is begun.
+    pub(super) fn is_full(&self) -> bool {
+        self.unwritten.load(Ordering::Acquire) > FULL_BYTES
+    }
+
     /// Returns once the output is broken.
     pub(super) async fn broken(&self) {
         self.broken.cancelled().await;

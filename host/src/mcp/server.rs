@@ -31,6 +31,7 @@ use super::{
     catalog::{self, Catalog},
     incoming::Arguments,
     outbox::Outbox,
+    progress,
 };
 
 /// Tool calls that run at the same time; further ones wait their turn.
@@ -151,7 +152,12 @@ impl<P: Ports> ServerHandler for Server<P> {
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = context.extensions.remove::<Arguments>();
         let arguments = arguments.as_ref().map_or("{}", |Arguments(text)| text);
-        Ok(self.call(&request.name, arguments).await.into())
+        let call = self.call(&request.name, arguments);
+        let result = match context.meta.get_progress_token() {
+            Some(token) => progress::told(&self.outbox, token, call).await,
+            None => call.await,
+        };
+        Ok(result.into())
     }
 
     // Clients ask for these without looking at the capabilities.

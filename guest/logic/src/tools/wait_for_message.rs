@@ -13,16 +13,17 @@ use super::{
 };
 use crate::{dialogue::Host, inbox, wire::Workspace, world::World};
 
-const DEFAULT_SECS: f64 = 60.0;
+/// Some clients give a call up after a minute.
+const DEFAULT_SECS: f64 = 50.0;
 
-/// Some clients give a call up after five minutes.
-const LONGEST_SECS: f64 = 300.0;
+/// Others after five minutes.
+const LONGEST_SECS: f64 = 280.0;
 
 pub(super) struct WaitForMessage;
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Arguments {
-    /// Seconds to wait at most: 60 if not given, never more than 300. 0 looks without waiting.
+    /// Seconds to wait at most: 50 if not given, never more than 280. 0 looks without waiting.
     #[serde(default)]
     timeout_secs: Number,
 }
@@ -102,7 +103,7 @@ fn head(world: &World) -> Option<(Shown, (Workspace, inbox::Record))> {
     Some((shown, inbox::showing(head)))
 }
 
-/// From 0 to 300.
+/// From 0 to [`LONGEST_SECS`].
 fn seconds(Number(given): Number) -> f64 {
     match given {
         None => DEFAULT_SECS,
@@ -111,13 +112,13 @@ fn seconds(Number(given): Number) -> f64 {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 300,000")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 280,000")]
 fn milliseconds(secs: f64) -> u64 {
     (secs * 1_000.0) as u64
 }
 
 /// A whole number without a fraction.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 300")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 280")]
 fn as_written(secs: f64) -> JsonNumber {
     if secs.fract() == 0.0 {
         return (secs as u32).into();
@@ -154,8 +155,8 @@ mod tests {
         rig.start();
         let mut waits = [wait(&rig, &json!({})), wait(&rig, &json!({"timeout_secs": 300}))];
         let rest = |until| Next::Rest(Rest { until, arrivals_over: Some(2) });
-        assert_eq!(waits[0].turn.next, rest(rig.now + 60_000));
-        assert_eq!(waits[1].turn.next, rest(rig.now + 300_000));
+        assert_eq!(waits[0].turn.next, rest(rig.now + 50_000));
+        assert_eq!(waits[1].turn.next, rest(rig.now + 280_000));
 
         rig.platform.say("hello");
         rig.pass(5_000);
@@ -194,21 +195,21 @@ mod tests {
     }
 
     #[test]
-    fn any_time_is_understood_and_kept_within_five_minutes() {
+    fn any_time_is_understood_and_kept_within_the_patience_of_clients() {
         let number = |value: Value| seconds(serde_json::from_value(value).unwrap());
 
         for (given, effective) in [
             (json!(0.1), 0.1),
             (json!("12"), 12.0),
-            (json!(9_999), 300.0),
-            (json!(1e12), 300.0),
-            (json!("inf"), 300.0),
+            (json!(9_999), 280.0),
+            (json!(1e12), 280.0),
+            (json!("inf"), 280.0),
             (json!(-1), 0.0),
             (json!("nan"), 0.0),
-            (json!(null), 60.0),
-            (json!("soon"), 60.0),
-            (json!([5]), 60.0),
-            (json!(true), 60.0),
+            (json!(null), 50.0),
+            (json!("soon"), 50.0),
+            (json!([5]), 50.0),
+            (json!(true), 50.0),
         ] {
             assert!((number(given.clone()) - effective).abs() < f64::EPSILON, "{given}");
         }

@@ -5,6 +5,7 @@ mod ends;
 mod eras;
 mod floods;
 mod hygiene;
+mod progress;
 
 use std::{
     future::pending,
