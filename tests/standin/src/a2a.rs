@@ -11,13 +11,16 @@ use crate::call::Call;
 use crate::dispatch::{Launched, Purpose};
 use crate::http::{Headers, Reply, Response};
 use crate::ids::database_uuid;
+use crate::json;
 use crate::model::Mode;
 use crate::normalise::{method, normalise};
 use crate::now::Now;
 use crate::platform::Platform;
+use crate::switches::Level;
 use crate::workspaces::not_found;
 
 const FORGED: [&str; 4] = ["channel:", "system:", "test:", "webhook:"];
+pub(crate) const NO_DELEGATION: &str = "tool call failed";
 const HIERARCHY: &str = "access denied: workspaces cannot communicate per hierarchy rules";
 
 /// A message on its way to a push-mode agent.
@@ -87,9 +90,14 @@ impl Platform {
         if found
             .is_some_and(|found| found.budget_limit.is_some_and(|limit| spent(limit, found.monthly_spend)))
         {
-            return Err(Response::error(402, "workspace budget limit exceeded"));
+            return Err(self.over_budget());
         }
-        let envelope = normalise(body, &mut self.ids)?;
+        let envelope = normalise(body, self.level, &mut self.ids)?;
+        let may_send = |caller: &str| self.workspaces.find(caller).is_none_or(|caller| caller.can_delegate);
+        if method(&envelope) == "message/send" && !caller.is_none_or(|from| from == target || may_send(from))
+        {
+            return Err(Response::error(403, NO_DELEGATION));
+        }
         let id = database_uuid(target).ok_or_else(|| Response::error(500, "lookup failed"))?;
         let mode = self.workspaces.get(id).ok_or_else(not_found)?.delivery_mode;
         let caller = caller.map(str::to_owned);
@@ -101,6 +109,14 @@ impl Platform {
         Ok(Passage::Queued(answer))
     }
 
+    fn over_budget(&self) -> Response {
+        let mut body = json!({ "error": "workspace budget limit exceeded" });
+        if self.level >= Level::Newest {
+            json::put(&mut body, "exceeded_periods", json!(["monthly"]));
+        }
+        Response::json(402, body)
+    }
+
     /// Puts a message into the inbox of a poll-mode agent, after the delay that is configured.
     pub(crate) fn store_inbound(
         &mut self,
@@ -110,13 +126,13 @@ impl Platform {
         now: Now,
     ) -> Uuid {
         let name = self.workspaces.get(target).map(|workspace| workspace.name.clone()).unwrap_or_default();
-        let summary = format!("{} → {name} (queued for poll)", method(&envelope));
+        let summary = self.inbound_summary(&envelope, &name);
         let row = NewRow { summary: Some(summary), ..self.inbound_row(target, caller, envelope) };
         let id = row.id;
         let delay = self.switches.insert_delay;
         // A message that comes while the log is down is lost, however soon it is up again.
         if delay.is_zero() || self.activity.down {
-            self.receive(row, now);
+            self.receive_message(row, now);
         } else {
             self.agenda.add(now.plus(delay), Job::Receive(Box::new(row)));
         }
@@ -140,7 +156,7 @@ fn queued(envelope: &Value) -> Response {
 
 /// A2A successes carry no charset.
 pub(crate) fn plain_json(status: u16, body: &Value) -> Response {
-    Response::new(status, "application/json", crate::json::encode(&crate::json::alphabetical(body.clone())))
+    Response::new(status, "application/json", json::encode(&json::alphabetical(body.clone())))
 }
 
 #[cfg(test)]
@@ -148,7 +164,6 @@ mod tests {
     use super::*;
     use crate::http::Request;
     use crate::script::Script;
-    use crate::switches::Level;
     use crate::testing::{Stage, texts};
 
     fn send(stage: &mut Stage, target: Uuid, text: &str) -> Request {

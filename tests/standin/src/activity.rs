@@ -42,6 +42,8 @@ pub struct Row {
     pub(crate) idempotency_key: Option<String>,
     /// False while the transaction that stores it is open.
     pub(crate) visible: bool,
+    /// In the order of storing; breaks ties of `created_at` at the newest level.
+    pub(crate) seq: u64,
 }
 
 /// A row to store. Ids are texts: the database is what refuses them.
@@ -72,6 +74,9 @@ pub(crate) struct Refused;
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     rows: BTreeMap<Uuid, Vec<Row>>,
+    /// The row of each message, by its target and its id.
+    by_message: BTreeMap<(Uuid, String), Uuid>,
+    stored: u64,
     latest: Now,
     pub(crate) down: bool,
 }
@@ -84,10 +89,32 @@ impl Activity {
     }
 
     pub(crate) fn insert(&mut self, new: NewRow, now: Now) -> Result<Row, Refused> {
+        let row = self.row(new, now)?;
+        if let Some(message) = message_id(&row) {
+            self.by_message.entry((row.workspace, message)).or_insert(row.id);
+        }
+        self.rows.entry(row.workspace).or_default().push(row.clone());
+        Ok(row)
+    }
+
+    /// The row in which this message is stored already, if it still is.
+    pub(crate) fn of_message(&mut self, new: &NewRow) -> Option<&mut Row> {
+        let key = (new.workspace, body_message_id(new.request_body.as_ref()?)?);
+        let id = *self.by_message.get(&key)?;
+        let found = self.rows.get_mut(&new.workspace)?.iter_mut().find(|row| row.id == id);
+        if found.is_none() {
+            self.by_message.remove(&key);
+        }
+        found
+    }
+
+    /// The row as it would be stored.
+    pub(crate) fn row(&mut self, new: NewRow, now: Now) -> Result<Row, Refused> {
         if self.down || new.holds_nul() {
             return Err(Refused);
         }
-        let row = Row {
+        self.stored += 1;
+        Ok(Row {
             id: new.id,
             workspace: new.workspace,
             source: column_uuid(new.source.as_deref())?,
@@ -103,9 +130,8 @@ impl Activity {
             error_detail: new.error_detail,
             idempotency_key: new.idempotency_key,
             visible: !new.held,
-        };
-        self.rows.entry(row.workspace).or_default().push(row.clone());
-        Ok(row)
+            seq: self.stored,
+        })
     }
 
     /// The visible rows of a workspace, in the order they were stored.
@@ -155,6 +181,15 @@ impl NewRow {
             || texts.into_iter().flatten().any(|text| text.contains('\0'))
             || bodies.into_iter().flatten().any(json::has_nul)
     }
+}
+
+fn message_id(row: &Row) -> Option<String> {
+    body_message_id(row.request_body.as_ref().filter(|_| row.activity_type == "a2a_receive")?)
+}
+
+/// The id that a sender has given a message.
+pub(crate) fn body_message_id(body: &Value) -> Option<String> {
+    body.pointer("/params/message/messageId")?.as_str().map(str::to_owned)
 }
 
 fn column_uuid(text: Option<&str>) -> Result<Option<Uuid>, Refused> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::activity::NewRow;
@@ -16,6 +17,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) enum Job {
     /// Start, or retry, a delegation.
     Delegate(Uuid),
+    /// Raise one more event of a workspace.
+    Emit(Uuid, &'static str, Value),
     /// Store an inbound message, and say so.
     Receive(Box<NewRow>),
     /// Store a row of which the event went out before.
@@ -55,7 +58,8 @@ impl Platform {
             self.now = self.now.max(due);
             match job {
                 Job::Delegate(id) => self.run_delegation(id, due),
-                Job::Receive(row) => self.receive(*row, due),
+                Job::Emit(workspace, kind, data) => self.emit(workspace, kind, data, due),
+                Job::Receive(row) => self.receive_message(*row, due),
                 // A row that is refused is lost in silence.
                 Job::Store(row) => drop(self.activity.insert(*row, due)),
                 Job::Sweep => {

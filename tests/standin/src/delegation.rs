@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::a2a::Passage;
+use crate::a2a::{NO_DELEGATION, Passage};
 use crate::activity::{NewRow, Refused};
 use crate::agenda::Job;
 use crate::call::Call;
@@ -46,9 +46,12 @@ impl Platform {
         let key = fields.filled("idempotency_key").map_err(invalid)?.map(str::to_owned);
         database_uuid(&target).ok_or_else(|| Response::error(400, "target_id must be a valid UUID"))?;
         if target == id {
-            return Err(Response::error(400, "self-delegation not permitted"));
+            return Err(self.no_self_delegation());
         }
         let source = database_uuid(id).ok_or_else(|| Response::error(500, "query failed"))?;
+        if self.workspaces.get(source).is_some_and(|workspace| !workspace.can_delegate) {
+            return Err(Response::error(403, NO_DELEGATION));
+        }
         if let Some(hit) = key.as_deref().and_then(|key| self.known_key(source, key)) {
             return Ok(hit);
         }
@@ -68,6 +71,15 @@ impl Platform {
         self.delegations.insert(delegation, state);
         self.agenda.add(call.now, Job::Delegate(delegation));
         Ok(Response::json(202, body))
+    }
+
+    fn no_self_delegation(&self) -> Response {
+        let mut body = json!({ "error": "self-delegation not permitted" });
+        if self.level >= Level::Newest {
+            json::put(&mut body, "hint", json!("delegate to another workspace, or do the work yourself"));
+            json::put(&mut body, "reason", json!("self_delegation"));
+        }
+        Response::json(400, body)
     }
 
     /// The answer for a key that was used before; a failed delegation makes way for another.
@@ -95,7 +107,7 @@ impl Platform {
         task: &str,
         delegation: &str,
     ) -> NewRow {
-        let later = self.level == Level::Later;
+        let later = self.level >= Level::Later;
         NewRow {
             source: Some(source.to_string()),
             target: Some(target.to_owned()),
@@ -164,7 +176,7 @@ impl Platform {
         let empty = error.as_deref() == Some("agent returned empty response body");
         if answer.status == 202 && flag("queued") {
             self.delegation_waits(id, now);
-        } else if answer.status >= 300 || (empty && self.level == Level::Later) {
+        } else if answer.status >= 300 || (empty && self.level >= Level::Later) {
             self.delegation_failed(id, &error.unwrap_or_else(|| format!("HTTP {}", answer.status)), now);
         } else {
             self.delegation_completed(id, &reply_text(answer), now);
@@ -315,7 +327,7 @@ impl Platform {
                 let start = text.as_bytes().get(..length).unwrap_or_default();
                 format!("{}...", String::from_utf8_lossy(start))
             }
-            Level::Later => {
+            Level::Later | Level::Newest => {
                 let end = text.floor_char_boundary(length - '…'.len_utf8());
                 format!("{}…", text.get(..end).unwrap_or_default())
             }

@@ -24,16 +24,32 @@ impl Platform {
         let Some(workspace) = workspace else {
             return match self.level {
                 Level::Baseline => Err(Response::error(500, "query failed")),
-                Level::Later => Ok(Response::json(200, json!([]))),
+                Level::Later | Level::Newest => Ok(Response::json(200, json!([]))),
             };
         };
-        let entries: Vec<Value> = self.ledger.of(workspace).map(|entry| self.entry_json(entry)).collect();
+        let entries: Vec<Value> = self
+            .ledger
+            .of(workspace, self.level)
+            .map(|entry| self.directed(self.entry_json(entry), workspace))
+            .collect();
         if !entries.is_empty() {
             return Ok(Response::json(200, Value::Array(entries)));
         }
         let rows = self.activity.newest_first(workspace).into_iter();
         let rows = rows.filter(|row| matches!(row.method.as_deref(), Some("delegate" | "delegate_result")));
-        Ok(Response::json(200, rows.take(LISTED).map(|row| self.listed(row)).collect()))
+        Ok(Response::json(
+            200,
+            rows.take(LISTED).map(|row| self.directed(self.listed(row), workspace)).collect(),
+        ))
+    }
+
+    /// At the newest level an item says whether it is ours.
+    fn directed(&self, mut item: Value, own: Uuid) -> Value {
+        if self.level >= Level::Newest {
+            let sent = item.get("source_id") == Some(&json!(own.to_string()));
+            json::put(&mut item, "direction", json!(if sent { "sent" } else { "received" }));
+        }
+        item
     }
 
     fn entry_json(&self, entry: &Entry) -> Value {

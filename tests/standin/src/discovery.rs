@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::call::Call;
+use crate::gates::unavailable;
 use crate::http::{Answer, Response};
 use crate::ids::database_uuid;
 use crate::json::Malformed;
@@ -32,8 +33,9 @@ impl Platform {
         }
         let dispatchable = self.dispatch_urls();
         let id = self.workspaces.find(target).ok_or_else(not_found)?.id;
+        let level = self.level;
         let workspace = self.workspaces.get_mut(id).ok_or_else(not_found)?;
-        let url = discovered_url(workspace, call, dispatchable)?;
+        let url = discovered_url(workspace, call, dispatchable, level)?;
         Ok(Response::json(200, json!({ "id": id.to_string(), "name": workspace.name, "url": url })))
     }
 
@@ -46,10 +48,14 @@ impl Platform {
     /// Siblings, then children, then the parent.
     pub(crate) fn peers(&mut self, call: &Call, id: &str) -> Answer {
         self.discovery_gate(call, id)?;
-        let id = database_uuid(id).ok_or_else(|| Response::error(500, "lookup failed"))?;
+        let id = database_uuid(id).ok_or_else(|| match self.level {
+            Level::Baseline | Level::Later => Response::error(500, "lookup failed"),
+            Level::Newest => unavailable(),
+        })?;
         let own = self.workspaces.get(id).ok_or_else(not_found)?;
         let present = self.workspaces.present();
-        let siblings = present.iter().filter(|other| other.parent == own.parent && other.id != id);
+        let siblings =
+            present.iter().filter(|other| self.workspaces.are_siblings(own, other) && other.id != id);
         let children = present.iter().filter(|other| other.parent == Some(id));
         let parent = present.iter().filter(|other| Some(other.id) == own.parent);
         let mut peers: Vec<_> = siblings.chain(children).chain(parent).collect();
@@ -63,7 +69,12 @@ impl Platform {
     }
 }
 
-fn discovered_url(workspace: &mut Workspace, call: &Call, dispatchable: Allowed) -> Result<String, Response> {
+fn discovered_url(
+    workspace: &mut Workspace,
+    call: &Call,
+    dispatchable: Allowed,
+    level: Level,
+) -> Result<String, Response> {
     if let Some(url) = workspace.url.clone().filter(|_| workspace.runtime == "external") {
         let safe = url_safety::check(&url, dispatchable);
         return safe.map(|()| url).map_err(|_| Response::error(503, "workspace URL failed safety check"));
@@ -76,7 +87,8 @@ fn discovered_url(workspace: &mut Workspace, call: &Call, dispatchable: Allowed)
         return Err(Response::json(503, body));
     }
     let id = workspace.id.to_string();
-    let url = format!("http://ws-{}:8000", id.get(..12).unwrap_or_default());
+    let shown = if level < Level::Newest { id.get(..12).unwrap_or_default() } else { &id };
+    let url = format!("http://ws-{shown}:8000");
     workspace.cached_url = Some((url.clone(), call.now.plus(URL_CACHE)));
     Ok(url)
 }
@@ -98,4 +110,40 @@ fn peer_json(peer: &Workspace) -> Value {
         "tier": peer.tier,
         "url": peer.url.clone().unwrap_or_default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+    use crate::testing::Stage;
+
+    #[test]
+    fn at_the_newest_level_two_roots_do_not_know_each_other() {
+        for (level, allowed) in [(Level::Later, true), (Level::Newest, false)] {
+            let mut stage = Stage::new(level);
+            stage.platform.alter(stage.peer.id, |peer| peer.parent = None);
+            let (own, peer) = (stage.own.clone(), stage.peer.id.to_string());
+            let names = json!({ "caller_id": own.id.to_string(), "target_id": peer });
+            let check = Request::new("POST", "/registry/check-access").json(&names);
+
+            assert_eq!(stage.answer(&check).body_json(), json!({ "allowed": allowed }), "{level:?}");
+
+            let peers = Request::new("GET", &format!("/registry/{}/peers", own.id)).bearer(&own.token);
+            let peers = stage.answer(&peers).body_json();
+            assert_eq!(peers.as_array().map(Vec::len), Some(usize::from(allowed)), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_newest_level_the_only_root_becomes_the_parent() {
+        let mut stage = Stage::new(Level::Newest);
+        let parent = |stage: &Stage, id| stage.platform.workspace(id).and_then(|found| found.parent);
+        assert_eq!(parent(&stage, stage.peer.id), Some(stage.own.id));
+
+        stage.platform.alter(stage.peer.id, |peer| peer.parent = None);
+        let third = stage.platform.poll_peer("third").id;
+
+        assert_eq!(parent(&stage, third), None, "there are two roots");
+    }
 }

@@ -142,7 +142,7 @@ impl Platform {
         let quiet_since = self.events.last_of(message.target).max(Some(*started)).unwrap_or(*started);
         let head_within = match self.level {
             Level::Baseline => Duration::from_secs(60),
-            Level::Later => Duration::from_secs(180),
+            Level::Later | Level::Newest => Duration::from_secs(180),
         };
         let limits = [
             Some(quiet_since.plus(idle)),
@@ -154,6 +154,9 @@ impl Platform {
 
     /// Sends a message to a push-mode agent, as far as that needs no IO.
     pub(crate) fn launch(&mut self, message: Message, purpose: Purpose, now: Now) -> Launched {
+        if self.level >= Level::Newest && !matches!(purpose, Purpose::Drain(_)) {
+            self.receive_pushed(&message, now);
+        }
         if let Some(script) = self.scripts.get(&message.target) {
             let outcome = script.outcome(&message.body);
             return Launched::Done(self.settle(&message, &purpose, "http://scripted", outcome, now, now));
@@ -233,7 +236,7 @@ impl Platform {
             let error = reply.body_json().get("error").and_then(Value::as_str).map(str::to_owned);
             return Response::error(reply.status, error.unwrap_or_else(|| reason_phrase(reply.status)));
         }
-        if reply.body.is_empty() && self.level == Level::Later && reply.status != 204 {
+        if reply.body.is_empty() && self.level >= Level::Later && reply.status != 204 {
             return Response::error(reply.status, "agent returned empty response body");
         }
         let length = reply.body.len().min(REPLY_MAX);
@@ -292,7 +295,7 @@ impl Platform {
             });
             self.emit(message.target, "A2A_RESPONSE", data, now);
         }
-        self.receive(row, now);
+        self.receive_outcome(row, now);
     }
 
     fn log_failure(&mut self, message: &Message, failure: String, took: Duration, now: Now) {
@@ -304,7 +307,7 @@ impl Platform {
             error_detail: Some(failure),
             ..self.inbound_row(message.target, message.caller.clone(), message.body.clone())
         };
-        self.receive(row, now);
+        self.receive_outcome(row, now);
     }
 
     pub(crate) fn name_of(&self, id: Uuid) -> String {

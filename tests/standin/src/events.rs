@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::activity::Row;
+use crate::activity::{Row, body_message_id};
 use crate::call::Call;
 use crate::http::{Reply, Response};
 use crate::ids::database_uuid;
@@ -160,12 +160,21 @@ impl Platform {
 
     /// A stored row as its event has it: no ids of the row, no body that is not there.
     pub(crate) fn announce_row(&mut self, row: &Row, now: Now) {
+        let data = self.row_data(row);
+        self.emit(row.workspace, "ACTIVITY_LOGGED", data, now);
+    }
+
+    pub(crate) fn row_data(&self, row: &Row) -> Value {
         let mut data = Map::new();
         data.insert("activity_type".to_owned(), json!(row.activity_type));
         data.insert("duration_ms".to_owned(), json!(row.duration_ms));
-        if let Some(detail) = row.error_detail.as_deref().filter(|_| self.level == Level::Later) {
+        if let Some(detail) = row.error_detail.as_deref().filter(|_| self.level >= Level::Later) {
             let end = detail.floor_char_boundary(ERROR_DETAIL_MAX);
             data.insert("error_detail".to_owned(), json!(detail.get(..end)));
+        }
+        let message = row.request_body.as_ref().filter(|_| self.level >= Level::Newest);
+        if let Some(id) = message.and_then(body_message_id) {
+            data.insert("message_id".to_owned(), json!(id));
         }
         data.insert("method".to_owned(), json!(row.method));
         row.insert_bodies(&mut data);
@@ -173,7 +182,7 @@ impl Platform {
         data.insert("status".to_owned(), json!(row.status));
         data.insert("summary".to_owned(), json!(row.summary));
         data.insert("target_id".to_owned(), json!(row.target.map(|id| id.to_string())));
-        self.emit(row.workspace, "ACTIVITY_LOGGED", Value::Object(data), now);
+        Value::Object(data)
     }
 
     pub(crate) fn open_stream(&mut self, id: &str) -> Reply {

@@ -26,6 +26,7 @@ const NAME_MAX: usize = 100;
 const EXTENSION_MAX: usize = 16;
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const MALFORMED: &str = "malformed multipart body";
+const GONE_OR_EXPIRED: &str = "pending upload not found or expired";
 const GONE: &str = "pending upload not found, expired, or already acked";
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Platform {
             Ok(workspace) => (workspace.id, workspace.delivery_mode),
             Err(refusal) => return Reply::Answer(refusal),
         };
-        if self.level == Level::Later && mode == Mode::Poll {
+        if self.level >= Level::Later && mode == Mode::Poll {
             return Reply::from(self.stage(call, id));
         }
         self.forward_upload(call, id, headers)
@@ -118,7 +119,8 @@ impl Platform {
     }
 
     pub(crate) fn upload_content(&self, id: &str, file: &str) -> Answer {
-        let index = self.pending(id, file)?;
+        let gone = if self.level < Level::Newest { GONE } else { GONE_OR_EXPIRED };
+        let index = self.pending(id, file, gone)?;
         let upload = self.uploads.get(index).ok_or_else(|| Response::error(404, GONE))?;
         let mime_type =
             if upload.mime_type.is_empty() { "application/octet-stream" } else { &upload.mime_type };
@@ -130,19 +132,24 @@ impl Platform {
     }
 
     pub(crate) fn acknowledge_upload(&mut self, id: &str, file: &str) -> Answer {
-        let index = self.pending(id, file)?;
+        let index = self.pending(id, file, GONE)?;
+        let level = self.level;
         if let Some(upload) = self.uploads.get_mut(index) {
             upload.acked = true;
-            upload.content = Bytes::new();
+            // Until it expires, the newest level gives a file as often as it is asked for.
+            if level < Level::Newest {
+                upload.content = Bytes::new();
+            }
         }
         Ok(Response::json(200, json!({ "acked": true })))
     }
 
-    fn pending(&self, id: &str, file: &str) -> Result<usize, Response> {
+    fn pending(&self, id: &str, file: &str, gone: &str) -> Result<usize, Response> {
         let workspace = workspace_id(id)?;
         let file = database_uuid(file).ok_or_else(|| Response::error(400, "invalid file_id"))?;
-        let alive = |upload: &Upload| upload.id == file && !upload.acked && upload.expires_at > self.now;
-        let index = self.uploads.iter().position(alive).ok_or_else(|| Response::error(404, GONE))?;
+        let fetched = |upload: &Upload| upload.acked && self.level < Level::Newest;
+        let alive = |upload: &Upload| upload.id == file && !fetched(upload) && upload.expires_at > self.now;
+        let index = self.uploads.iter().position(alive).ok_or_else(|| Response::error(404, gone))?;
         if self.uploads.get(index).is_some_and(|upload| upload.workspace != workspace) {
             return Err(Response::error(404, "pending upload not found"));
         }

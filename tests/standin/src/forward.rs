@@ -43,7 +43,7 @@ impl Platform {
         let door = workspace_id(id).and_then(|id| {
             check_path(path)?;
             let workspace = self.workspaces.get(id).ok_or_else(not_found)?;
-            if self.level == Level::Later && workspace.delivery_mode == Mode::Poll {
+            if self.level >= Level::Later && workspace.delivery_mode == Mode::Poll {
                 let error = "workspace has no callback URL — chat download requires push-mode + public URL";
                 return Err(Response::json(422, json!({ "detail": NO_URL_DETAIL, "error": error })));
             }

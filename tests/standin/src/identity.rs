@@ -10,7 +10,7 @@ use crate::json;
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::switches::Level;
-use crate::tokens::{CAP, Token};
+use crate::tokens::{CAP, Kind, Token};
 use crate::workspaces::not_found;
 
 const PAGE: usize = 50;
@@ -23,10 +23,10 @@ const LATER_SNIPPETS: [&str; 4] =
     ["codex_snippet", "hermes_channel_snippet", "kimi_snippet", "openclaw_snippet"];
 
 impl Platform {
-    pub(crate) fn mint(&mut self, workspace: Uuid, now: Now) -> String {
+    pub(crate) fn mint(&mut self, workspace: Uuid, kind: Kind, now: Now) -> String {
         let secret = self.ids.token();
         let now = self.activity.instant(now);
-        self.tokens.mint(self.ids.uuid(), workspace, secret.clone(), now);
+        self.tokens.mint(self.ids.uuid(), workspace, kind, secret.clone(), now);
         secret
     }
 
@@ -35,8 +35,15 @@ impl Platform {
         if self.tokens.live(workspace).len() >= CAP {
             return Err(Response::error(429, "maximum 50 active tokens per workspace"));
         }
-        let token = self.mint(workspace, call.now);
+        let token = self.mint(workspace, Kind::Api, call.now);
         Ok(Response::json(201, json!({ "auth_token": token, "message": MESSAGE, "workspace_id": id })))
+    }
+
+    /// The operator mints a token for a workspace, since the test token is gone.
+    pub(crate) fn mint_token_as_operator(&mut self, call: &Call, id: &str) -> Answer {
+        self.admin_gate(call)?;
+        self.workspaces.find(id).ok_or_else(not_found)?;
+        self.mint_token(call, id)
     }
 
     pub(crate) fn list_tokens(&self, call: &Call, id: &str) -> Answer {
@@ -61,7 +68,7 @@ impl Platform {
     fn token_workspace(&self, id: &str) -> Result<Uuid, Response> {
         database_uuid(id).ok_or_else(|| match self.level {
             Level::Baseline => Response::error(500, "failed to list tokens"),
-            Level::Later => Response::error(400, "invalid workspace id"),
+            Level::Later | Level::Newest => Response::error(400, "invalid workspace id"),
         })
     }
 
@@ -76,7 +83,7 @@ impl Platform {
         }
         let workspace = database_uuid(id).ok_or_else(|| Response::error(500, "lookup failed"))?;
         self.workspaces.get(workspace).ok_or_else(not_found)?;
-        let token = self.mint(workspace, call.now);
+        let token = self.mint(workspace, Kind::Instance, call.now);
         Ok(Response::json(200, json!({ "auth_token": token, "workspace_id": id })))
     }
 
@@ -85,7 +92,7 @@ impl Platform {
         let workspace =
             self.connected(id, "rotate is only valid for external/BYO-compute workspaces", true)?;
         self.tokens.revoke_all(workspace);
-        let token = self.mint(workspace, call.now);
+        let token = self.mint(workspace, Kind::Instance, call.now);
         self.emit(workspace, "EXTERNAL_CREDENTIALS_ROTATED", json!({ "workspace_id": id }), call.now);
         Ok(Response::json(200, json!({ "connection": self.connection(call, workspace, &token) })))
     }
@@ -122,7 +129,7 @@ impl Platform {
             "registry_endpoint": format!("{base}/registry/register"),
             "workspace_id": workspace.to_string(),
         });
-        let later = LATER_SNIPPETS.iter().filter(|_| self.level == Level::Later);
+        let later = LATER_SNIPPETS.iter().filter(|_| self.level >= Level::Later);
         for name in SNIPPETS.iter().chain(later) {
             json::put(&mut block, name, json!(format!("# {name} for {workspace} at {base}")));
         }

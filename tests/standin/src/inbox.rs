@@ -29,18 +29,27 @@ struct Filter<'a> {
     peer: Option<Uuid>,
     before: Option<Now>,
     not_before: Option<Now>,
-    after: Option<Now>,
+    after: Option<Place>,
+    /// Rows of one instant are told apart.
+    in_order: bool,
     /// Whether the source has to be an agent, or has to be none.
     has_source: Option<bool>,
 }
 
+/// Where a row is: its instant, and its turn among those of this instant.
+type Place = (Now, u64);
+
 impl Filter<'_> {
+    fn is_after(&self, row: &Row, cursor: Place) -> bool {
+        if self.in_order { (row.created_at, row.seq) > cursor } else { row.created_at > cursor.0 }
+    }
+
     fn takes(&self, row: &Row) -> bool {
         self.activity_type.is_none_or(|wanted| row.activity_type == wanted)
             && self.peer.is_none_or(|peer| row.source == Some(peer) || row.target == Some(peer))
             && self.before.is_none_or(|before| row.created_at < before)
             && self.not_before.is_none_or(|start| row.created_at >= start)
-            && self.after.is_none_or(|cursor| row.created_at > cursor)
+            && self.after.is_none_or(|cursor| self.is_after(row, cursor))
             && self.has_source.is_none_or(|wanted| row.source.is_some() == wanted)
     }
 }
@@ -53,16 +62,20 @@ impl Platform {
         let workspace = workspace.ok_or_else(|| Response::error(500, "query failed"))?;
         let mut rows = self.activity.newest_first(workspace);
         rows.retain(|row| filter.takes(row));
+        if filter.in_order {
+            rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.seq)));
+        }
         if filter.after.is_some() {
             rows.reverse();
         }
-        let page = rows.into_iter().take(limit(call)).map(Row::to_json);
+        let page = rows.into_iter().take(limit(call)).map(|row| self.shown(row, call));
         Ok(Response::json_as_is(200, &Value::Array(page.collect())))
     }
 
     fn filter<'a>(&self, call: &'a Call, id: &str) -> Result<Filter<'a>, Response> {
-        let mut filter = Filter { activity_type: call.filled("type"), ..Filter::default() };
-        if self.level == Level::Later {
+        let in_order = self.level >= Level::Newest;
+        let mut filter = Filter { activity_type: call.filled("type"), in_order, ..Filter::default() };
+        if self.level >= Level::Later {
             filter.peer = call.filled("peer_id").map(peer).transpose()?;
             filter.before = call.filled("before_ts").map(before).transpose()?;
         }
@@ -78,12 +91,12 @@ impl Platform {
         Ok(filter)
     }
 
-    /// The instant of the cursor row, which has to be in this very log.
-    fn cursor(&self, workspace: &str, cursor: &str) -> Result<Now, Response> {
+    /// The place of the cursor row, which has to be in this very log.
+    fn cursor(&self, workspace: &str, cursor: &str) -> Result<Place, Response> {
         let ids = database_uuid(workspace).zip(database_uuid(cursor)).filter(|_| !self.activity.down);
         let (workspace, cursor) = ids.ok_or_else(|| Response::error(500, "cursor lookup failed"))?;
         let found = self.activity.of(workspace).find(|row| row.id == cursor);
-        found.map(|row| row.created_at).ok_or_else(|| Response::error(410, CURSOR_GONE))
+        found.map(|row| (row.created_at, row.seq)).ok_or_else(|| Response::error(410, CURSOR_GONE))
     }
 
     pub(crate) fn report_activity(&mut self, call: &Call, id: &str) -> Answer {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::ids::database_uuid;
 use crate::json;
 use crate::now::Now;
 use crate::platform::Platform;
@@ -30,8 +31,11 @@ pub(crate) struct Entry {
 pub(crate) struct Ledger(Vec<Entry>);
 
 impl Ledger {
-    pub(crate) fn of(&self, source: Uuid) -> impl Iterator<Item = &Entry> {
-        self.0.iter().rev().filter(move |entry| entry.source == source)
+    /// Those that a workspace has sent; at the newest level also those that it was sent.
+    pub(crate) fn of(&self, own: Uuid, level: Level) -> impl Iterator<Item = &Entry> {
+        let received =
+            move |entry: &Entry| level >= Level::Newest && database_uuid(&entry.target) == Some(own);
+        self.0.iter().rev().filter(move |entry| entry.source == own || received(entry))
     }
 }
 

@@ -26,6 +26,7 @@
 mod a2a;
 mod activity;
 mod agenda;
+mod arrival;
 
 mod call;
 mod delegation;
@@ -46,15 +47,18 @@ mod json;
 mod layers;
 mod ledger;
 mod memory;
+mod memory_plugin;
 mod model;
 mod normalise;
 mod notify;
 mod now;
+mod peer_info;
 mod platform;
 mod queue;
 mod ratelimit;
 mod redaction;
 mod registry;
+mod removal;
 mod routes;
 mod script;
 mod search;

@@ -23,7 +23,7 @@ struct Arguments {
     /// Make no workspace: a server that was never used
     #[arg(long, conflicts_with = "demo")]
     empty: bool,
-    /// The version of the platform: baseline or later
+    /// The version of the platform: baseline, later or newest
     #[arg(long, default_value = "later")]
     level: Level,
     /// Where to listen; port 0 takes a free one

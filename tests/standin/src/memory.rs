@@ -11,6 +11,7 @@ use crate::json::Malformed;
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::redaction::redact;
+use crate::switches::Level;
 use crate::words;
 
 const PAGE: usize = 50;
@@ -26,7 +27,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "GLOBAL" => Some(Self::Global),
             "LOCAL" => Some(Self::Local),
@@ -62,6 +63,18 @@ pub(crate) struct Memories {
 }
 
 impl Memories {
+    /// All of them, newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Memory> {
+        self.all.iter().rev()
+    }
+
+    /// Deletes a memory; false if there was none.
+    pub(crate) fn forget(&mut self, id: Uuid) -> bool {
+        let before = self.all.len();
+        self.all.retain(|memory| memory.id != id);
+        self.all.len() < before
+    }
+
     pub(crate) fn of(&self, workspace: Uuid) -> impl Iterator<Item = &Memory> {
         self.all.iter().filter(move |memory| memory.workspace == workspace)
     }
@@ -84,6 +97,9 @@ impl Platform {
         if namespace.len() > NAMESPACE_MAX {
             return Err(Response::error(400, LONG_NAMESPACE));
         }
+        if self.level >= Level::Newest {
+            self.require_plugin()?;
+        }
         let workspace = database_uuid(id).ok_or_else(failed)?;
         let is_root = self.workspaces.get(workspace).is_some_and(|workspace| workspace.parent.is_none());
         if scope == Scope::Global && !is_root {
@@ -95,7 +111,7 @@ impl Platform {
         let memory = Memory {
             id: self.ids.uuid(),
             workspace,
-            content: stored_content(content, scope),
+            content: stored_content(content, scope, self.level),
             scope,
             namespace,
             created_at: self.activity.instant(call.now),
@@ -127,6 +143,9 @@ impl Platform {
     }
 
     pub(crate) fn recall_memories(&self, call: &Call, id: &str) -> Answer {
+        if self.level >= Level::Newest {
+            return self.recall_from_plugin(id);
+        }
         let workspace = database_uuid(id).filter(|_| !self.memories.down);
         let workspace = workspace.ok_or_else(|| Response::error(500, "search failed"))?;
         let scope = call.query("scope").and_then(Scope::parse);
@@ -197,11 +216,12 @@ impl Platform {
         }
         let gone = || Response::error(404, GONE);
         let (memory, workspace) = database_uuid(memory).zip(database_uuid(id)).ok_or_else(gone)?;
+        let level = self.level;
         let known = |known: &&mut Memory| known.id == memory && known.workspace == workspace;
         let memory = self.memories.all.iter_mut().find(known).ok_or_else(gone)?;
         let before = (memory.content.clone(), memory.namespace.clone());
         memory.content =
-            content.map_or_else(|| before.0.clone(), |content| stored_content(content, memory.scope));
+            content.map_or_else(|| before.0.clone(), |content| stored_content(content, memory.scope, level));
         memory.namespace = namespace.unwrap_or(&before.1).to_owned();
         let changed = before != (memory.content.clone(), memory.namespace.clone());
         let memory = memory.clone();
@@ -238,8 +258,8 @@ impl Memory {
 }
 
 /// Secrets are blotted out, and nobody can forge the frame of a GLOBAL memory.
-fn stored_content(content: &str, scope: Scope) -> String {
-    let redacted = redact(content);
+fn stored_content(content: &str, scope: Scope, level: Level) -> String {
+    let redacted = redact(content, level);
     match scope {
         Scope::Global => redacted.replace("[MEMORY ", "[_MEMORY "),
         Scope::Local | Scope::Team => redacted,
@@ -258,7 +278,6 @@ fn rank(memory: &Memory, query: Option<&str>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switches::Level;
     use crate::testing::Stage;
 
     fn remember(stage: &mut Stage, content: &str, scope: &str) -> (u16, Value) {

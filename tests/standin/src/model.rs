@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::ids::database_uuid;
 use crate::now::Now;
+use crate::switches::Level;
 
 /// How far apart ancestor and descendant may be.
 const GENERATIONS: usize = 33;
@@ -127,6 +128,8 @@ pub struct Workspace {
     pub beat: Beat,
     /// Whether it may send broadcasts.
     pub broadcast_enabled: bool,
+    /// Whether it may delegate, and send to other workspaces.
+    pub can_delegate: bool,
     /// Cents per month.
     pub budget_limit: Option<i64>,
     /// Whether the canvas shows it folded.
@@ -169,6 +172,7 @@ pub struct Workspace {
     pub position: (f64, f64),
     pub(crate) capabilities: BTreeMap<String, bool>,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) loaded_mcp_tools: Vec<String>,
     /// Its URL as discovery remembers it, and until when.
     pub(crate) cached_url: Option<(String, Now)>,
 }
@@ -181,6 +185,7 @@ impl Workspace {
             beat: Beat::default(),
             broadcast_enabled: false,
             budget_limit: None,
+            can_delegate: true,
             collapsed: false,
             created_at: now,
             delivery_mode: Mode::Push,
@@ -202,6 +207,7 @@ impl Workspace {
             position: (0.0, 0.0),
             capabilities: BTreeMap::new(),
             idle_timeout: None,
+            loaded_mcp_tools: Vec::new(),
             cached_url: None,
         }
     }
@@ -216,16 +222,24 @@ impl Workspace {
 }
 
 /// All workspaces, removed ones included.
-#[derive(Debug, Default)]
-pub(crate) struct Workspaces(BTreeMap<Uuid, Workspace>);
+#[derive(Debug)]
+pub(crate) struct Workspaces {
+    all: BTreeMap<Uuid, Workspace>,
+    /// Whether workspaces without a parent count as siblings.
+    roots_are_siblings: bool,
+}
 
 impl Workspaces {
+    pub(crate) fn new(level: Level) -> Self {
+        Self { all: BTreeMap::new(), roots_are_siblings: level < Level::Newest }
+    }
+
     pub(crate) fn get(&self, id: Uuid) -> Option<&Workspace> {
-        self.0.get(&id)
+        self.all.get(&id)
     }
 
     pub(crate) fn get_mut(&mut self, id: Uuid) -> Option<&mut Workspace> {
-        self.0.get_mut(&id)
+        self.all.get_mut(&id)
     }
 
     /// Finds a workspace by an id in any spelling the database takes.
@@ -234,22 +248,22 @@ impl Workspaces {
     }
 
     pub(crate) fn insert(&mut self, workspace: Workspace) {
-        self.0.insert(workspace.id, workspace);
+        self.all.insert(workspace.id, workspace);
     }
 
     pub(crate) fn purge(&mut self, id: Uuid) {
-        self.0.remove(&id);
+        self.all.remove(&id);
     }
 
     /// The workspaces that are not removed, in the order of their creation.
     pub(crate) fn present(&self) -> Vec<&Workspace> {
-        let mut present: Vec<_> = self.0.values().filter(|workspace| !workspace.is_removed()).collect();
+        let mut present: Vec<_> = self.all.values().filter(|workspace| !workspace.is_removed()).collect();
         present.sort_by_key(|workspace| (workspace.created_at, workspace.id));
         present
     }
 
     pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Workspace> {
-        self.0.values_mut()
+        self.all.values_mut()
     }
 
     /// Every workspace below `id` that is not removed, nearest first.
@@ -266,13 +280,23 @@ impl Workspaces {
         found
     }
 
-    /// The hierarchy rule: oneself, siblings, all roots among each other, ancestors and descendants.
+    /// The hierarchy rule: oneself, siblings, ancestors and descendants; before the newest level all roots too.
     pub(crate) fn may_talk(&self, one: &str, other: &str) -> bool {
         if one == other {
             return true;
         }
         let (Some(one), Some(other)) = (self.find(one), self.find(other)) else { return false };
-        one.parent == other.parent || self.is_above(one.id, other.id) || self.is_above(other.id, one.id)
+        self.are_siblings(one, other) || self.is_above(one.id, other.id) || self.is_above(other.id, one.id)
+    }
+
+    pub(crate) fn are_siblings(&self, one: &Workspace, other: &Workspace) -> bool {
+        one.parent == other.parent && (one.parent.is_some() || self.roots_are_siblings)
+    }
+
+    /// The workspace at the top of the hierarchy.
+    pub(crate) fn root_of(&self, id: Uuid) -> Uuid {
+        let parent = |id: &Uuid| self.get(*id).and_then(|workspace| workspace.parent);
+        std::iter::successors(Some(id), parent).take(GENERATIONS + 1).last().unwrap_or(id)
     }
 
     fn is_above(&self, ancestor: Uuid, descendant: Uuid) -> bool {

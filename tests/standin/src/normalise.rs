@@ -5,18 +5,25 @@ use serde_json::{Map, Value, json};
 use crate::http::Response;
 use crate::ids::Ids;
 use crate::json;
+use crate::switches::Level;
 
 /// A body is cut here, which usually makes it invalid.
 const BODY_MAX: usize = 1024 * 1024;
+/// At the newest level a larger body is refused.
+const NEWEST_BODY_MAX: usize = 16 * 1024 * 1024;
 const NO_CONTENT: &str = "params.message must contain either 'parts' (v0.3) or 'content' (v0.2 compat)";
 const NO_CONTENT_HINT: &str = "v0.3 example: {\"parts\":[{\"kind\":\"text\",\"text\":\"...\"}]}";
 const BAD_CONTENT: &str = "invalid params.message.content type";
 const BAD_CONTENT_HINT: &str = "content must be a string (v0.2 compat) or omitted in favour of parts (v0.3)";
 
 /// Completes the envelope of an A2A request.
-pub(crate) fn normalise(body: &[u8], ids: &mut Ids) -> Result<Value, Response> {
+pub(crate) fn normalise(body: &[u8], level: Level, ids: &mut Ids) -> Result<Value, Response> {
     let invalid = || Response::error(400, "invalid JSON");
-    let cut = body.get(..BODY_MAX).unwrap_or(body);
+    let cut = match level {
+        Level::Baseline | Level::Later => body.get(..BODY_MAX).unwrap_or(body),
+        Level::Newest if body.len() > NEWEST_BODY_MAX => return Err(too_large()),
+        Level::Newest => body,
+    };
     let fields = match json::parse(cut).map_err(|json::Malformed| invalid())? {
         Value::Object(fields) => fields,
         Value::Null => Map::new(),
@@ -25,7 +32,7 @@ pub(crate) fn normalise(body: &[u8], ids: &mut Ids) -> Result<Value, Response> {
     let mut envelope =
         if fields.contains_key("jsonrpc") { Value::Object(fields) } else { wrapped(&fields, ids) };
     if let Some(message) = envelope.pointer_mut("/params/message").and_then(Value::as_object_mut) {
-        complete(message, ids)?;
+        complete(message, level, ids)?;
     }
     Ok(json::as_floats(&envelope))
 }
@@ -44,7 +51,15 @@ fn wrapped(fields: &Map<String, Value>, ids: &mut Ids) -> Value {
     })
 }
 
-fn complete(message: &mut Map<String, Value>, ids: &mut Ids) -> Result<(), Response> {
+fn too_large() -> Response {
+    let error = format!("request body exceeds {NEWEST_BODY_MAX} byte limit: A2A body exceeds size limit");
+    Response::json(413, json!({ "error": error, "max_bytes": NEWEST_BODY_MAX, "truncated": true }))
+}
+
+fn complete(message: &mut Map<String, Value>, level: Level, ids: &mut Ids) -> Result<(), Response> {
+    if level >= Level::Newest && !message.contains_key("role") {
+        message.insert("role".to_owned(), json!("user"));
+    }
     if !message.contains_key("messageId") {
         message.insert("messageId".to_owned(), json!(ids.uuid().to_string()));
     }
@@ -69,7 +84,7 @@ mod tests {
     use super::*;
 
     fn normalised(body: &[u8]) -> Result<Value, u16> {
-        normalise(body, &mut Ids::new(1)).map_err(|refusal| refusal.status)
+        normalise(body, Level::Later, &mut Ids::new(1)).map_err(|refusal| refusal.status)
     }
 
     #[test]

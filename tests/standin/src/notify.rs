@@ -45,7 +45,7 @@ impl Platform {
     fn talking_workspace(&self, id: &str) -> Result<Uuid, Response> {
         let odd = || match self.level {
             Level::Baseline => not_found(),
-            Level::Later => Response::error(500, "internal error"),
+            Level::Later | Level::Newest => Response::error(500, "internal error"),
         };
         let id = database_uuid(id).ok_or_else(odd)?;
         let workspace =
@@ -65,7 +65,7 @@ impl Platform {
         });
         if !attachments.is_empty() {
             let seen = |attachment: &Attachment| match self.level {
-                Level::Baseline => attachment.to_json(),
+                Level::Baseline | Level::Newest => attachment.to_json(),
                 Level::Later => json!({
                     "URI": attachment.uri,
                     "Name": attachment.name,
@@ -103,11 +103,11 @@ impl Platform {
         match self.level {
             Level::Baseline if text.len() <= length => Ok(text.to_owned()),
             Level::Baseline => text.get(..length).map(|start| format!("{start}…")).ok_or(Refused),
-            Level::Later => Ok(first_characters(text, length)),
+            Level::Later | Level::Newest => Ok(first_characters(text, length)),
         }
     }
 
-    /// As built, only a root reaches anybody: everyone below it.
+    /// Before the newest level, as built, only a root reaches anybody: everyone below it. Then everybody else.
     pub(crate) fn broadcast(&mut self, call: &Call, id: &str) -> Answer {
         let id = workspace_id(id)?;
         let no_message = |Malformed| Response::error(400, "message is required");
@@ -119,7 +119,7 @@ impl Platform {
             return Err(Response::json(403, body));
         }
         let name = sender.name.clone();
-        let recipients = if sender.parent.is_none() { self.workspaces.descendants(id) } else { Vec::new() };
+        let recipients = self.recipients(id, sender.parent.is_none());
         let mut delivered = 0;
         for recipient in recipients {
             let summary = format!("Broadcast from {name}: {}", first_characters(message, BROADCAST_SUMMARY));
@@ -143,6 +143,18 @@ impl Platform {
         };
         drop(self.activity.insert(row, call.now));
         Ok(Response::json(200, json!({ "delivered": delivered, "status": "sent" })))
+    }
+}
+
+impl Platform {
+    /// Whom a broadcast of this workspace reaches.
+    fn recipients(&self, sender: Uuid, is_root: bool) -> Vec<Uuid> {
+        if self.level < Level::Newest {
+            return if is_root { self.workspaces.descendants(sender) } else { Vec::new() };
+        }
+        let root = self.workspaces.root_of(sender);
+        let all = [root].into_iter().chain(self.workspaces.descendants(root));
+        all.filter(|recipient| *recipient != sender).collect()
     }
 }
 

@@ -45,6 +45,11 @@ impl Now {
         self.timestamp().to_string()
     }
 
+    /// The moment without its fraction of a second.
+    pub(crate) fn to_second(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
+    }
+
     /// The way the database itself writes it: `2026-04-30 23:12:01.48+00`.
     pub(crate) fn database_text(self) -> String {
         self.rfc3339().replace('T', " ").replace('Z', "+00")

@@ -18,6 +18,7 @@ use crate::ids::Ids;
 use crate::layers::with_headers;
 use crate::ledger::Ledger;
 use crate::memory::Memories;
+use crate::memory_plugin::no_plugin;
 use crate::model::Workspaces;
 use crate::now::Now;
 use crate::queue::BusyQueue;
@@ -83,7 +84,7 @@ impl Platform {
             scripts: BTreeMap::new(),
             tokens: Tokens::default(),
             uploads: PendingUploads::default(),
-            workspaces: Workspaces::default(),
+            workspaces: Workspaces::new(level),
         }
     }
 
@@ -153,7 +154,9 @@ impl Platform {
             Route::Health => Ok(Response::json(200, serde_json::json!({ "status": "ok" }))),
             Route::Heartbeat => self.heartbeat(call),
             Route::List => self.list_workspaces(call),
+            Route::Identity => Ok(identity(&self.switches)),
             Route::Metrics => Ok(metrics()),
+            Route::MintToken(id) => self.mint_token_as_operator(call, id),
             Route::Own(id, ref own) => return self.route_own(call, id, own, headers),
             Route::Peers(id) => self.peers(call, id),
             Route::QueueStatus(entry) => self.queue_status(call, entry),
@@ -184,11 +187,12 @@ impl Platform {
             Own::Delegations => self.list_delegations(id),
             Own::Download => return self.download(call, id, headers),
             Own::ForgetMemory(memory) => self.forget_memory(id, memory),
-            Own::MemoryPlugin => {
-                Err(Response::error(503, "memory plugin is not configured (set MEMORY_PLUGIN_URL)"))
-            }
+            Own::ForgetPluginMemory(memory) => self.forget_plugin_memory(id, memory),
+            Own::MemoryPlugin => Err(no_plugin()),
             Own::MintToken => self.mint_token(call, id),
+            Own::Namespaces => self.plugin_namespaces(id),
             Own::Notify => self.notify(call, id),
+            Own::PluginMemories => self.plugin_memories(call, id),
             Own::RecallMemories => self.recall_memories(call, id),
             Own::RecordDelegation => self.record_delegation(call, id),
             Own::RememberMemory => self.remember_memory(call, id),
@@ -206,6 +210,13 @@ impl Platform {
         };
         Reply::from(answer)
     }
+}
+
+fn identity(switches: &Switches) -> Response {
+    let org = switches.org_id.as_deref().unwrap_or_default();
+    let body =
+        serde_json::json!({ "name": "", "org_id": org, "platform_managed_available": false, "slug": "" });
+    Response::json(200, body)
 }
 
 fn metrics() -> Response {

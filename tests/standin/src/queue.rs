@@ -12,6 +12,7 @@ use crate::ids::database_uuid;
 use crate::model::Mode;
 use crate::now::Now;
 use crate::platform::Platform;
+use crate::switches::Level;
 
 const ATTEMPTS: u32 = 5;
 const PRIORITY: i64 = 50;
@@ -39,6 +40,8 @@ pub(crate) struct Entry {
     /// The delegation that the message carries, and the text that came back.
     delegation: Option<Uuid>,
     result: Option<String>,
+    /// What the target answered in the end.
+    answer: Option<Value>,
 }
 
 /// In the order of arrival.
@@ -90,6 +93,7 @@ impl Platform {
                 last_error: None,
                 delegation,
                 result: None,
+                answer: None,
             });
         }
         let depth = self.queue.depth(message.target);
@@ -132,6 +136,7 @@ impl Platform {
         let busy = answer.status == 202 && answer.body_json().get("queued") == Some(&json!(true));
         if answer.status < 300 {
             let delegation = entry.delegation.filter(|_| !busy);
+            entry.answer = Some(answer.body_json()).filter(|_| !busy);
             self.finish(id, State::Completed, None, now);
             if let Some(delegation) = delegation {
                 let text = self.delegation_drained(delegation, answer, now);
@@ -154,20 +159,26 @@ impl Platform {
 
     /// Readable by sender and target, whoever the path names.
     pub(crate) fn queue_status(&mut self, call: &Call, entry: &str) -> Answer {
-        let gone = || Response::error(404, "queue item not found");
+        let newest = self.level >= Level::Newest;
+        let gone = || match newest {
+            false => Response::error(404, "queue item not found"),
+            true => Response::json(404, json!({ "error": "queue item not found", "retryable": true })),
+        };
         let id = database_uuid(entry).ok_or_else(|| Response::error(500, "lookup failed"))?;
         let named = call.caller().map(str::to_owned);
         let caller = named.or_else(|| Some(self.token_owner(call.bearer()?, call)?.to_string()));
-        let caller = caller.ok_or_else(gone)?;
+        let unnamed = || if newest { Response::error(401, "caller identity required") } else { gone() };
+        let caller = caller.ok_or_else(unnamed)?;
         let entry = self.queue.0.iter().find(|known| known.id == id).ok_or_else(gone)?;
         let theirs =
             entry.message.target.to_string() == caller || entry.message.caller.as_ref() == Some(&caller);
-        if theirs { Ok(Response::json_as_is(200, &entry.to_json())) } else { Err(gone()) }
+        let denied = || if newest { Response::error(403, "access denied") } else { gone() };
+        if theirs { Ok(Response::json_as_is(200, &entry.to_json(newest))) } else { Err(denied()) }
     }
 }
 
 impl Entry {
-    fn to_json(&self) -> Value {
+    fn to_json(&self, newest: bool) -> Value {
         let state = match self.state {
             State::Completed => "completed",
             State::Dispatched => "dispatched",
@@ -195,7 +206,9 @@ impl Entry {
                 put(name, json!(time.database_text()));
             });
         }
-        if let Some((delegation, text)) = self.delegation.zip(self.result.as_ref()) {
+        if let Some(answer) = self.answer.as_ref().filter(|_| newest) {
+            put("response_body", answer.clone());
+        } else if let Some((delegation, text)) = self.delegation.zip(self.result.as_ref()) {
             let document = json!({ "text": text, "delegation_id": delegation.to_string() });
             put("response_body", json!(STANDARD.encode(document.to_string())));
         }

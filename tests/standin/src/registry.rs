@@ -14,6 +14,7 @@ use crate::model::{Beat, Mode, Status, Workspace};
 use crate::now::Now;
 use crate::platform::Platform;
 use crate::switches::Level;
+use crate::tokens::Kind;
 use crate::url_safety;
 
 const SPEND_MAX: i64 = 1_000_000_000_000;
@@ -54,11 +55,20 @@ impl Platform {
         let online = json!({ "agent_card": card, "delivery_mode": mode.as_str(), "url": url });
         self.emit(id, "WORKSPACE_ONLINE", online, call.now);
         let mut body = json!({ "delivery_mode": mode.as_str(), "status": "registered" });
-        if matches!(self.tokens.has_live(&id.to_string()), Ok(false)) {
-            json::put(&mut body, "auth_token", json!(self.mint(id, call.now)));
+        if self.wants_token(id) {
+            json::put(&mut body, "auth_token", json!(self.mint(id, Kind::Instance, call.now)));
         }
         json::put(&mut body, "platform_inbound_secret", json!(self.inbound_secret(id, call.now)));
         Ok(Response::json(200, body))
+    }
+
+    /// At the newest level tokens of the Tokens tab do not count.
+    fn wants_token(&self, id: Uuid) -> bool {
+        let has = match self.level {
+            Level::Baseline | Level::Later => self.tokens.has_live(&id.to_string()),
+            Level::Newest => self.tokens.has_kind(id, Kind::Instance),
+        };
+        matches!(has, Ok(false))
     }
 
     fn registration(&self, call: &Call) -> Result<Registration, Response> {
@@ -82,9 +92,10 @@ impl Platform {
         let known = self.workspaces.get(id).is_some();
         if !known {
             let created_at = self.activity.instant(now);
-            self.workspaces.insert(Workspace::new(id, &id.to_string(), created_at));
+            let runtime = self.default_runtime().to_owned();
+            self.workspaces.insert(Workspace { runtime, ..Workspace::new(id, &id.to_string(), created_at) });
         }
-        let filled = self.level == Level::Later && known;
+        let filled = self.level >= Level::Later && known;
         let Some(workspace) = self.workspaces.get_mut(id) else { return registration.card };
         let card = if filled { reconciled(registration.card, workspace) } else { registration.card };
         let card = json::stored(&card);
@@ -108,7 +119,7 @@ impl Platform {
             return workspace.inbound_secret.get_or_insert(fresh).clone();
         }
         let remembered =
-            self.phantoms.get(&id).filter(|(_, until)| *until > now && self.level == Level::Later);
+            self.phantoms.get(&id).filter(|(_, until)| *until > now && self.level >= Level::Later);
         if let Some((secret, _)) = remembered {
             return secret.clone();
         }
@@ -139,6 +150,7 @@ impl Platform {
         let beat = beat(&fields).map_err(bad_body)?;
         let spend = fields.integer("monthly_spend").map_err(bad_body)?.unwrap_or(0);
         let metadata = fields.value("runtime_metadata").map(Metadata::parse).transpose().map_err(bad_body)?;
+        let tools = fields.value("loaded_mcp_tools").map(texts).transpose().map_err(bad_body)?;
         self.bootstrap_gate(call, &id)?;
         let id = database_uuid(&id).filter(|_| beat.is_storable());
         let id = id.ok_or_else(|| Response::error(500, "failed to update"))?;
@@ -147,6 +159,7 @@ impl Platform {
             let metadata = metadata.unwrap_or_default();
             workspace.capabilities = metadata.capabilities;
             workspace.idle_timeout = metadata.idle_timeout;
+            workspace.loaded_mcp_tools = tools.unwrap_or_else(|| workspace.loaded_mcp_tools.clone());
         }
         self.drain_queue(id, call.now);
         let secret = self.inbound_secret(id, call.now);
@@ -155,6 +168,7 @@ impl Platform {
 
     /// Overwrites the stored beat, moves the status, and tells whoever listens.
     fn take_beat(&mut self, id: Uuid, beat: Beat, spend: i64, now: Now) {
+        let level = self.level;
         let Some(workspace) = self.workspaces.get_mut(id) else { return };
         let task_changed = workspace.beat.current_task != beat.current_task;
         if !workspace.is_removed() {
@@ -164,7 +178,7 @@ impl Platform {
                 workspace.monthly_spend = spend.min(SPEND_MAX);
             }
         }
-        if let Some((status, event, data)) = transition(workspace, &beat) {
+        if let Some((status, event, data)) = transition(workspace, &beat, level) {
             workspace.status = status;
             self.emit(id, event, data, now);
         }
@@ -218,6 +232,11 @@ impl Metadata {
     }
 }
 
+fn texts(value: &Value) -> Result<Vec<String>, Malformed> {
+    let items = value.as_array().ok_or(Malformed)?.iter();
+    items.map(|item| item.as_str().map(str::to_owned).ok_or(Malformed)).collect()
+}
+
 /// A field that is left out is a field at its default.
 fn beat(fields: &Fields) -> Result<Beat, Malformed> {
     let text = |name| fields.text(name).map(|text| text.unwrap_or_default().to_owned());
@@ -241,7 +260,7 @@ impl Beat {
 }
 
 /// What a beat makes of the status, and the event that says so.
-fn transition(workspace: &Workspace, beat: &Beat) -> Option<(Status, &'static str, Value)> {
+fn transition(workspace: &Workspace, beat: &Beat, level: Level) -> Option<(Status, &'static str, Value)> {
     let self_managed = workspace.has_capability("status_mgmt");
     match workspace.status {
         Status::Online if beat.runtime_state == "wedged" => {
@@ -258,10 +277,8 @@ fn transition(workspace: &Workspace, beat: &Beat) -> Option<(Status, &'static st
             Some((Status::Online, "WORKSPACE_ONLINE", json!({})))
         }
         Status::Offline => Some((Status::Online, "WORKSPACE_ONLINE", json!({}))),
-        Status::Provisioning | Status::AwaitingAgent => {
-            let data = json!({ "recovered_from": workspace.status.as_str() });
-            Some((Status::Online, "WORKSPACE_ONLINE", data))
-        }
+        Status::Provisioning | Status::AwaitingAgent => Some(recovered(workspace)),
+        Status::Failed if level >= Level::Newest => Some(recovered(workspace)),
         Status::Degraded
         | Status::Failed
         | Status::Hibernated
@@ -270,6 +287,10 @@ fn transition(workspace: &Workspace, beat: &Beat) -> Option<(Status, &'static st
         | Status::Paused
         | Status::Removed => None,
     }
+}
+
+fn recovered(workspace: &Workspace) -> (Status, &'static str, Value) {
+    (Status::Online, "WORKSPACE_ONLINE", json!({ "recovered_from": workspace.status.as_str() }))
 }
 
 /// Fills the gaps of a card from the row: name, description and role, each on its own.
@@ -316,6 +337,22 @@ mod tests {
 
         assert_eq!(stage.get("/activity").0, 401);
         stage.own.token = token;
+        assert_eq!(stage.get("/activity").0, 200);
+    }
+
+    #[test]
+    fn at_the_newest_level_a_token_of_the_tokens_tab_does_not_count_at_register() {
+        let mut stage = Stage::new(Level::Newest);
+        let own = stage.own.id;
+        stage.platform.revoke_tokens(own);
+        stage.own.token = stage.platform.mint_for(own);
+
+        let first = stage.register(&json!({})).1["auth_token"].as_str().map(str::to_owned);
+
+        assert!(first.is_some());
+        assert_eq!(stage.register(&json!({})).1.get("auth_token"), None);
+        assert_eq!(stage.get("/activity").0, 200, "the token in hand stays good");
+        stage.own.token = first.unwrap_or_default();
         assert_eq!(stage.get("/activity").0, 200);
     }
 

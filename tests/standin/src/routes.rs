@@ -34,8 +34,10 @@ pub(crate) enum Route<'a> {
     Discover(&'a str),
     Health,
     Heartbeat,
+    Identity,
     List,
     Metrics,
+    MintToken(&'a str),
     Own(&'a str, Own<'a>),
     Peers(&'a str),
     QueueStatus(&'a str),
@@ -62,9 +64,12 @@ pub(crate) enum Own<'a> {
     Delegations,
     Download,
     ForgetMemory(&'a str),
+    ForgetPluginMemory(&'a str),
     MemoryPlugin,
     MintToken,
+    Namespaces,
     Notify,
+    PluginMemories,
     RecallMemories,
     RecordDelegation,
     RememberMemory,
@@ -102,8 +107,14 @@ fn find<'a>(level: Level, method: &str, path: &[&'a str]) -> Option<Route<'a>> {
         ("GET", ["buildinfo"]) => Some(Route::BuildInfo),
         ("GET", ["metrics"]) => Some(Route::Metrics),
         ("GET", ["ws"]) => Some(Route::WebSocket),
-        ("GET", ["uploads", "limits"]) if level == Level::Later => Some(Route::UploadLimits),
-        ("GET", ["admin", "workspaces", id, "test-token"]) => Some(Route::TestToken(id)),
+        ("GET", ["uploads", "limits"]) if level >= Level::Later => Some(Route::UploadLimits),
+        ("GET", ["org", "identity"]) if level >= Level::Newest => Some(Route::Identity),
+        ("POST", ["admin", "workspaces", id, "tokens"]) if level >= Level::Newest => {
+            Some(Route::MintToken(id))
+        }
+        ("GET", ["admin", "workspaces", id, "test-token"]) if level < Level::Newest => {
+            Some(Route::TestToken(id))
+        }
         ("POST", ["registry", "register"]) => Some(Route::Register),
         ("POST", ["registry", "heartbeat"]) => Some(Route::Heartbeat),
         ("POST", ["registry", "update-card"]) => Some(Route::UpdateCard),
@@ -114,12 +125,20 @@ fn find<'a>(level: Level, method: &str, path: &[&'a str]) -> Option<Route<'a>> {
         ("GET", ["workspaces"]) => Some(Route::List),
         ("GET", ["workspaces", id]) => Some(Route::Read(id)),
         ("DELETE", ["workspaces", id]) => Some(Route::Delete(id)),
-        ("PATCH", ["workspaces", id, "abilities"]) if level == Level::Later => Some(Route::Abilities(id)),
+        ("PATCH", ["workspaces", id, "abilities"]) if level >= Level::Later => Some(Route::Abilities(id)),
         ("POST", ["workspaces", id, "a2a"]) => Some(Route::Send(id)),
         ("GET", ["workspaces", _, "a2a", "queue", entry]) => Some(Route::QueueStatus(entry)),
         (_, ["workspaces", id, rest @ ..]) => {
-            let own = own(method, rest)
-                .or_else(|| if level == Level::Later { own_later(method, rest) } else { None });
+            let own = match level {
+                Level::Baseline => own(method, rest).or_else(|| own_memory(method, rest)),
+                Level::Later => own(method, rest)
+                    .or_else(|| own_memory(method, rest))
+                    .or_else(|| own_later(method, rest))
+                    .or_else(|| own_later_memory(method, rest)),
+                Level::Newest => own(method, rest)
+                    .or_else(|| own_later(method, rest))
+                    .or_else(|| own_newest_memory(method, rest)),
+            };
             Some(Route::Own(id, own?))
         }
         _ => None,
@@ -146,7 +165,6 @@ fn own<'a>(method: &str, path: &[&'a str]) -> Option<Own<'a>> {
         ("GET", ["chat", "download"]) => Some(Own::Download),
         ("POST", ["memories"]) => Some(Own::RememberMemory),
         ("GET", ["memories"]) => Some(Own::RecallMemories),
-        ("DELETE", ["memories", id]) => Some(Own::ForgetMemory(id)),
         ("GET", ["events", "stream"]) => Some(Own::Stream),
         _ => None,
     }
@@ -160,10 +178,34 @@ fn own_later<'a>(method: &str, path: &[&'a str]) -> Option<Own<'a>> {
         ("GET", ["pending-uploads", file, "content"]) => Some(Own::Content(file)),
         ("POST", ["pending-uploads", file, "ack"]) => Some(Own::Acknowledge(file)),
         ("POST", ["broadcast"]) => Some(Own::Broadcast),
+        _ => None,
+    }
+}
+
+fn own_memory<'a>(method: &str, path: &[&'a str]) -> Option<Own<'a>> {
+    match (method, path) {
+        ("DELETE", ["memories", id]) => Some(Own::ForgetMemory(id)),
+        _ => None,
+    }
+}
+
+/// The plugin has routes, but is not configured.
+fn own_later_memory<'a>(method: &str, path: &[&'a str]) -> Option<Own<'a>> {
+    match (method, path) {
         ("PATCH", ["memories", id]) => Some(Own::AmendMemory(id)),
         ("GET", ["v2", "memories" | "namespaces"]) | ("DELETE", ["v2", "memories", _]) => {
             Some(Own::MemoryPlugin)
         }
+        _ => None,
+    }
+}
+
+/// Memories are in the plugin, and nowhere else.
+fn own_newest_memory<'a>(method: &str, path: &[&'a str]) -> Option<Own<'a>> {
+    match (method, path) {
+        ("GET", ["v2", "namespaces"]) => Some(Own::Namespaces),
+        ("GET", ["v2", "memories"]) => Some(Own::PluginMemories),
+        ("DELETE", ["v2", "memories", id]) => Some(Own::ForgetPluginMemory(id)),
         _ => None,
     }
 }

@@ -12,10 +12,11 @@ use crate::json;
 use crate::memory::Memory;
 use crate::now::Now;
 use crate::platform::Platform;
+use crate::switches::Level;
 use crate::words::matches_like;
 
 impl Platform {
-    /// Rows and memories that contain a text, newest first.
+    /// Rows, and before the newest level memories, that contain a text, newest first.
     pub(crate) fn session_search(&self, call: &Call, id: &str) -> Answer {
         let workspace = database_uuid(id).filter(|_| !self.activity.down && !self.memories.down);
         let workspace = workspace.ok_or_else(|| Response::error(500, "session search failed"))?;
@@ -23,7 +24,10 @@ impl Platform {
         let rows = self.activity.of(workspace).filter(|row| row_matches(row, wanted));
         let memories = self.memories.of(workspace);
         let memories = memories.filter(|memory| {
-            [memory.content.as_str(), memory.scope.as_str()].iter().any(|text| matches_like(text, wanted))
+            self.level < Level::Newest
+                && [memory.content.as_str(), memory.scope.as_str()]
+                    .iter()
+                    .any(|text| matches_like(text, wanted))
         });
         let mut found: Vec<(Now, Value)> = rows.map(found_row).chain(memories.map(found_memory)).collect();
         found.sort_by_key(|(at, _)| std::cmp::Reverse(*at));

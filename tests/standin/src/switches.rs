@@ -12,6 +12,13 @@ pub enum Level {
     Baseline,
     /// The platform of 2026-05-20.
     Later,
+    /// The platform of 2026-06-27.
+    Newest,
+}
+
+impl Level {
+    /// Every level, oldest first.
+    pub const ALL: [Self; 3] = [Self::Baseline, Self::Later, Self::Newest];
 }
 
 impl FromStr for Level {
@@ -21,6 +28,7 @@ impl FromStr for Level {
         match text {
             "baseline" => Ok(Self::Baseline),
             "later" => Ok(Self::Later),
+            "newest" => Ok(Self::Newest),
             other => Err(SwitchError::Value("level".to_owned(), other.to_owned())),
         }
     }
@@ -69,18 +77,22 @@ impl FromStr for EventStreams {
 pub struct Switches {
     /// The operator's token; it opens the admin and the workspace gates.
     pub admin_token: Option<String>,
-    /// Development mode: admin and discovery gates open, no rate limit.
+    /// Development mode: no rate limit; before the newest level also open admin and discovery gates.
     pub dev_mode: bool,
+    /// How far apart the events of one message are (newest level only, which sends several).
+    pub event_gap: Duration,
     /// What comes of asking for an event stream.
     pub event_streams: EventStreams,
     /// How long a push-mode agent may be silent before it counts as busy.
     pub idle_timeout: Duration,
-    /// Delegation results are also put into the inbox (later level only).
+    /// Delegation results are also put into the inbox (not at the baseline).
     pub inbox_push: bool,
     /// How long an inbound message stays invisible after its `queued` answer.
     pub insert_delay: Duration,
-    /// Delegations are also written to the ledger (later level only).
+    /// Delegations are also written to the ledger (not at the baseline).
     pub ledger: bool,
+    /// Whether the memory plugin is there (newest level only; others keep memories themselves).
+    pub memory_plugin: bool,
     /// The organisation of a hosted tenant; turns the tenant guard on.
     pub org_id: Option<String>,
     /// Whether messages are dispatched to `http://localhost`.
@@ -104,18 +116,20 @@ pub struct Switches {
 /// Every switch: its name and what it does. In alphabetical order.
 pub const SWITCHES: &[(&str, &str)] = &[
     ("admin_token=TEXT", "the operator's token; it opens the admin and the workspace gates"),
-    ("dev_mode=BOOL", "development mode: admin and discovery gates open, no rate limit (false)"),
+    ("dev_mode=BOOL", "development mode: no rate limit, before the newest level also open gates (false)"),
+    ("event_gap_ms=MS", "between the events of one message, newest level only (2)"),
     ("event_streams=HOW", "on, refused (no such route), or silent: accepted without a word (on)"),
     ("idle_timeout_s=SECONDS", "silence after which a push-mode agent counts as busy (300)"),
-    ("inbox_push=BOOL", "delegation results also go to the inbox, later level only (false)"),
-    ("insert_delay_ms=MS", "invisibility of an inbound message after its answer (baseline 20, later 0)"),
-    ("ledger=BOOL", "delegations are also written to the ledger, later level only (false)"),
+    ("inbox_push=BOOL", "delegation results also go to the inbox, not at the baseline (false)"),
+    ("insert_delay_ms=MS", "invisibility of an inbound message after its answer (baseline 20, others 0)"),
+    ("ledger=BOOL", "delegations are also written to the ledger, not at the baseline (false)"),
+    ("memory_plugin=BOOL", "the memory plugin is there, newest level only (true)"),
     ("org_id=TEXT", "the organisation of a hosted tenant; turns the tenant guard on"),
     ("push_loopback=BOOL", "messages are dispatched to http://localhost instead of a 502 (false)"),
     ("rate_limit=N", "requests allowed per window (600)"),
     ("rate_window_s=SECONDS", "length of the rate window (60)"),
     ("retention_s=SECONDS", "age at which activity rows are deleted (604800)"),
-    ("stale_after_s=SECONDS", "silence after which an external workspace is stale (90)"),
+    ("stale_after_s=SECONDS", "silence after which an external workspace is stale (90, newest 180)"),
     ("sweep_interval_s=SECONDS", "how often stale workspaces are looked for (15)"),
     ("test_tokens=BOOL", "the test-token route exists (true)"),
     ("ui_proxy=BOOL", "same-origin requests are trusted, unknown routes show the web UI (false)"),
@@ -127,22 +141,28 @@ impl Switches {
     pub fn new(level: Level) -> Self {
         let insert_delay = match level {
             Level::Baseline => Duration::from_millis(20),
-            Level::Later => Duration::ZERO,
+            Level::Later | Level::Newest => Duration::ZERO,
+        };
+        let stale_after = match level {
+            Level::Baseline | Level::Later => Duration::from_secs(90),
+            Level::Newest => Duration::from_secs(180),
         };
         Self {
             admin_token: None,
             dev_mode: false,
+            event_gap: Duration::from_millis(2),
             event_streams: EventStreams::On,
             idle_timeout: Duration::from_secs(300),
             inbox_push: false,
             insert_delay,
             ledger: false,
+            memory_plugin: true,
             org_id: None,
             push_loopback: false,
             rate_limit: 600,
             rate_window: Duration::from_secs(60),
             retention: Duration::from_secs(604_800),
-            stale_after: Duration::from_secs(90),
+            stale_after,
             sweep_interval: Duration::from_secs(15),
             test_tokens: true,
             ui_proxy: false,
@@ -159,6 +179,7 @@ impl Switches {
         match name {
             "admin_token" => self.admin_token = Some(value.to_owned()).filter(|token| !token.is_empty()),
             "dev_mode" => self.dev_mode = flag()?,
+            "event_gap_ms" => self.event_gap = Duration::from_millis(value.parse().map_err(|_| wrong())?),
             "event_streams" => self.event_streams = value.parse().map_err(|()| wrong())?,
             "idle_timeout_s" => self.idle_timeout = seconds()?,
             "inbox_push" => self.inbox_push = flag()?,
@@ -166,6 +187,7 @@ impl Switches {
                 self.insert_delay = Duration::from_millis(value.parse().map_err(|_| wrong())?)
             }
             "ledger" => self.ledger = flag()?,
+            "memory_plugin" => self.memory_plugin = flag()?,
             "org_id" => self.org_id = Some(value.to_owned()).filter(|org| !org.is_empty()),
             "push_loopback" => self.push_loopback = flag()?,
             "rate_limit" => self.rate_limit = value.parse().map_err(|_| wrong())?,
@@ -180,9 +202,14 @@ impl Switches {
         Ok(())
     }
 
-    /// Development mode only counts without an operator's token.
-    pub(crate) fn gates_open(&self) -> bool {
+    /// Development mode without an operator's token has no rate limit.
+    pub(crate) fn is_unlimited(&self) -> bool {
         self.dev_mode && self.admin_token.is_none()
+    }
+
+    /// Development mode opens gates only without an operator's token, and not at the newest level.
+    pub(crate) fn gates_open(&self, level: Level) -> bool {
+        self.is_unlimited() && level < Level::Newest
     }
 }
 

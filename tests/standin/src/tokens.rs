@@ -12,10 +12,20 @@ pub(crate) const CAP: usize = 50;
 #[derive(Debug)]
 pub(crate) struct LookupFailed;
 
+/// Where a token comes from. Nobody is shown this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The Tokens tab, or whoever mints for themselves.
+    Api,
+    /// Create, register and rotate.
+    Instance,
+}
+
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) id: Uuid,
     pub(crate) workspace: Uuid,
+    pub(crate) kind: Kind,
     pub(crate) secret: String,
     pub(crate) created_at: Now,
     pub(crate) last_used_at: Option<Now>,
@@ -29,10 +39,11 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    pub(crate) fn mint(&mut self, id: Uuid, workspace: Uuid, secret: String, now: Now) {
+    pub(crate) fn mint(&mut self, id: Uuid, workspace: Uuid, kind: Kind, secret: String, now: Now) {
         self.tokens.push(Token {
             id,
             workspace,
+            kind,
             secret,
             created_at: now,
             last_used_at: None,
@@ -52,6 +63,14 @@ impl Tokens {
     pub(crate) fn has_live(&self, workspace: &str) -> Result<bool, LookupFailed> {
         let workspace = database_uuid(workspace).filter(|_| !self.down).ok_or(LookupFailed)?;
         Ok(!self.live(workspace).is_empty())
+    }
+
+    /// Whether a live token of this kind is there; with a store that is down nobody knows.
+    pub(crate) fn has_kind(&self, workspace: Uuid, kind: Kind) -> Result<bool, LookupFailed> {
+        if self.down {
+            return Err(LookupFailed);
+        }
+        Ok(self.live(workspace).iter().any(|token| token.kind == kind))
     }
 
     /// The live token with this secret; using it leaves a trace.

@@ -10,6 +10,7 @@ use crate::json::{self, Fields, Malformed};
 use crate::model::{Mode, Status, Workspace};
 use crate::platform::Platform;
 use crate::switches::Level;
+use crate::tokens::Kind;
 use crate::url_safety::{self, Allowed};
 
 /// Suffixes ` (2)` to ` (21)` are tried before a name counts as taken.
@@ -66,7 +67,7 @@ impl Platform {
             }),
             (true, true) => json!({ "external": true, "id": id.to_string(), "status": "online" }),
             (true, false) => {
-                let token = self.mint(id, call.now);
+                let token = self.mint(id, Kind::Instance, call.now);
                 json!({
                     "connection": self.connection(call, id, &token),
                     "external": true,
@@ -95,6 +96,9 @@ impl Platform {
         }
         match &wanted.template {
             Some(template) if wanted.runtime.is_none() && !wanted.external => Err(unresolved(template)),
+            Some(_) | None if !wanted.external && self.level >= Level::Newest => {
+                Err(model_required(wanted.runtime.as_deref().unwrap_or(self.default_runtime())))
+            }
             Some(_) | None => Ok(mode),
         }
     }
@@ -110,7 +114,19 @@ impl Platform {
             return Err(failed());
         }
         let found = |parent| self.workspaces.find(parent).map(|workspace| workspace.id).ok_or_else(failed);
-        wanted.parent.as_deref().map(found).transpose()
+        Ok(wanted.parent.as_deref().map(found).transpose()?.or_else(|| self.default_parent()))
+    }
+
+    /// At the newest level the only root there is becomes the parent of whoever names none.
+    pub(crate) fn default_parent(&self) -> Option<Uuid> {
+        let present = self.workspaces.present();
+        let mut roots = present.iter().filter(|workspace| workspace.parent.is_none());
+        let only = roots.next().filter(|_| roots.next().is_none() && self.level >= Level::Newest);
+        only.map(|root| root.id)
+    }
+
+    pub(crate) fn default_runtime(&self) -> &'static str {
+        if self.level < Level::Newest { "langgraph" } else { "claude-code" }
     }
 
     /// Later, a name that is taken below the same parent gets a number.
@@ -128,13 +144,16 @@ impl Platform {
     fn stored_runtime(&self, external: bool, runtime: Option<String>) -> String {
         match self.level {
             Level::Baseline if external => "external".to_owned(),
-            Level::Baseline | Level::Later => runtime.unwrap_or_else(|| "langgraph".to_owned()),
+            Level::Newest if external => runtime.unwrap_or_else(|| "external".to_owned()),
+            Level::Baseline | Level::Later | Level::Newest => {
+                runtime.unwrap_or_else(|| self.default_runtime().to_owned())
+            }
         }
     }
 
     fn stored_tier(&self, tier: i64) -> i64 {
         match (self.level, &self.switches.org_id, tier) {
-            (Level::Later, Some(_), _) => 4,
+            (Level::Later | Level::Newest, Some(_), _) => 4,
             (_, _, 0) => 3,
             (_, _, tier) => tier,
         }
@@ -144,7 +163,7 @@ impl Platform {
         let id = workspace_id(id)?;
         let workspace = self.workspaces.get(id).ok_or_else(not_found)?;
         let wanted_anyway = call.query("include_removed") == Some("true");
-        if self.level == Level::Later && workspace.is_removed() && !wanted_anyway {
+        if self.level >= Level::Later && workspace.is_removed() && !wanted_anyway {
             let body = json!({
                 "error": "workspace removed",
                 "hint": "Regenerate workspace + token from the canvas → Tokens tab",
@@ -156,6 +175,11 @@ impl Platform {
         let mut fields = self.public_fields(workspace);
         fields
             .insert("last_outbound_at".to_owned(), json!(workspace.last_outbound_at.map(|at| at.rfc3339())));
+        if self.level >= Level::Newest {
+            let beat = json!(workspace.last_heartbeat_at.map(|at| at.rfc3339()));
+            fields.insert("last_heartbeat_at".to_owned(), beat);
+            fields.insert("wedged".to_owned(), json!(workspace.beat.runtime_state == "wedged"));
+        }
         Ok(Response::json(200, Value::Object(fields)))
     }
 
@@ -179,9 +203,14 @@ impl Platform {
             "x": x,
             "y": y,
         });
-        if self.level == Level::Later {
+        if self.level >= Level::Later {
             json::put(&mut fields, "broadcast_enabled", json!(workspace.broadcast_enabled));
             json::put(&mut fields, "talk_to_user_enabled", json!(workspace.talk_to_user_enabled));
+        }
+        if self.level >= Level::Newest {
+            json::put(&mut fields, "compute", json!({}));
+            json::put(&mut fields, "kind", json!("workspace"));
+            json::put(&mut fields, "loaded_mcp_tools", json!(workspace.loaded_mcp_tools));
         }
         fields.as_object().cloned().unwrap_or_default()
     }
@@ -246,7 +275,7 @@ impl Platform {
 
     pub(crate) fn restart(&self, id: &str) -> Answer {
         let workspace = self.workspaces.find(id).ok_or_else(not_found)?;
-        let local = if self.level == Level::Later { "agent" } else { "poller" };
+        let local = if self.level >= Level::Later { "agent" } else { "poller" };
         let message = format!(
             "external workspaces are operator-driven — restart your local {local}; platform has nothing to restart"
         );
@@ -268,56 +297,6 @@ impl Platform {
         workspace.broadcast_enabled = broadcast.unwrap_or(workspace.broadcast_enabled);
         workspace.talk_to_user_enabled = talk.unwrap_or(workspace.talk_to_user_enabled);
         Ok(Response::json(200, json!({ "status": "updated" })))
-    }
-
-    /// Removes a workspace and everything below it; with `purge` for good.
-    pub(crate) fn delete_workspace(&mut self, call: &Call, id: &str) -> Answer {
-        self.admin_gate(call)?;
-        let id = workspace_id(id)?;
-        let below = self.workspaces.descendants(id);
-        if !below.is_empty() && call.query("confirm") != Some("true") {
-            return Err(self.unconfirmed(id));
-        }
-        let cascade = below.len();
-        let purge = call.query("purge") == Some("true");
-        for gone in below.into_iter().chain([id]) {
-            self.remove(gone, call);
-            if purge {
-                self.purge(gone);
-            }
-        }
-        self.emit(id, "WORKSPACE_REMOVED", json!({ "cascade_deleted": cascade }), call.now);
-        let status = if purge { "purged" } else { "removed" };
-        Ok(Response::json(200, json!({ "cascade_deleted": cascade, "status": status })))
-    }
-
-    fn unconfirmed(&self, id: Uuid) -> Response {
-        let present = self.workspaces.present();
-        let children = present.iter().filter(|child| child.parent == Some(id));
-        let children: Vec<_> =
-            children.map(|child| json!({ "id": child.id.to_string(), "name": child.name })).collect();
-        let body = json!({
-            "children_count": children.len(),
-            "children": children,
-            "message": "This workspace has sub-workspaces. Delete with ?confirm=true to cascade delete.",
-            "status": "confirmation_required",
-        });
-        Response::json(409, body)
-    }
-
-    fn remove(&mut self, id: Uuid, call: &Call) {
-        self.tokens.revoke_all(id);
-        if let Some(workspace) = self.workspaces.get_mut(id).filter(|workspace| !workspace.is_removed()) {
-            workspace.status = Status::Removed;
-            workspace.removed_at = Some(call.now);
-        }
-    }
-
-    fn purge(&mut self, id: Uuid) {
-        self.workspaces.purge(id);
-        self.tokens.purge(id);
-        self.activity.purge(id);
-        self.memories.purge(id);
     }
 }
 
@@ -356,6 +335,12 @@ fn wanted(call: &Call) -> Result<Wanted, Malformed> {
         max_concurrent_tasks: fields.integer("max_concurrent_tasks")?.unwrap_or(1),
         budget_limit: fields.integer("budget_limit")?,
     })
+}
+
+fn model_required(runtime: &str) -> Response {
+    let error = "a model is required to create a workspace of this runtime";
+    let body = json!({ "code": "MODEL_REQUIRED", "error": error, "runtime": runtime, "template": "" });
+    Response::json(422, body)
 }
 
 fn unresolved(template: &str) -> Response {

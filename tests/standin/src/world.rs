@@ -14,6 +14,7 @@ use crate::now::Now;
 use crate::platform::Platform;
 use crate::script::Script;
 use crate::switches::Switches;
+use crate::tokens::Kind;
 
 /// Requests that are remembered.
 const LOG_LENGTH: usize = 20_000;
@@ -135,7 +136,7 @@ impl Platform {
     pub fn user_sent(&mut self, workspace: Uuid, text: &str, created_at: Now) -> Uuid {
         let row = self.message_row(workspace, text, created_at);
         let id = row.id;
-        self.receive(row, self.now);
+        self.receive_message(row, self.now);
         id
     }
 
@@ -152,7 +153,7 @@ impl Platform {
         let Some(row) = self.activity.find_mut(row) else { return };
         row.visible = true;
         let row = row.clone();
-        self.announce_row(&row, self.now);
+        self.announce_message(&row, self.now);
     }
 
     /// Deletes a row, as retention does.
@@ -169,9 +170,9 @@ impl Platform {
         }
     }
 
-    /// Mints one more token.
+    /// Mints one more token, as the Tokens tab does.
     pub fn mint_for(&mut self, workspace: Uuid) -> String {
-        self.mint(workspace, self.now)
+        self.mint(workspace, Kind::Api, self.now)
     }
 
     /// Revokes every token of a workspace.
@@ -258,16 +259,17 @@ impl Platform {
         workspace.runtime = "external".to_owned();
         workspace.status = Status::AwaitingAgent;
         workspace.tier = 3;
+        workspace.parent = self.default_parent();
         change(&mut workspace);
         self.workspaces.insert(workspace);
-        Credentials { id, token: self.mint(id, now) }
+        Credentials { id, token: self.mint(id, Kind::Instance, now) }
     }
 
     fn message_row(&mut self, workspace: Uuid, text: &str, created_at: Now) -> NewRow {
         let envelope = self.text_message(text);
         let name = self.name_of(workspace);
         NewRow {
-            summary: Some(format!("message/send → {name} (queued for poll)")),
+            summary: Some(self.inbound_summary(&envelope, &name)),
             created_at: Some(created_at),
             ..self.inbound_row(workspace, None, envelope)
         }
