@@ -46,7 +46,7 @@ const ROW: &str = "data: {\"type\":\"ACTIVITY_LOGGED\",\"timestamp\":1,\"data\":
 
 #[tokio::test]
 async fn messages_are_heard_of_one_after_the_other_on_every_level() -> Result<()> {
-    for level in [Level::Baseline, Level::Later] {
+    for level in Level::ALL {
         let platform = Served::start_with(level, &[]).await?;
         let ear = Ear::of(&platform, Pace::default())?;
         let mut count = ear.hears(0).await?;

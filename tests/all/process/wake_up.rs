@@ -15,7 +15,7 @@ const AT_THE_NEXT_POLL: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_message_is_answered_long_before_the_next_poll() -> Result<()> {
-    for level in [Level::Baseline, Level::Later] {
+    for level in Level::ALL {
         let platform = Served::start_with(level, &[]).await?;
         let mut program = listening(&platform).await?;
         for round in 0..5 {

@@ -10,7 +10,7 @@ use standin::{
 };
 use tokio::time;
 
-use crate::props::{BOTH, beats, sent_to, task, text_of};
+use crate::props::{LEVELS, beats, sent_to, task, text_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_answers_is_quoted_between_lines_that_it_cannot_know() {
@@ -67,7 +67,7 @@ async fn the_canvas_sees_what_was_asked_and_what_was_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_polls_finds_the_task_once() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let peer = story.platform().poll_peer("Research");
 
@@ -98,7 +98,7 @@ async fn a_peer_that_polls_takes_tasks_while_it_is_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_peer_gets_the_task_from_the_platform_and_never_again_from_here() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let busy = story.platform().push_peer("Busy", Script::HangUp);
 
@@ -236,7 +236,7 @@ async fn a_call_given_up_in_the_middle_asks_for_nothing_more() {
 
 #[tokio::test(start_paused = true)]
 async fn the_durable_way_brings_the_whole_answer() {
-    for level in BOTH {
+    for level in LEVELS {
         let story =
             Setting::default().level(level).settings(|settings| settings.delegate_durably = true).begin();
         let long = "word ".repeat(200);
@@ -254,7 +254,7 @@ async fn the_durable_way_brings_the_whole_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_durable_way_to_a_peer_that_polls_never_shows_the_platforms_envelope_as_an_answer() {
-    for level in BOTH {
+    for level in LEVELS {
         let story =
             Setting::default().level(level).settings(|settings| settings.delegate_durably = true).begin();
         let peer = story.platform().poll_peer("Research");

@@ -11,11 +11,11 @@ use standin::{
     world::Store,
 };
 
-use crate::props::{BOTH, sent_to, task};
+use crate::props::{LEVELS, sent_to, task};
 
 #[tokio::test(start_paused = true)]
 async fn when_the_answer_is_lost_the_task_is_never_sent_again() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let echo = story.platform().push_peer("Echo", Script::Echo);
         story.platform().inject(on_a2a(Effect::LoseAnswer));

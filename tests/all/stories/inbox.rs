@@ -6,11 +6,11 @@ use molecule_mcp::guest::wire::Level as LogLevel;
 use molecule_tests::story::{Setting, Story};
 use serde_json::{Value, json};
 
-use crate::props::{BOTH, peeks, pops, waiting, waits};
+use crate::props::{LEVELS, peeks, pops, waiting, waits};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_ends_the_wait_at_the_next_poll() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         story.fetch().await;
         let wait = story.call("wait_for_message", json!({ "timeout_secs": 60 }));

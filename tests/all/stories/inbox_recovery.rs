@@ -11,11 +11,11 @@ use standin::{
     world::Store,
 };
 
-use crate::props::{BOTH, drains, peeks, pops, waiting, waits};
+use crate::props::{LEVELS, drains, peeks, pops, waiting, waits};
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_repeats_what_was_not_popped_and_nothing_else() {
-    for level in BOTH {
+    for level in LEVELS {
         let mut story = Setting::default().level(level).begin();
         story.fetch().await;
         say(&story, 0..3);
@@ -96,7 +96,7 @@ async fn a_trap_repeats_what_was_not_popped_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn behind_a_cursor_that_was_pruned_more_than_a_page_is_found() {
-    for level in BOTH {
+    for level in LEVELS {
         let mut story = Setting::default().level(level).begin();
         story.fetch().await;
         let peer = story.platform().poll_peer("Research");
@@ -156,7 +156,7 @@ async fn whatever_the_cursor_file_holds_messages_are_found() {
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_messages_are_staged_and_the_platform_keeps_the_rest() {
-    for level in BOTH {
+    for level in LEVELS {
         let mut story = Setting::default().level(level).begin();
         story.fetch().await;
         say(&story, 0..1);

@@ -9,11 +9,11 @@ use standin::{
     faults::{Effect, Fault},
 };
 
-use crate::props::{BOTH, drains, peeks, task, waiting, waits};
+use crate::props::{LEVELS, drains, peeks, task, waiting, waits};
 
 #[tokio::test(start_paused = true)]
 async fn what_the_agent_itself_did_does_not_come_back() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         story.fetch().await;
         let echo = story.platform().push_peer("Echo", Script::Echo);
@@ -134,7 +134,7 @@ async fn rows_that_were_answered_when_they_came_are_left_out() {
 
 #[tokio::test(start_paused = true)]
 async fn no_row_is_in_the_way_of_another() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         story.fetch().await;
         let deep = (0..100).fold(json!("deep"), |inner, _| json!([inner]));

@@ -8,11 +8,11 @@ use standin::{
     world::Store,
 };
 
-use crate::props::BOTH;
+use crate::props::LEVELS;
 
 #[tokio::test(start_paused = true)]
 async fn what_was_saved_is_recalled_also_by_the_next_process() {
-    for level in BOTH {
+    for level in LEVELS {
         let mut story = Setting::default().level(level).begin();
 
         let saved = save(&story, "the deploy runs on fridays", "LOCAL").await.json();
@@ -27,7 +27,7 @@ async fn what_was_saved_is_recalled_also_by_the_next_process() {
 
 #[tokio::test(start_paused = true)]
 async fn a_query_finds_its_words_and_nothing_else() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         save(&story, "the deploy runs on fridays", "LOCAL").await;
         save(&story, "the user likes tea", "TEAM").await;
@@ -42,7 +42,7 @@ async fn a_query_finds_its_words_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_never_reaches_the_platform() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let key = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 

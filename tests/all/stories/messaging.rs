@@ -9,11 +9,11 @@ use standin::{
     faults::{Effect, Fault},
 };
 
-use crate::props::BOTH;
+use crate::props::LEVELS;
 
 #[tokio::test(start_paused = true)]
 async fn the_user_reads_what_the_agent_wrote() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
 
         let answer = says(&story, "héllo").await;

@@ -10,11 +10,11 @@ use standin::{
     faults::{Effect, Fault},
 };
 
-use crate::props::{BOTH, task};
+use crate::props::{LEVELS, task};
 
 #[tokio::test(start_paused = true)]
 async fn the_workspace_is_online_after_its_register_and_stays_so() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         assert_eq!(status(&story), Status::AwaitingAgent);
         let _presence = story.appear();
@@ -46,7 +46,7 @@ async fn the_register_is_answered_before_the_first_beat() {
 
 #[tokio::test(start_paused = true)]
 async fn the_secret_of_the_register_is_on_disk_and_written_once() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let _presence = story.appear();
 

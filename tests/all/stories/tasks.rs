@@ -9,11 +9,11 @@ use standin::{
     faults::{Effect, Fault},
 };
 
-use crate::props::{BOTH, beats, sent_to, task, text_of};
+use crate::props::{LEVELS, beats, sent_to, task, text_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_task_is_started_and_its_whole_result_found() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let long = "word ".repeat(200);
         let peer = story.platform().push_peer("Author", Script::text(&long));
@@ -53,7 +53,7 @@ async fn where_only_the_list_can_be_read_a_beginning_is_called_one() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_key_starts_one_task_and_the_second_answer_says_so() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let peer = story.platform().push_peer("Echo", Script::Echo);
         let mut arguments = task(&peer, "once");
@@ -134,7 +134,7 @@ async fn a_task_for_a_peer_that_is_away_is_pending_first_and_failed_in_the_end()
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_was_busy_answers_after_all() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let busy = story.platform().push_peer("Busy", Script::HangUp);
         let started = story.asks("delegate_task_async", task(&busy, "hi")).await.json();
@@ -151,7 +151,7 @@ async fn a_peer_that_was_busy_answers_after_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_for_a_peer_that_polls_is_stored_and_no_envelope_is_its_result() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).begin();
         let peer = story.platform().poll_peer("Research");
         let started = story.asks("delegate_task_async", task(&peer, "hi")).await.json();

@@ -6,14 +6,14 @@ use molecule_tests::story::{Setting, Story};
 use serde_json::json;
 use standin::Script;
 
-use crate::props::{BOTH, pops, task, waiting, waits};
+use crate::props::{LEVELS, pops, task, waiting, waits};
 
 /// A sender's request, the event, a read, and on the older platform the time until the row is there.
 const AT_ONCE_MS: u64 = 40;
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_answered_in_milliseconds() {
-    for level in BOTH {
+    for level in LEVELS {
         let story = Setting::default().level(level).events().begin();
         begin(&story).await;
         for text in ["one", "two", "three"] {
