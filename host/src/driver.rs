@@ -13,8 +13,8 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Effect, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest, Rest, Saved, Turn,
-        UploadRequest, Working, Workspace,
+        Answer, Effect, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest, Rest, Saved,
+        Turn, UploadRequest, Working, Workspace,
     },
 };
 
@@ -88,10 +88,18 @@ impl<P: Ports> Driver<P> {
     ///
     /// # Errors
     /// When the guest trapped, in this call or in another one; the call may be tried again.
-    pub async fn call_tool(self: &Arc<Self>, name: &str, arguments: &str) -> Result<Finish, GuestDown> {
+    pub async fn call_tool(
+        self: &Arc<Self>,
+        name: &str,
+        arguments: &str,
+    ) -> Result<(Answer, Receipt<P>), GuestDown> {
         let open = Open::new(self);
         let turn = self.guest.open_tool(open.dialogue, name, arguments, self.ports.now()).await?;
-        self.drive(open, turn).await
+        match self.drive(open, turn).await? {
+            End::Finished(Finish::Answer(answer)) => Ok((answer, Receipt { open: None })),
+            End::Finished(Finish::Done) => Err(GuestDown("the call was lost".to_owned())),
+            End::Reply(answer, open) => Ok((answer, Receipt { open: Some(open) })),
+        }
     }
 
     /// Fetches the messages of a workspace until the guest traps.
@@ -107,7 +115,7 @@ impl<P: Ports> Driver<P> {
         let turn = self.guest.open_inbox(open.dialogue, workspace, &saved, self.ports.now()).await?;
         // Which may be large, and the dialogue is long.
         drop(saved);
-        self.drive(open, turn).await
+        self.drive(open, turn).await.map(End::finish)
     }
 
     /// Shows the guest the body of a successful register or heartbeat.
@@ -121,11 +129,11 @@ impl<P: Ports> Driver<P> {
     ) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
         let turn = self.guest.open_secrets(open.dialogue, workspace, body, self.ports.now()).await?;
-        self.drive(open, turn).await
+        self.drive(open, turn).await.map(End::finish)
     }
 
-    /// Carries out `turn` and every turn after it, until the dialogue finishes.
-    async fn drive(self: &Arc<Self>, mut open: Open<P>, mut turn: Turn) -> Result<Finish, GuestDown> {
+    /// Carries out `turn` and every turn after it, until the dialogue finishes or gives its answer.
+    async fn drive(self: &Arc<Self>, mut open: Open<P>, mut turn: Turn) -> Result<End<P>, GuestDown> {
         let instance = open.instance;
         loop {
             for effect in turn.effects {
@@ -134,8 +142,9 @@ impl<P: Ports> Driver<P> {
             let outcome = match turn.next {
                 Next::Finish(finish) => {
                     open.finished = true;
-                    return Ok(finish);
+                    return Ok(End::Finished(finish));
                 }
+                Next::Reply(answer) => return Ok(End::Reply(answer, open)),
                 // Carried out to its end, so that no other change of the file overtakes it.
                 Next::Store(update) => self.ports.store(update).await,
                 next @ (Next::Listen(_) | Next::Rest(_) | Next::Send(_) | Next::Upload(_)) => {
@@ -162,7 +171,9 @@ impl<P: Ports> Driver<P> {
             Next::Send(request) => self.ports.send(request).await,
             Next::Store(update) => self.ports.store(update).await,
             Next::Upload(request) => self.ports.upload(request).await,
-            Next::Finish(_) => Outcome::Refused("a dialogue that is over has no next turn".to_owned()),
+            Next::Finish(_) | Next::Reply(_) => {
+                Outcome::Refused("a dialogue that is over has no next turn".to_owned())
+            }
         }
     }
 
@@ -197,6 +208,49 @@ impl<P: Ports> Driver<P> {
     /// Which instance of the guest this is, from 0.
     fn instance(&self) -> u64 {
         *self.guest.stops().borrow()
+    }
+}
+
+/// How far a dialogue was carried out.
+enum End<P: Ports> {
+    Finished(Finish),
+    /// It goes on once the client has the answer.
+    Reply(Answer, Open<P>),
+}
+
+impl<P: Ports> End<P> {
+    /// Of a dialogue that answers nothing.
+    fn finish(self) -> Finish {
+        match self {
+            Self::Finished(finish) => finish,
+            Self::Reply(..) => Finish::Done,
+        }
+    }
+}
+
+/// Says what becomes of an answer. Dropped before [`Receipt::written`], the client never gets it.
+#[must_use = "a receipt that is dropped says that the client did not get the answer"]
+pub struct Receipt<P: Ports> {
+    /// The dialogue, if it wants to know.
+    open: Option<Open<P>>,
+}
+
+impl<P: Ports> Receipt<P> {
+    /// Whether it makes a difference.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The client has the whole answer. Dropping the future is as if this had not been said.
+    pub async fn written(self) {
+        let Some(open) = self.open else { return };
+        let driver = Arc::clone(&open.driver);
+        let resumed = driver.guest.resume(open.dialogue, &Outcome::Replied, driver.ports.now()).await;
+        // A guest that stops here has forgotten the call, and there is nobody to tell.
+        if let Ok(turn) = resumed {
+            let _ = driver.drive(open, turn).await;
+        }
     }
 }
 

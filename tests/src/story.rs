@@ -120,12 +120,21 @@ impl Story {
     #[must_use]
     pub fn call(&self, tool: &'static str, arguments: Value) -> JoinHandle<Said> {
         let driver = Arc::clone(&self.driver);
-        self.begin(async move { Said::of(driver.call_tool(tool, &arguments.to_string()).await) })
+        self.begin(async move { said(&driver, tool, &arguments).await })
     }
 
     /// Calls a tool and waits for its answer.
     pub async fn asks(&self, tool: &str, arguments: Value) -> Said {
-        Said::of(self.driver.call_tool(tool, &arguments.to_string()).await)
+        said(&self.driver, tool, &arguments).await
+    }
+
+    /// Calls a tool whose answer is never written to the client.
+    pub async fn asks_in_vain(&self, tool: &str, arguments: Value) -> Said {
+        let answered = self.driver.call_tool(tool, &arguments.to_string()).await;
+        let said = Said::of(answered.map(|(answer, _receipt)| answer));
+        // That the receipt is dropped gets to the guest by itself.
+        time::sleep(LATENCY).await;
+        said
     }
 
     /// Shows the guest the body of a heartbeat.
@@ -259,6 +268,17 @@ impl Story {
 
     fn tasks(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
         locked(&self.tasks)
+    }
+}
+
+/// The client gets the answer as soon as there is one.
+async fn said(driver: &Arc<Driver<Process>>, tool: &str, arguments: &Value) -> Said {
+    match driver.call_tool(tool, &arguments.to_string()).await {
+        Ok((answer, receipt)) => {
+            receipt.written().await;
+            Said::of(Ok(answer))
+        }
+        Err(down) => Said::of(Err(down)),
     }
 }
 

@@ -23,7 +23,7 @@ use std::{
 use crate::{
     redact,
     wire::{
-        Effect, FileChange, FileUpdate, Finish, Instant, Level, Listen, LogLine, Next, Outcome,
+        Answer, Effect, FileChange, FileUpdate, Finish, Instant, Level, Listen, LogLine, Next, Outcome,
         PlatformRequest, PlatformResponse, Rest, Turn, UploadRequest, Workspace,
     },
 };
@@ -148,10 +148,17 @@ impl Host {
             Outcome::StoreFailed(why) => Err(NotStored::Failed(why)),
             outcome @ (Outcome::Heard(_)
             | Outcome::Overflowed
+            | Outcome::Replied
             | Outcome::Responded(_)
             | Outcome::Rested
             | Outcome::Unreachable(_)) => Err(NotStored::Failed(out_of_step(&outcome))),
         }
+    }
+
+    /// Gives the answer of a tool; says whether the client has it. If it never gets it, the dialogue is
+    /// cancelled, and this does not return.
+    pub(crate) async fn reply(&self, answer: Answer) -> bool {
+        matches!(self.ask(Next::Reply(answer)).await, Outcome::Replied)
     }
 
     /// Rests between two looks at the platform, until there were more than `hints` hints; says how
@@ -162,6 +169,7 @@ impl Host {
             Outcome::Heard(hints) => hints,
             Outcome::Overflowed
             | Outcome::Refused(_)
+            | Outcome::Replied
             | Outcome::Responded(_)
             | Outcome::Rested
             | Outcome::StoreFailed(_)
@@ -204,7 +212,11 @@ fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
         Outcome::Unreachable(why) => {
             Err(NoAnswer::Unreachable { reason: why.reason, maybe_sent: why.maybe_sent })
         }
-        Outcome::Heard(_) | Outcome::Rested | Outcome::Stored | Outcome::StoreFailed(_) => {
+        Outcome::Heard(_)
+        | Outcome::Replied
+        | Outcome::Rested
+        | Outcome::Stored
+        | Outcome::StoreFailed(_) => {
             Err(NoAnswer::Unreachable { reason: out_of_step(&outcome), maybe_sent: true })
         }
     }
@@ -216,6 +228,7 @@ fn out_of_step(outcome: &Outcome) -> String {
         Outcome::Heard(_) => "heard",
         Outcome::Overflowed => "overflowed",
         Outcome::Refused(_) => "refused",
+        Outcome::Replied => "replied",
         Outcome::Responded(_) => "responded",
         Outcome::Rested => "rested",
         Outcome::StoreFailed(_) => "store-failed",

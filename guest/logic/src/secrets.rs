@@ -224,6 +224,7 @@ mod tests {
             Next::Store(_)
             | Next::Finish(_)
             | Next::Listen(_)
+            | Next::Reply(_)
             | Next::Rest(_)
             | Next::Send(_)
             | Next::Upload(_) => None,

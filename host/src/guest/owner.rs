@@ -264,6 +264,7 @@ impl Guest {
             Outcome::Responded(response) => response.body.len(),
             Outcome::Overflowed
             | Outcome::Refused(_)
+            | Outcome::Replied
             | Outcome::Rested
             | Outcome::Heard(_)
             | Outcome::StoreFailed(_)

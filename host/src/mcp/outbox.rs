@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
-    sync::{Notify, OwnedSemaphorePermit},
+    sync::{Notify, OwnedSemaphorePermit, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +35,37 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
-    permits: Vec<OwnedSemaphorePermit>,
+    tickets: Vec<Ticket>,
+}
+
+/// What goes with a line until it is written.
+pub(super) struct Ticket {
+    /// Given back then.
+    pub(super) permit: OwnedSemaphorePermit,
+    /// Who is told then. If the line is never written, this is dropped without a word.
+    pub(super) written: Option<watch::Sender<bool>>,
+}
+
+/// Whether the answer of a request is written.
+#[derive(Debug, Clone)]
+pub(super) struct Written(watch::Receiver<bool>);
+
+impl Written {
+    /// A place to say so, and to hear it.
+    pub(super) fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Returns once that is known: true if it is written, false if it never will be.
+    pub(super) async fn is_written(mut self) -> bool {
+        self.0.wait_for(|written| *written).await.is_ok()
+    }
 }
 
 impl Outbox {
-    /// Queues `message` as one line; `permit` is given back once it is written. Never blocks.
-    pub(super) fn push<T: Serialize>(&self, message: &T, permit: Option<OwnedSemaphorePermit>) {
+    /// Queues `message` as one line; `ticket` is dealt with once it is written. Never blocks.
+    pub(super) fn push<T: Serialize>(&self, message: &T, ticket: Option<Ticket>) {
         let mut queued = self.lock();
         let before = queued.bytes.len();
         if let Err(cause) = serde_json::to_writer(&mut queued.bytes, message) {
@@ -49,7 +74,7 @@ impl Outbox {
             return;
         }
         queued.bytes.push(b'\n');
-        queued.permits.extend(permit);
+        queued.tickets.extend(ticket);
         let added = queued.bytes.len() - before;
         self.unwritten.fetch_add(added, Ordering::AcqRel);
         drop(queued);
@@ -71,7 +96,12 @@ impl Outbox {
             self.written.notify_waiters();
             batch.bytes.clear();
             batch.bytes.shrink_to(KEPT_BYTES);
-            batch.permits.clear();
+            for Ticket { permit, written } in batch.tickets.drain(..) {
+                if let Some(written) = written {
+                    written.send_replace(true);
+                }
+                drop(permit);
+            }
         }
     }
 
@@ -113,4 +143,45 @@ impl Outbox {
 async fn write<W: AsyncWrite + Unpin>(output: &mut W, bytes: &[u8]) -> io::Result<()> {
     output.write_all(bytes).await?;
     output.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        time::{self, Duration},
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_counts_as_written_once_the_client_has_taken_all_of_it() {
+        let (outbox, (output, mut client)) = (Arc::new(Outbox::default()), duplex(16));
+        tokio::spawn(Arc::clone(&outbox).write_to(output));
+        let told = push(&outbox, "a line that is longer than the pipe");
+        let mut told = std::pin::pin!(told.is_written());
+        assert!(time::timeout(Duration::from_secs(9), &mut told).await.is_err());
+
+        client.read_exact(&mut [0; 24]).await.unwrap();
+
+        assert!(told.await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_the_client_never_takes_does_not_count_as_written() {
+        let (outbox, (output, client)) = (Arc::new(Outbox::default()), duplex(16));
+        tokio::spawn(Arc::clone(&outbox).write_to(output));
+        let told = push(&outbox, "a line that is longer than the pipe");
+
+        drop(client);
+
+        assert!(!told.is_written().await);
+    }
+
+    fn push(outbox: &Outbox, line: &str) -> Written {
+        let permit = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (written, told) = Written::channel();
+        outbox.push(&line, Some(Ticket { permit, written: Some(written) }));
+        told
+    }
 }

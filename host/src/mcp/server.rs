@@ -20,17 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     driver::{Driver, Ports},
-    guest::{
-        GuestDown,
-        wire::{Answer, Finish},
-    },
+    guest::{GuestDown, wire::Answer},
     session::Session,
 };
 
 use super::{
     catalog::{self, Catalog},
     incoming::Arguments,
-    outbox::Outbox,
+    outbox::{Outbox, Written},
     progress,
 };
 
@@ -90,7 +87,8 @@ impl<P: Ports> Server<P> {
         }
     }
 
-    async fn call(&self, name: &str, arguments: &str) -> CallToolResult {
+    /// Calls a tool; the guest hears whether the client gets the answer.
+    async fn call(&self, name: &str, arguments: &str, written: Option<Written>) -> CallToolResult {
         if !self.called.swap(true, Ordering::AcqRel) {
             self.session.tool_called();
         }
@@ -98,8 +96,18 @@ impl<P: Ports> Server<P> {
         let _turn = self.calls.acquire().await;
         self.outbox.has_room().await;
         match self.driver.call_tool(name, arguments).await {
-            Ok(Finish::Answer(answer)) => result(answer),
-            Ok(Finish::Done) => restarted("the call was lost"),
+            Ok((answer, receipt)) => {
+                if let Some(written) = written
+                    && receipt.is_wanted()
+                {
+                    tokio::spawn(async move {
+                        if written.is_written().await {
+                            receipt.written().await;
+                        }
+                    });
+                }
+                result(answer)
+            }
             Err(down) => restarted(&down.to_string()),
         }
     }
@@ -152,7 +160,8 @@ impl<P: Ports> ServerHandler for Server<P> {
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = context.extensions.remove::<Arguments>();
         let arguments = arguments.as_ref().map_or("{}", |Arguments(text)| text);
-        let call = self.call(&request.name, arguments);
+        let written = context.extensions.remove::<Written>();
+        let call = self.call(&request.name, arguments, written);
         let result = match context.meta.get_progress_token() {
             Some(token) => progress::told(&self.outbox, token, call).await,
             None => call.await,

@@ -23,7 +23,7 @@ use rmcp::{
 };
 use tokio::{
     io::AsyncRead,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     incoming::{self, Incoming},
     lines::{Line, Lines},
-    outbox::Outbox,
+    outbox::{Outbox, Ticket, Written},
 };
 
 /// What unanswered requests may weigh together, in KiB. Beyond it, the rest waits in the pipe.
@@ -135,7 +135,8 @@ impl<R: AsyncRead + Unpin> Client<R> {
     fn admit(&mut self, what: What, permit: OwnedSemaphorePermit) -> Option<ClientJsonRpcMessage> {
         let (id, mut request) = match what {
             What::Refusal { id, error } => {
-                self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(permit));
+                let ticket = Ticket { permit, written: None };
+                self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(ticket));
                 return None;
             }
             What::Request { id, request } => (id, request),
@@ -143,13 +144,20 @@ impl<R: AsyncRead + Unpin> Client<R> {
         if self.flights.is_aloft(&id) {
             // Without the id: it belongs to the answer of the first.
             let error = ErrorData::invalid_request("a request with this id is still being served", None);
-            self.outbox.push(&ServerJsonRpcMessage::error(error, None), Some(permit));
+            let ticket = Ticket { permit, written: None };
+            self.outbox.push(&ServerJsonRpcMessage::error(error, None), Some(ticket));
             return None;
         }
         if matches!(*request, ClientRequest::SubscriptionsListenRequest(_)) {
             request.extensions_mut().insert(ClientId(id.clone()));
         }
-        Some(JsonRpcMessage::request(*request, self.flights.take_off(id, permit)))
+        let mut written = None;
+        if matches!(*request, ClientRequest::CallToolRequest(_)) {
+            let (sender, receiver) = Written::channel();
+            request.extensions_mut().insert(receiver);
+            written = Some(sender);
+        }
+        Some(JsonRpcMessage::request(*request, self.flights.take_off(id, permit, written)))
     }
 }
 
@@ -164,13 +172,14 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Client<R> 
             JsonRpcMessage::Response(mut response) => {
                 if let Some(flight) = self.flights.land(&response.id) {
                     response.id = flight.id;
-                    self.outbox.push(&response, Some(flight.permit));
+                    self.outbox.push(&response, Some(flight.ticket));
                 }
             }
             JsonRpcMessage::Error(mut error) => {
                 if let Some(flight) = error.id.as_ref().and_then(|id| self.flights.land(id)) {
                     error.id = Some(flight.id);
-                    self.outbox.push(&error, Some(flight.permit));
+                    // What a call has found was not told.
+                    self.outbox.push(&error, Some(Ticket { written: None, ..flight.ticket }));
                 }
             }
             JsonRpcMessage::Notification(notification) => self.outbox.push(&notification, None),
@@ -210,8 +219,8 @@ struct Flights {
 struct Flight {
     /// Its id, as the client gave it.
     id: RequestId,
-    /// Its share of the room.
-    permit: OwnedSemaphorePermit,
+    /// Its share of the room, and who waits for its answer to be written.
+    ticket: Ticket,
 }
 
 impl Flights {
@@ -220,10 +229,15 @@ impl Flights {
     }
 
     /// Gives a request its number.
-    fn take_off(&mut self, id: RequestId, permit: OwnedSemaphorePermit) -> RequestId {
+    fn take_off(
+        &mut self,
+        id: RequestId,
+        permit: OwnedSemaphorePermit,
+        written: Option<watch::Sender<bool>>,
+    ) -> RequestId {
         self.last += 1;
         self.numbers.insert(id.clone(), self.last);
-        self.flights.insert(self.last, Flight { id, permit });
+        self.flights.insert(self.last, Flight { id, ticket: Ticket { permit, written } });
         RequestId::Number(self.last)
     }
 

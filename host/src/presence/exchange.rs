@@ -41,9 +41,11 @@ fn judge(outcome: Outcome) -> Answer {
         Outcome::Unreachable(unreachable) => failed(unreachable.reason),
         Outcome::Overflowed => failed("the answer is too large".to_owned()),
         Outcome::Refused(why) => failed(why),
-        Outcome::Heard(_) | Outcome::Rested | Outcome::StoreFailed(_) | Outcome::Stored => {
-            failed("no answer".to_owned())
-        }
+        Outcome::Heard(_)
+        | Outcome::Replied
+        | Outcome::Rested
+        | Outcome::StoreFailed(_)
+        | Outcome::Stored => failed("no answer".to_owned()),
     }
 }
 

@@ -95,6 +95,7 @@ async fn listen(story: &Story, hints_over: u64) -> Option<u64> {
         Outcome::Heard(count) => Some(count),
         Outcome::Overflowed
         | Outcome::Refused(_)
+        | Outcome::Replied
         | Outcome::Responded(_)
         | Outcome::Rested
         | Outcome::StoreFailed(_)

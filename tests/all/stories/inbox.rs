@@ -79,6 +79,41 @@ async fn a_wait_given_up_takes_nothing_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_the_client_does_not_get_has_shown_nothing() {
+    for tool in ["wait_for_message", "inbox_peek"] {
+        let mut story = Story::new().await;
+        story.platform().user_sends(story.me.id, "hello");
+        story.pass(Duration::from_secs(6)).await;
+
+        assert!(story.asks_in_vain(tool, json!({})).await.text().contains("hello"));
+
+        assert_eq!(waits(&story, 60).await.get("delivery_count"), None, "{tool}");
+        story.asks_in_vain(tool, json!({})).await;
+        // That it was taken back is on disk with the next round.
+        story.pass(Duration::from_secs(6)).await;
+        story.crash();
+        story.fetch().await;
+        assert_eq!(waits(&story, 60).await["delivery_count"], 2, "{tool}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_shown_to_a_client_that_listens_no_more_is_mentioned() {
+    let story = Story::new().await;
+    let wait = story.call("wait_for_message", json!({}));
+    story.platform().user_sends(story.me.id, "hello");
+    let id = wait.await.unwrap().json()["activity_id"].clone();
+
+    let mentions = async || story.asks("list_peers", json!({})).await.blocks().len() > 1;
+    assert_eq!([mentions().await, mentions().await], [true, false]);
+    story.pass(Duration::from_secs(60)).await;
+    assert!(mentions().await);
+    pops(&story, &id).await;
+    story.pass(Duration::from_secs(60)).await;
+    assert!(!mentions().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_is_shown_until_it_is_popped_and_then_never_again() {
     let story = Story::new().await;
     story.platform().user_sends(story.me.id, "hello");

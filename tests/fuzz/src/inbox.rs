@@ -65,7 +65,7 @@ fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
     let (mut rested, mut now) = (0, 0);
     for _ in 0..MOST_TURNS {
         let outcome = match &turn.next {
-            Next::Finish(_) => return,
+            Next::Finish(_) | Next::Reply(_) => return,
             Next::Listen(listen) => {
                 (rested, now) = (rested + 1, listen.until);
                 Outcome::Heard(listen.hints_over)
@@ -94,8 +94,13 @@ fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
 /// What a tool that needs nothing but the disk answers.
 fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
     let mut turn = agent.open_tool(2, tool, arguments, 0);
-    while matches!(turn.next, Next::Store(_)) {
-        turn = agent.resume(2, Outcome::Stored, 0);
+    loop {
+        let (outcome, now) = match &turn.next {
+            Next::Reply(_) => (Outcome::Replied, 0),
+            Next::Rest(rest) => (Outcome::Rested, rest.until),
+            Next::Store(_) => (Outcome::Stored, 0),
+            Next::Finish(_) | Next::Listen(_) | Next::Send(_) | Next::Upload(_) => return turn,
+        };
+        turn = agent.resume(2, outcome, now);
     }
-    turn
 }

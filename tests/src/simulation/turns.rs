@@ -7,7 +7,7 @@ use super::{
     history::Shown,
     platform::Time,
     process::{POLLER, Ticket, Wait},
-    wire::{Effect, FileUpdate, Finish, Next, Outcome, PlatformRequest, Turn},
+    wire::{Answer, Effect, FileUpdate, Finish, Next, Outcome, PlatformRequest, Turn},
     world::{Event, World},
 };
 
@@ -96,6 +96,7 @@ impl World<'_> {
         let wait = match turn.next {
             Next::Finish(finish) => return self.finish(dialogue, finish),
             Next::Upload(_) => return self.history.violate(self.now, "known: an inbox uploads nothing"),
+            Next::Reply(answer) => return self.reply(dialogue, ticket, &answer),
             Next::Send(request) => {
                 let latency = self.chance.mostly_small(300..=20_000);
                 self.plan_in(latency, Event::Arrive(ticket, request));
@@ -228,16 +229,40 @@ impl World<'_> {
         self.plan_in(delay, Event::Answer(ticket, outcome));
     }
 
+    /// The agent gets an answer, of which the guest hears a moment later, or never gets it.
+    fn reply(&mut self, dialogue: u64, ticket: Ticket, answer: &Answer) {
+        if self.chance.once_in(25) {
+            self.tell(|_| format!("[{dialogue}] the answer is lost"));
+            return self.cancel(self.starts, dialogue);
+        }
+        self.gives(dialogue, answer);
+        if let Some(process) = &mut self.process {
+            process.waiting.insert(ticket, (dialogue, Wait::Other));
+        }
+        let delay = self.chance.mostly_small(10..=20_000);
+        self.plan_in(delay, Event::Answer(ticket, Outcome::Replied));
+    }
+
     fn finish(&mut self, dialogue: u64, finish: Finish) {
         if dialogue == POLLER {
             return self.history.violate(self.now, "stuck: fetching has ended");
         }
+        match finish {
+            Finish::Answer(answer) => self.gives(dialogue, &answer),
+            Finish::Done => {
+                let calls = self.process.as_ref().map(|process| &process.calls);
+                if let Some((call, _)) = calls.and_then(|calls| calls.get(&dialogue)) {
+                    let what = format!("stuck: {call:?} ended without an answer");
+                    self.history.violate(self.now, what);
+                }
+            }
+        }
+    }
+
+    fn gives(&mut self, dialogue: u64, answer: &Answer) {
         let Some((call, since)) = self.process.as_mut().and_then(|process| process.calls.remove(&dialogue))
         else {
             return;
-        };
-        let Finish::Answer(answer) = finish else {
-            return self.history.violate(self.now, format!("stuck: {call:?} ended without an answer"));
         };
         let facts = answer.structured.as_deref().and_then(|facts| serde_json::from_str(facts).ok());
         let (Some(facts), false) = (facts, answer.is_error) else {
@@ -294,6 +319,7 @@ fn in_short(outcome: &Outcome) -> String {
         Outcome::Heard(_)
         | Outcome::Overflowed
         | Outcome::Refused(_)
+        | Outcome::Replied
         | Outcome::Rested
         | Outcome::StoreFailed(_)
         | Outcome::Stored

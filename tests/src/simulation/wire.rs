@@ -3,6 +3,6 @@
 pub(super) use molecule_logic::bindings::exports::molecule::mcp::{
     inbox::Saved,
     setup::{Permissions, Settings, WorkspaceSettings},
-    turns::{Effect, FileUpdate, Finish, Next, Outcome, Turn},
+    turns::{Answer, Effect, FileUpdate, Finish, Next, Outcome, Turn},
     types::{FileChange, Method, PlatformRequest, PlatformResponse, Unreachable},
 };

@@ -1,9 +1,6 @@
 //! What an agent reads.
 
-use molecule_mcp::guest::{
-    GuestDown,
-    wire::{Answer, Finish},
-};
+use molecule_mcp::guest::{GuestDown, wire::Answer};
 use serde_json::Value;
 
 /// What a tool answered, or why it could not.
@@ -11,12 +8,8 @@ use serde_json::Value;
 pub struct Said(Result<Answer, String>);
 
 impl Said {
-    pub(super) fn of(finished: Result<Finish, GuestDown>) -> Self {
-        Self(match finished {
-            Ok(Finish::Answer(answer)) => Ok(answer),
-            Ok(Finish::Done) => Err("there is no answer".to_owned()),
-            Err(down) => Err(down.to_string()),
-        })
+    pub(super) fn of(answered: Result<Answer, GuestDown>) -> Self {
+        Self(answered.map_err(|down| down.to_string()))
     }
 
     /// The first text block, or why there is none.
@@ -26,6 +19,12 @@ impl Said {
             Ok(answer) => answer.text.first().map_or("", String::as_str),
             Err(why) => why,
         }
+    }
+
+    /// All text blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &[String] {
+        self.0.as_ref().map_or(&[], |answer| &answer.text)
     }
 
     /// The text as JSON; null if it is none.

@@ -197,7 +197,7 @@ impl Book {
                 askable: staged.askable,
                 m: Rc::clone(&staged.message),
             });
-            if staged.starts > 0 {
+            if staged.starts() > 0 {
                 records.push(delivered(staged));
             }
             if staged.parked {
@@ -224,7 +224,7 @@ impl Book {
 
 /// What a message has been through.
 pub(super) fn delivered(staged: &Staged) -> Record {
-    Record::Delivered { id: staged.id(), n: staged.deliveries, starts: staged.starts }
+    Record::Delivered { id: staged.id(), n: staged.deliveries, starts: staged.starts() }
 }
 
 /// The record by which a message gets on disk.

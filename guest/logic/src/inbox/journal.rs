@@ -223,6 +223,6 @@ pub(crate) async fn delivered(host: &Host, world: &World, shown: Vec<(Workspace,
 }
 
 /// That a message was shown, and to whom it belongs.
-pub(crate) fn showing(staged: &Staged) -> (Workspace, Record) {
+pub(super) fn showing(staged: &Staged) -> (Workspace, Record) {
     (staged.message.workspace, book::delivered(staged))
 }

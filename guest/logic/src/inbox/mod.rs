@@ -21,6 +21,7 @@
 //! | `journal` | when something is on disk, and what to do if it is not |
 //! | `keeping` | what the poller does on disk |
 //! | `notes` | what the agent is told beside a result |
+//! | `showing` | what an answer tells, which counts only if the client gets it |
 //! | `handover` | how to go on where the reference implementation ran meanwhile |
 //! | `describe` | what is on disk, for people |
 //! | `queue` | which messages wait for the agent |
@@ -63,6 +64,7 @@ pub(crate) mod rig;
 mod ring;
 #[cfg(test)]
 mod sharing_tests;
+mod showing;
 #[cfg(test)]
 mod showing_tests;
 mod window;
@@ -81,11 +83,12 @@ use self::{
 pub(crate) use self::{
     contact::{Access, access, platform_trouble},
     describe::describe,
-    journal::{Pops, delivered, popped, showing},
+    journal::{Pops, delivered, popped},
     message::Message,
     notes::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
     record::Record,
+    showing::{Showing, Told},
 };
 use crate::{
     dialogue::Host,

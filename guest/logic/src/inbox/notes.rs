@@ -2,11 +2,15 @@
 
 use std::rc::Rc;
 
-use super::{Inbox, record::Record};
+use super::{
+    book::Gap,
+    queue::Mail,
+    showing::{self, Told},
+};
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
-    wire::{Instant, Workspace},
+    wire::Instant,
     world::World,
 };
 
@@ -14,30 +18,36 @@ use crate::{
 pub(super) const FIRST_LOOK: &str =
     "The first look at the platform has not ended yet: messages that it already has may be missing here.";
 
-/// A line about messages that wait, unless the agent knows of them, or does not want to be told.
-pub(crate) fn waiting_mail(world: &World, now: Instant) -> Option<String> {
+/// A line about messages that wait, unless the agent was told of them within the last minute, or does not
+/// want to be told.
+pub(crate) fn waiting_mail(world: &World, now: Instant, told: &mut Told) -> Option<String> {
     if !world.settings.notice {
         return None;
     }
-    let (count, since) = world.inbox.borrow_mut().queue.tell()?;
-    let secs = now.saturating_sub(since) / 1_000;
-    Some(if count == 1 {
-        format!("1 message waits, for {secs} s; inbox_peek shows it")
-    } else {
-        format!("{count} messages wait, the oldest for {secs} s; inbox_peek shows them")
+    let inbox = world.inbox.borrow();
+    let Mail { count, oldest, all_shown } = inbox.queue.untold(now)?;
+    told.mail = Some(inbox.queue.arrivals());
+    let secs = now.saturating_sub(oldest) / 1_000;
+    Some(match (count, all_shown) {
+        (1, false) => format!("1 message waits, for {secs} s; inbox_peek shows it"),
+        (_, false) => format!("{count} messages wait, the oldest for {secs} s; inbox_peek shows them"),
+        (1, true) => {
+            "1 message that was shown is not removed yet; once it is handled, inbox_pop removes it".to_owned()
+        }
+        (_, true) => format!(
+            "{count} messages that were shown are not removed yet; once they are handled, inbox_pop removes them"
+        ),
     })
 }
 
 /// Lines about what an inbox tool cannot show: that another process has the messages, and, once,
 /// that some may be missing.
-pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>) -> Vec<String> {
+pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>, told: &mut Told) -> Vec<String> {
     let mut lines: Vec<String> =
         world.inbox.borrow().leaders.values().map(|leader| followed(leader)).collect();
-    let untold = world.inbox.borrow_mut().tell_gaps();
-    for (workspace, record, line) in untold {
-        lines.push(line);
-        super::journal::append(host, world, workspace, vec![record]).await;
-    }
+    let (gaps, untold) = showing::untold_gaps(host, world).await;
+    lines.extend(gaps);
+    told.gaps = untold;
     lines
 }
 
@@ -88,21 +98,11 @@ pub(super) fn silence(since: &str) -> String {
 /// What an answer is worth while the platform gives no rows.
 const KNOWN: &str = "Only what was fetched before is known here;";
 
-impl Inbox {
-    /// The gaps that the agent does not know of. It does now.
-    fn tell_gaps(&mut self) -> Vec<(Workspace, Record, String)> {
-        let mut told = Vec::new();
-        for (workspace, book) in &mut self.books {
-            for gap in book.gaps.iter_mut().filter(|gap| !gap.told) {
-                gap.told = true;
-                let line = format!(
-                    "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever \
-                     wrote then can be asked to write again; the user sees the whole conversation on the canvas.",
-                    gap.from, gap.to
-                );
-                told.push((*workspace, gap.record(), line));
-            }
-        }
-        told
-    }
+/// That messages may be missing.
+pub(super) fn gap(gap: &Gap) -> String {
+    format!(
+        "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever wrote then can \
+         be asked to write again; the user sees the whole conversation on the canvas.",
+        gap.from, gap.to
+    )
 }

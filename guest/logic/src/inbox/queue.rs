@@ -14,6 +14,9 @@ const MOST_BYTES: usize = 16 << 20;
 /// Deliveries after which a message that was never popped is left aside.
 const PARKED_AFTER: u32 = 5;
 
+/// What the agent has not handled is mentioned again after this time.
+const TELL_AGAIN_MS: u64 = 60_000;
+
 /// In how many processes they must have been.
 const PARKED_IN_STARTS: u32 = 2;
 
@@ -24,15 +27,16 @@ pub(crate) struct Staged {
     pub(crate) askable: bool,
     /// How often `wait_for_message` has returned it.
     pub(crate) deliveries: u32,
-    /// In how many processes that, or a look at it, was.
-    pub(crate) starts: u32,
+    /// In how many earlier processes that, or a look at it, was.
+    pub(crate) starts_before: u32,
     /// It was shown by an earlier process.
     pub(crate) redelivered: bool,
     /// It has kept the agent from going on: `wait_for_message` passes over it.
     pub(crate) parked: bool,
-    shown: bool,
-    /// The agent knows that it waits.
-    told: bool,
+    /// How often this process has shown it.
+    showings: u32,
+    /// The how many-th to arrive it was.
+    arrival: u64,
     since: Instant,
     place: Place,
 }
@@ -52,11 +56,11 @@ impl Staged {
             message,
             askable,
             deliveries: 0,
-            starts: 0,
+            starts_before: 0,
             redelivered: false,
             parked: false,
-            shown: false,
-            told: false,
+            showings: 0,
+            arrival: 0,
             since: now,
             place: Place::Landing,
         }
@@ -67,19 +71,20 @@ impl Staged {
     }
 
     pub(crate) const fn is_stuck(&self) -> bool {
-        self.deliveries >= PARKED_AFTER && self.starts >= PARKED_IN_STARTS
+        self.deliveries >= PARKED_AFTER && self.starts() >= PARKED_IN_STARTS
+    }
+
+    /// In how many processes it was shown.
+    pub(crate) const fn starts(&self) -> u32 {
+        self.starts_before.saturating_add(if self.showings > 0 { 1 } else { 0 })
     }
 
     fn is_ready(&self) -> bool {
         self.place == Place::Ready
     }
 
-    fn show(&mut self) {
-        self.told = true;
-        if !self.shown {
-            self.shown = true;
-            self.starts = self.starts.saturating_add(1);
-        }
+    const fn show(&mut self) {
+        self.showings = self.showings.saturating_add(1);
     }
 }
 
@@ -90,11 +95,23 @@ pub(crate) struct Load {
     pub(crate) bytes: usize,
 }
 
+/// Messages that wait, as the agent is told of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mail {
+    pub(crate) count: usize,
+    /// Since when the oldest waits.
+    pub(crate) oldest: Instant,
+    /// This process has shown all of them.
+    pub(crate) all_shown: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Queue {
     staged: VecDeque<Staged>,
     bytes: usize,
     arrivals: u64,
+    /// How many messages had arrived when the agent was told of them the last time, and when that was.
+    told: Option<(u64, Instant)>,
 }
 
 impl Queue {
@@ -149,6 +166,7 @@ impl Queue {
             if staged.place == Place::Landing {
                 staged.place = Place::Ready;
                 self.arrivals = self.arrivals.saturating_add(1);
+                staged.arrival = self.arrivals;
             }
         }
     }
@@ -191,7 +209,7 @@ impl Queue {
     /// for the first time by this process.
     pub(crate) fn look(&mut self, skip: usize, limit: usize) -> impl Iterator<Item = (&Staged, bool)> {
         self.staged.iter_mut().filter(|staged| staged.is_ready()).skip(skip).take(limit).map(|staged| {
-            let first = !staged.shown;
+            let first = staged.showings == 0;
             staged.show();
             (&*staged, first)
         })
@@ -207,19 +225,30 @@ impl Queue {
         self.staged.iter().filter(|staged| staged.is_ready())
     }
 
-    /// Messages that the agent was not told of yet: how many, and since when the oldest waits. They
-    /// count as told now.
-    pub(crate) fn tell(&mut self) -> Option<(usize, Instant)> {
-        let untold =
-            self.staged.iter_mut().filter(|staged| staged.is_ready() && !staged.told && !staged.parked);
-        let mut oldest = Instant::MAX;
-        let mut count = 0_usize;
-        for staged in untold {
-            staged.told = true;
-            oldest = oldest.min(staged.since);
-            count += 1;
-        }
-        (count > 0).then_some((count, oldest))
+    /// A message was not shown after all, nor delivered if that was what happened; what is known of it then.
+    pub(crate) fn take_back(&mut self, activity_id: &str, delivered: bool) -> Option<&Staged> {
+        let staged = self.staged.iter_mut().find(|staged| staged.message.activity_id == activity_id)?;
+        staged.showings = staged.showings.saturating_sub(1);
+        staged.deliveries = staged.deliveries.saturating_sub(u32::from(delivered));
+        Some(staged)
+    }
+
+    /// The messages that are not handled, if the agent has to be told of them: because one has arrived since
+    /// it was told, or because that was a while ago.
+    pub(crate) fn untold(&self, now: Instant) -> Option<Mail> {
+        let waiting = || self.ready().filter(|staged| !staged.parked);
+        let oldest = waiting().map(|staged| staged.since).min()?;
+        let is_due = self.told.is_none_or(|(arrivals, at)| {
+            now.saturating_sub(at) >= TELL_AGAIN_MS || waiting().any(|staged| staged.arrival > arrivals)
+        });
+        let all_shown = waiting().all(|staged| staged.showings > 0);
+        is_due.then(|| Mail { count: waiting().count(), oldest, all_shown })
+    }
+
+    /// The agent was told of what had arrived when there were so many arrivals.
+    pub(crate) fn told(&mut self, arrivals: u64, now: Instant) {
+        let before = self.told.map_or(0, |(arrivals, _)| arrivals);
+        self.told = Some((before.max(arrivals), now));
     }
 
     /// Takes the message with exactly this id out, wherever it stands.
@@ -358,7 +387,7 @@ mod tests {
         }
         assert!(!queue.ready().next().unwrap().is_stuck());
 
-        let mut again = Staged { deliveries: 4, starts: 1, ..staged("a", "") };
+        let mut again = Staged { deliveries: 4, starts_before: 1, ..staged("a", "") };
         again.show();
         again.deliveries += 1;
 
@@ -366,12 +395,43 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_once() {
+    fn what_is_not_handled_is_told_with_each_arrival_and_after_a_minute() {
         let mut queue = queue(["a", "b"]);
         queue.deliver();
+        let mail = |count, all_shown| Some(Mail { count, oldest: 7, all_shown });
+        assert_eq!(queue.untold(10), mail(2, false));
 
-        assert_eq!(queue.tell(), Some((1, 7)));
-        assert_eq!(queue.tell(), None);
+        queue.told(queue.arrivals(), 10);
+
+        assert_eq!([queue.untold(11), queue.untold(60_009)], [None, None]);
+        assert_eq!(queue.untold(60_010), mail(2, false));
+        queue.pop("b");
+        assert_eq!(queue.untold(60_010), mail(1, true));
+        queue.stage(staged("c", ""));
+        assert_eq!(queue.untold(12), None, "it has not landed");
+        queue.land();
+        assert_eq!(queue.untold(12), mail(2, false));
+    }
+
+    #[test]
+    fn an_empty_queue_and_parked_messages_are_not_told() {
+        let mut queue = queue(["a"]);
+        queue.staged[0].parked = true;
+
+        assert_eq!([queue.untold(99), Queue::default().untold(99)], [None, None]);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_not_shown_unless_another_call_has_shown_it_too() {
+        let mut queue = queue(["a"]);
+        queue.deliver();
+        queue.deliver();
+
+        let once = queue.take_back("a", true).map(|staged| (staged.deliveries, staged.starts()));
+        assert_eq!(once, Some((1, 1)));
+        let never = queue.take_back("a", true).map(|staged| (staged.deliveries, staged.starts()));
+        assert_eq!(never, Some((0, 0)));
+        assert!(queue.take_back("gone", true).is_none());
     }
 
     fn staged(id: &str, text: &str) -> Staged {

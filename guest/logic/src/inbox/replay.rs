@@ -134,8 +134,9 @@ impl Replay {
             Record::Acknowledged { ids } => ids.iter().for_each(|id| self.acknowledge(id)),
             Record::Delivered { id, n, starts } => {
                 if let Some(staged) = self.find(&id) {
-                    (staged.deliveries, staged.starts) = (n, starts);
-                    staged.redelivered = !planted(Bug::NoRedeliveredFlag);
+                    (staged.deliveries, staged.starts_before) = (n, starts);
+                    // A showing that was taken back is none.
+                    staged.redelivered = starts > 0 && !planted(Bug::NoRedeliveredFlag);
                 }
             }
             Record::Fetched { id, ca, base, from, rows } => {

@@ -39,7 +39,7 @@ fn a_quiet_week_is_no_gap() {
 }
 
 #[test]
-fn the_results_of_other_tools_mention_what_waits_once() {
+fn the_results_of_other_tools_mention_what_waits_once_a_minute_and_with_each_arrival() {
     let mut rig = Rig::new();
     rig.platform.say_as(PEER, "words of a stranger");
     rig.start();
@@ -52,7 +52,108 @@ fn the_results_of_other_tools_mention_what_waits_once() {
         rig.platform.say(text);
     }
     rig.pass(5_000);
-    assert!(info(&mut rig).last().unwrap().starts_with("2 messages wait, the oldest for "));
+    assert_eq!(info(&mut rig).last().unwrap(), "3 messages wait, the oldest for 45 s; inbox_peek shows them");
+    assert_eq!(info(&mut rig).len(), 1);
+    rig.pass(60_000);
+    assert_eq!(
+        info(&mut rig).last().unwrap(),
+        "3 messages wait, the oldest for 105 s; inbox_peek shows them"
+    );
+}
+
+#[test]
+fn a_message_that_was_shown_is_mentioned_until_it_is_popped() {
+    let mut rig = Rig::new();
+    let id = rig.platform.say("to a wait that nobody reads any more");
+    rig.start();
+    rig.call("wait_for_message", &json!({}));
+
+    let mention = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.get(1).cloned();
+    let shown = "1 message that was shown is not removed yet; once it is handled, inbox_pop removes it";
+    assert_eq!(mention(&mut rig).as_deref(), Some(shown));
+    rig.pass(60_000);
+    assert_eq!(mention(&mut rig).as_deref(), Some(shown));
+    rig.pop(&id);
+    rig.pass(60_000);
+    assert_eq!(mention(&mut rig), None);
+}
+
+#[test]
+fn a_mention_that_the_client_did_not_get_comes_again() {
+    let mut rig = Rig::new();
+    rig.platform.say("hello");
+    rig.start();
+
+    let lost = rig.call_in_vain("commit_memory", &json!({}));
+
+    assert_eq!(rig.call("commit_memory", &json!({})).answer().text.last(), lost.last());
+    assert_eq!(rig.call("commit_memory", &json!({})).answer().text.len(), 1);
+}
+
+#[test]
+fn what_an_answer_showed_that_the_client_did_not_get_was_not_shown() {
+    for tool in ["wait_for_message", "inbox_peek"] {
+        let mut rig = Rig::new();
+        rig.platform.say("hello");
+        rig.start();
+        assert!(rig.call_in_vain(tool, &json!({}))[0].contains("hello"));
+
+        assert!(rig.peek()[0].get("redelivered").is_none());
+        let waited = rig.call("wait_for_message", &json!({}));
+        assert!(!waited.text().contains("delivery_count"), "{tool}: {}", waited.text());
+        rig.restart();
+
+        let again = rig.call("wait_for_message", &json!({}));
+        let again: Value = serde_json::from_str(again.text()).unwrap();
+        assert_eq!((&again["redelivered"], &again["delivery_count"]), (&json!(true), &json!(2)), "{tool}");
+    }
+}
+
+#[test]
+fn a_showing_that_was_taken_back_is_none_after_a_restart_either() {
+    for tool in ["wait_for_message", "inbox_peek"] {
+        let mut rig = Rig::new();
+        rig.platform.say("hello");
+        rig.start();
+        rig.call_in_vain(tool, &json!({}));
+        rig.pass(5_000);
+
+        rig.restart();
+
+        assert!(rig.peek()[0].get("redelivered").is_none(), "{tool}: {:?}", rig.journal);
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_with_its_answer_has_not_forgotten_what_it_showed() {
+    let mut rig = Rig::new();
+    rig.platform.say("hello");
+    rig.start();
+    rig.call("wait_for_message", &json!({}));
+
+    rig.restart();
+
+    assert_eq!(rig.peek()[0]["redelivered"], json!(true));
+}
+
+#[test]
+fn a_gap_that_the_client_was_not_told_is_told_later() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.say("old");
+    rig.start();
+    rig.stop();
+    rig.platform.clock += 8 * 86_400_000_000;
+    rig.platform.prune(1);
+    rig.platform.say("new");
+    rig.restart();
+
+    let lost = rig.call_in_vain("inbox_peek", &json!({}));
+
+    let told = rig.call("inbox_peek", &json!({})).answer().text.clone();
+    assert_eq!((told.len(), &told[1]), (2, &lost[1]));
+    rig.restart();
+    assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
-    inbox::{self, MOST_STAGED},
+    inbox::{self, MOST_STAGED, Showing},
     wire::Workspace,
     world::World,
 };
@@ -47,6 +47,8 @@ pub(super) struct Waiting {
     /// Why newer messages may be missing, if the platform gives none at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
+    #[serde(skip)]
+    showing: Option<Showing>,
 }
 
 impl Tool for InboxPeek {
@@ -78,28 +80,26 @@ impl Tool for InboxPeek {
             );
         }
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
-        let (messages, shown_first) = look(&world, offset, limit);
-        inbox::delivered(&host, &world, shown_first).await;
-        Ok(Waiting { messages, platform: inbox::platform_trouble(&host, &world) })
+        let (messages, showing, records) = look(&world, offset, limit);
+        inbox::delivered(&host, &world, records).await;
+        let platform = inbox::platform_trouble(&host, &world);
+        Ok(Waiting { messages, platform, showing: showing.if_any() })
     }
 }
 
-/// Messages, and the records of those that are shown for the first time.
-fn look(world: &World, skip: usize, limit: usize) -> (Vec<Shown>, Vec<(Workspace, inbox::Record)>) {
-    let mut inbox = world.inbox.borrow_mut();
-    let mut shown_first = Vec::new();
-    let mut messages = Vec::new();
-    for (staged, is_first) in inbox.queue_mut().look(skip, limit) {
-        messages.push(Shown::new(world, staged));
-        if is_first {
-            shown_first.push(inbox::showing(staged));
-        }
-    }
+/// Messages on their way to the agent, and the records of those that are shown for the first time.
+fn look(
+    world: &Rc<World>,
+    skip: usize,
+    limit: usize,
+) -> (Vec<Shown>, Showing, Vec<(Workspace, inbox::Record)>) {
+    let (mut messages, showing, records) =
+        Showing::of_several(world, (skip, limit), |staged| Shown::new(world, staged));
     let bytes = messages.iter().map(Shown::bytes).sum();
     if let Some(first) = messages.first_mut() {
         first.says_length(bytes);
     }
-    (messages, shown_first)
+    (messages, showing, records)
 }
 
 /// Some characters of one message.
@@ -111,7 +111,11 @@ fn part(world: &World, activity_id: &str, offset: usize, max_chars: usize) -> Re
             "Error: no message with this activity_id waits. Call inbox_peek without arguments to see which do.",
         ));
     };
-    Ok(Waiting { messages: vec![Shown::part(world, staged, offset, max_chars)], platform: None })
+    Ok(Waiting {
+        messages: vec![Shown::part(world, staged, offset, max_chars)],
+        platform: None,
+        showing: None,
+    })
 }
 
 impl Facts for Waiting {
@@ -120,6 +124,10 @@ impl Facts for Waiting {
             return serde_json::to_string(self).unwrap_or_default();
         }
         serde_json::to_string(&self.messages).unwrap_or_default()
+    }
+
+    fn showing(&mut self) -> Option<Showing> {
+        self.showing.take()
     }
 }
 

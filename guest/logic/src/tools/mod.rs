@@ -32,7 +32,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     dialogue::{Dialogue, Host},
-    inbox, redact, untrusted,
+    inbox::{self, Showing, Told},
+    redact, untrusted,
     wire::{Answer, Finish, Instant, ToolSpec, Turn},
     world::World,
 };
@@ -86,6 +87,11 @@ pub(crate) struct Spec {
 pub(crate) trait Facts: Serialize + JsonSchema {
     /// Words for an agent.
     fn text(&self, world: &World) -> String;
+
+    /// The messages among them, which count as shown once the client has the answer.
+    fn showing(&mut self) -> Option<Showing> {
+        None
+    }
 }
 
 /// A tool failed: text that begins with `Error` or the like, and says what to do next.
@@ -99,7 +105,7 @@ impl Failure {
 }
 
 /// A call from its arguments to its answer.
-type Call = fn(Host, Rc<World>, Value) -> Pin<Box<dyn Future<Output = Answer>>>;
+type Call = fn(Host, Rc<World>, Value) -> Pin<Box<dyn Future<Output = Finish>>>;
 
 /// A row of the table.
 struct Entry {
@@ -118,27 +124,37 @@ const fn entry<T: Tool + 'static>() -> Entry {
     }
 }
 
-async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
-    let mut answer = answer::<T>(&host, &world, arguments).await;
+async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Finish {
+    let mut told = Told::default();
+    let mut answer = answer::<T>(&host, &world, arguments, &mut told).await;
     if T::SPEC.inbox {
-        answer.text.extend(inbox::in_inbox(&host, &world).await);
+        answer.text.extend(inbox::in_inbox(&host, &world, &mut told).await);
     } else {
-        answer.text.extend(inbox::waiting_mail(&world, host.now()));
+        answer.text.extend(inbox::waiting_mail(&world, host.now(), &mut told));
     }
-    answer
+    if told.is_nothing() {
+        return Finish::Answer(answer);
+    }
+    if host.reply(answer).await {
+        told.keep(&world, host.now());
+    }
+    Finish::Done
 }
 
-async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value) -> Answer {
+async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value, told: &mut Told) -> Answer {
     let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
         Err(Failure(text)) => return failed(&text),
     };
     match T::run(host.clone(), Rc::clone(world), arguments).await {
-        Ok(facts) => Answer {
-            text: vec![facts.text(world)],
-            is_error: false,
-            structured: world.settings.structured.then(|| serde_json::to_string(&facts).ok()).flatten(),
-        },
+        Ok(mut facts) => {
+            told.messages = facts.showing();
+            Answer {
+                text: vec![facts.text(world)],
+                is_error: false,
+                structured: world.settings.structured.then(|| serde_json::to_string(&facts).ok()).flatten(),
+            }
+        }
         Err(Failure(text)) => failed(&text),
     }
 }
@@ -156,11 +172,13 @@ pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant)
     let arguments = serde_json::from_str::<Value>(arguments);
     let name = entry.map(|entry| entry.run).ok_or_else(unknown);
     Dialogue::open(now, |host| async move {
-        Finish::Answer(match (name, arguments) {
+        match (name, arguments) {
             (Ok(run), Ok(arguments)) => run(host, world, arguments).await,
-            (Ok(_), Err(cause)) => failed(&format!("Error: the arguments are not JSON: {cause}")),
-            (Err(unknown), _) => failed(&unknown),
-        })
+            (Ok(_), Err(cause)) => {
+                Finish::Answer(failed(&format!("Error: the arguments are not JSON: {cause}")))
+            }
+            (Err(unknown), _) => Finish::Answer(failed(&unknown)),
+        }
     })
 }
 
@@ -266,6 +284,8 @@ pub(crate) mod tests {
     pub(crate) struct Call {
         pub(crate) dialogue: Dialogue,
         pub(crate) turn: Turn,
+        /// The answer that the client has got before the call was over.
+        pub(crate) replied: Option<Answer>,
     }
 
     impl Call {
@@ -275,8 +295,9 @@ pub(crate) mod tests {
 
         pub(crate) fn open_at(world: &Rc<World>, name: &str, arguments: &Value, now: Instant) -> Self {
             let (dialogue, turn) = open(world, name, &arguments.to_string(), now);
-            let mut call = Self { dialogue, turn };
+            let mut call = Self { dialogue, turn, replied: None };
             call.note_showings(now);
+            call.give_answer(now);
             call
         }
 
@@ -290,6 +311,14 @@ pub(crate) mod tests {
             };
             while is_note(&self.turn.next) {
                 self.turn = self.dialogue.resume(Outcome::Stored, now);
+            }
+        }
+
+        /// The client gets the answer.
+        pub(crate) fn give_answer(&mut self, now: Instant) {
+            if let Next::Reply(answer) = self.turn.next.clone() {
+                self.replied = Some(answer);
+                self.turn = self.dialogue.resume(Outcome::Replied, now);
             }
         }
 
@@ -307,15 +336,20 @@ pub(crate) mod tests {
         pub(crate) fn then(&mut self, outcome: Outcome, now: Instant) -> &mut Self {
             self.turn = self.dialogue.resume(outcome, now);
             self.note_showings(now);
+            self.give_answer(now);
             self
         }
 
         /// The answer with which the call ended.
         pub(crate) fn answer(&self) -> &Answer {
+            if let Some(answer) = &self.replied {
+                return answer;
+            }
             match &self.turn.next {
                 Next::Finish(Finish::Answer(answer)) => answer,
                 Next::Finish(Finish::Done)
                 | Next::Listen(_)
+                | Next::Reply(_)
                 | Next::Rest(_)
                 | Next::Send(_)
                 | Next::Store(_)
@@ -346,9 +380,12 @@ pub(crate) mod tests {
         while result.borrow().is_none() {
             let outcome = match &turn.next {
                 Next::Send(request) => answer(request),
-                Next::Finish(_) | Next::Listen(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
-                    Outcome::Rested
-                }
+                Next::Finish(_)
+                | Next::Listen(_)
+                | Next::Reply(_)
+                | Next::Rest(_)
+                | Next::Store(_)
+                | Next::Upload(_) => Outcome::Rested,
             };
             turn = dialogue.resume(outcome, 0);
         }
@@ -359,9 +396,12 @@ pub(crate) mod tests {
     pub(crate) fn asked(turn: &Turn) -> &PlatformRequest {
         match &turn.next {
             Next::Send(request) => request,
-            Next::Finish(_) | Next::Listen(_) | Next::Rest(_) | Next::Store(_) | Next::Upload(_) => {
-                panic!("not a request: {:?}", turn.next)
-            }
+            Next::Finish(_)
+            | Next::Listen(_)
+            | Next::Reply(_)
+            | Next::Rest(_)
+            | Next::Store(_)
+            | Next::Upload(_) => panic!("not a request: {:?}", turn.next),
         }
     }
 

@@ -102,7 +102,7 @@ const EXPECTED: [Expected; 11] = [
         properties: &[("timeout_secs", "number")],
         required: &[],
         says: &["message", "inbox_pop"],
-        arguments_say: &[("timeout_secs", "60"), ("timeout_secs", "300")],
+        arguments_say: &[("timeout_secs", "50"), ("timeout_secs", "280")],
     },
     Expected {
         name: "inbox_peek",

@@ -11,7 +11,11 @@ use super::{
     arguments::Number,
     messages::{Shown, require_inbox},
 };
-use crate::{dialogue::Host, inbox, wire::Workspace, world::World};
+use crate::{
+    dialogue::Host,
+    inbox::{self, Showing, Staged},
+    world::World,
+};
 
 /// Some clients give a call up after a minute.
 const DEFAULT_SECS: f64 = 50.0;
@@ -38,6 +42,8 @@ pub(super) struct Waited {
     /// Why newer messages may be missing, if the platform gives none at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
+    #[serde(skip)]
+    showing: Option<Showing>,
 }
 
 /// Nothing came.
@@ -73,15 +79,20 @@ impl Tool for WaitForMessage {
         require_inbox(&host, &world).await?;
         loop {
             let seen = world.inbox.borrow().news();
-            if let Some((message, showing)) = head(&world) {
-                inbox::delivered(&host, &world, vec![showing]).await;
+            if let Some((message, showing, records)) = Showing::of_next(&world, |head| shown(&world, head)) {
+                inbox::delivered(&host, &world, records).await;
                 let platform = inbox::platform_trouble(&host, &world);
-                return Ok(Waited { message: Some(message), timeout: None, platform });
+                return Ok(Waited {
+                    message: Some(message),
+                    timeout: None,
+                    platform,
+                    showing: Some(showing),
+                });
             }
             if host.now() >= deadline {
                 let timeout = Timeout { timeout: true, timeout_secs: as_written(secs) };
                 let platform = inbox::platform_trouble(&host, &world);
-                return Ok(Waited { message: None, timeout: Some(timeout), platform });
+                return Ok(Waited { message: None, timeout: Some(timeout), platform, showing: None });
             }
             host.rest_until_news(deadline, seen).await;
         }
@@ -92,15 +103,16 @@ impl Facts for Waited {
     fn text(&self, _world: &World) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
+
+    fn showing(&mut self) -> Option<Showing> {
+        self.showing.take()
+    }
 }
 
-/// The oldest message, and the record of its being shown.
-fn head(world: &World) -> Option<(Shown, (Workspace, inbox::Record))> {
-    let mut inbox = world.inbox.borrow_mut();
-    let head = inbox.queue_mut().deliver()?;
+fn shown(world: &World, head: &Staged) -> Shown {
     let mut shown = Shown::new(world, head);
     shown.says_length(shown.bytes());
-    Some((shown, inbox::showing(head)))
+    shown
 }
 
 /// From 0 to [`LONGEST_SECS`].
