@@ -1,7 +1,6 @@
 //! The stand-in platform on the loopback interface, inside the test, so that its state is at hand.
 
 use std::{
-    future,
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -12,9 +11,17 @@ use standin::{
     shell::{self, Shell},
     world::{Credentials, Logged},
 };
-use tokio::{net::TcpListener, task::JoinHandle, time};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{self, Instant},
+};
 
 use crate::{launch::Launch, process::DEADLINE};
+
+/// How long a platform that leaves waits for connections with a request.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A platform that serves, with one external workspace. It ends when dropped.
 pub struct Served {
@@ -22,6 +29,8 @@ pub struct Served {
     address: SocketAddr,
     url: String,
     server: JoinHandle<()>,
+    /// Dropped, or used, it lets the server end gracefully.
+    leave: Option<oneshot::Sender<()>>,
     /// The workspace that the agent is.
     pub me: Credentials,
 }
@@ -49,8 +58,9 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("no port on the loopback interface")?;
         let address = listener.local_addr()?;
         let shell = Shell::new(platform)?;
-        let server = tokio::spawn(shell.clone().serve(listener, future::pending(), Duration::ZERO));
-        Ok(Self { shell, address, url: format!("http://{address}"), server, me })
+        let (server, leave) = serve(&shell, listener);
+        let url = format!("http://{address}");
+        Ok(Self { shell, address, url, server, leave: Some(leave), me })
     }
 
     /// Ends the server without a farewell: its connections break, and nobody listens where it was.
@@ -64,13 +74,28 @@ impl Served {
         self.until("nobody", |served| TcpStream::connect(served.address).is_err()).await
     }
 
-    /// Serves once more after [`Self::stop`], where it did, and with what the platform knows.
+    /// Ends the server as its operator does: it takes no more connections, closes those without a request,
+    /// and waits for the others. Gives how long that took.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn leave(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        drop(self.leave.take());
+        time::timeout(PATIENCE, &mut self.server)
+            .await
+            .context("the platform waits in vain for its end")??;
+        Ok(begun.elapsed())
+    }
+
+    /// Serves once more after [`Self::stop`] or [`Self::leave`], where it did, and with what the platform knows.
     ///
     /// # Errors
     /// When the port is taken.
     pub async fn serve_again(&mut self) -> Result<()> {
         let listener = TcpListener::bind(self.address).await?;
-        self.server = tokio::spawn(self.shell.clone().serve(listener, future::pending(), Duration::ZERO));
+        let (server, leave) = serve(&self.shell, listener);
+        (self.server, self.leave) = (server, Some(leave));
         Ok(())
     }
 
@@ -152,6 +177,15 @@ impl Served {
         let came = time::timeout(DEADLINE, comes).await;
         came.map_err(|_| anyhow!("the platform waits in vain for {what}; it saw {:#?}", self.requests()))
     }
+}
+
+fn serve(shell: &Shell, listener: TcpListener) -> (JoinHandle<()>, oneshot::Sender<()>) {
+    let (leave, left) = oneshot::channel();
+    let end = async {
+        // Dropping the other end says the same.
+        let _ = left.await;
+    };
+    (tokio::spawn(shell.clone().serve(listener, end, PATIENCE)), leave)
 }
 
 fn line(entry: &Logged) -> String {

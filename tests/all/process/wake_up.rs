@@ -87,6 +87,21 @@ async fn nobody_listens_before_a_session_or_where_the_inbox_is_off() -> Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_platform_that_shuts_down_does_not_wait_for_the_stream() -> Result<()> {
+    let mut platform = Served::start().await?;
+    let mut program = listening(&platform).await?;
+    platform.hears("GET /health").await?;
+
+    let took = platform.leave().await?;
+
+    assert!(took < AT_ONCE, "{took:?}");
+    platform.serve_again().await?;
+    platform.until("another stream", |platform| platform.count(&stream_of(platform)) == 2).await?;
+    assert!(answer(&platform, &mut program, "back again").await? < AT_ONCE);
+    Ok(())
+}
+
 /// A program whose stream is open.
 async fn listening(platform: &Served) -> Result<Program> {
     let mut program = Program::start(&platform.launch()?)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use molecule_tests::story::{Setting, Story};
 use serde_json::json;
-use standin::Script;
+use standin::{Level, Script};
 
 use crate::props::{LEVELS, pops, task, waiting, waits};
 
@@ -30,6 +30,73 @@ async fn a_message_is_answered_in_milliseconds() {
             assert!(took <= AT_ONCE_MS, "{level:?}, {text}: {took} ms");
             pops(&story, &message["activity_id"]).await;
         }
+    }
+}
+
+/// Messages, one every 200 ms.
+const MANY: usize = 60;
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_read_for_once_however_many_events_it_raises() {
+    for level in LEVELS {
+        let story = Setting::default().level(level).events().begin();
+        begin(&story).await;
+        story.pass(Duration::from_secs(7)).await;
+        let before = story.fetches();
+        let mut slowest = 0;
+        for number in 0..MANY {
+            let wait = story.call("wait_for_message", json!({ "timeout_secs": 50 }));
+            story.pass(Duration::from_millis(200)).await;
+            let sent = story.elapsed_ms();
+            story.platform().user_sends(story.me.id, &number.to_string());
+
+            let message = wait.await.unwrap().json();
+
+            slowest = slowest.max(story.elapsed_ms() - sent);
+            assert_eq!(message["text"], number.to_string(), "{level:?}");
+            pops(&story, &message["activity_id"]).await;
+        }
+        let reads = story.fetches() - before;
+        assert!(reads * 10 <= MANY * 13, "{level:?}: {reads} reads");
+        assert!(slowest <= AT_ONCE_MS, "{level:?}: {slowest} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_id_that_is_used_again_hides_neither_the_first_message_nor_the_next() {
+    for (level, seen) in
+        [(Level::Later, vec!["first", "second", "third"]), (Level::Newest, vec!["first", "third"])]
+    {
+        let story = Setting::default().level(level).events().begin();
+        begin(&story).await;
+        for (id, text) in [("m", "first"), ("m", "second"), ("n", "third")] {
+            let parts = json!([{ "kind": "text", "text": text }]);
+            let message = json!({ "messageId": id, "parts": parts });
+            let body =
+                json!({ "jsonrpc": "2.0", "method": "message/send", "params": { "message": message } });
+            story.platform().sends(None, story.me.id, &body);
+            story.pass(Duration::from_millis(100)).await;
+        }
+
+        assert_eq!(waiting(&story).await, seen, "{level:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_one_instant_wake_and_arrive_in_their_order() {
+    for level in LEVELS {
+        let story = Setting::default().level(level).events().begin();
+        begin(&story).await;
+        story.pass(Duration::from_secs(7)).await;
+        let instant = story.platform_time();
+        let mut expected = Vec::new();
+        for number in 0..12 {
+            story.platform().user_sent(story.me.id, &number.to_string(), instant);
+            expected.push(number.to_string());
+            story.pass(Duration::from_millis(30)).await;
+        }
+
+        assert_eq!(waiting(&story).await, expected, "{level:?}");
     }
 }
 

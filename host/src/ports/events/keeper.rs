@@ -12,12 +12,14 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     Chunks, Closed, Heard, Pace, Source,
-    news::{self, News},
+    news::{self, News, Told},
 };
 use crate::{
     guest::wire::Instant,
     ports::clock::{Clock, ms},
 };
+
+const NO_CONNECTIONS: &str = "the platform takes no connections";
 
 /// What the task works with.
 pub(super) struct Keeper<S> {
@@ -94,12 +96,13 @@ impl<S: Source> Keeper<S> {
             stream.lives();
         }
         let mut news = news::of(chunks.boxed());
-        let mut away = pin!(self.away.notified());
+        let (mut away, mut gone) = (pin!(self.away.notified()), pin!(self.source.gone()));
         loop {
             let at = stream.once_more.map_or(stream.quiet_at, |once_more| once_more.min(stream.quiet_at));
             tokio::select! {
                 biased;
-                () = &mut away => return stream.end("the platform takes no connections"),
+                () = &mut away => return stream.end(NO_CONNECTIONS),
+                () = &mut gone, if stream.health.is_some() => return stream.end(NO_CONNECTIONS),
                 said = news.next() => match said {
                     Some(Ok(news)) => stream.said(news),
                     Some(Err(why)) => return stream.end(&why),
@@ -149,13 +152,23 @@ struct Open<'a> {
     quiet_at: Instant,
     /// When to look again for what is written after its event.
     once_more: Option<Instant>,
+    told: Told,
 }
 
 impl<'a> Open<'a> {
     fn new<S>(keeper: &'a Keeper<S>) -> Self {
         let (clock, pace, now) = (&keeper.clock, &keeper.pace, keeper.clock.now());
         let quiet_at = now + ms(pace.first_bytes);
-        Self { clock, pace, heard: &keeper.heard, health: None, healthy_at: now, quiet_at, once_more: None }
+        Self {
+            clock,
+            pace,
+            heard: &keeper.heard,
+            health: None,
+            healthy_at: now,
+            quiet_at,
+            once_more: None,
+            told: Told::default(),
+        }
     }
 
     /// There is a platform at the other end.
@@ -173,7 +186,11 @@ impl<'a> Open<'a> {
         self.lives();
         match news {
             News::Nothing => {}
-            News::Row => self.hint(),
+            News::Row(subject) => {
+                if self.told.is_new(subject) {
+                    self.hint();
+                }
+            }
             News::Rows => {
                 self.hint();
                 self.once_more = Some(self.clock.now() + ms(self.pace.row_after_event));

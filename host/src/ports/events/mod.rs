@@ -16,7 +16,7 @@ mod news;
 mod tests;
 
 use std::{
-    future::Future,
+    future::{self, Future},
     io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,6 +40,12 @@ pub type Chunks = BoxStream<'static, io::Result<Bytes>>;
 pub trait Source: Send + Sync + 'static {
     /// Asks for the stream once; returns when the head of the answer is there.
     fn open(&self) -> impl Future<Output = Result<Chunks, Closed>> + Send;
+
+    /// Returns when the platform takes no connections any more; never, where that cannot be seen. Asked for
+    /// while a stream is open, which a platform that shuts down would wait for.
+    fn gone(&self) -> impl Future<Output = ()> + Send {
+        future::pending()
+    }
 
     /// Whether asking again may help although the last answer was [`Closed::Absent`].
     fn has_changed(&self) -> bool;

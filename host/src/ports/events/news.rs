@@ -1,9 +1,15 @@
 //! What an event stream says, as far as it matters.
 
-use std::{borrow::Cow, io};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+};
 
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
+use serde_json::Value;
 use sse_stream::SseByteStream;
 
 use super::Chunks;
@@ -16,16 +22,64 @@ const EVENT_BYTES: usize = 40 << 20;
 pub(super) enum News {
     /// The platform is alive.
     Nothing,
-    /// There may be a row.
-    Row,
+    /// There may be a row: that of this message, if the event names one.
+    Row(Option<Subject>),
     /// There may be a row, and another one in a moment.
     Rows,
+}
+
+/// The message that an event is about. The newest platform raises several events for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// Stands for the message's id and the kind of its row.
+    digest: u64,
+    /// The row is there already.
+    stored: bool,
+}
+
+/// As many messages as events may come for at the same time, and some more.
+const REMEMBERED: usize = 256;
+
+/// The rows that events have told of. Their further events tell of nothing new.
+#[derive(Default)]
+pub(super) struct Told(VecDeque<u64>);
+
+impl Told {
+    /// Whether an event may mean a row that no event has told of.
+    ///
+    /// An event that may come before its row is not remembered, so that the event after the row counts.
+    pub(super) fn is_new(&mut self, subject: Option<Subject>) -> bool {
+        let Some(Subject { digest, stored }) = subject else { return true };
+        if self.0.contains(&digest) {
+            return false;
+        }
+        if stored {
+            self.0.push_back(digest);
+            if self.0.len() > REMEMBERED {
+                self.0.pop_front();
+            }
+        }
+        true
+    }
 }
 
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    data: Names,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    activity_type: Value,
+    #[serde(default)]
+    message_id: Value,
 }
 
 /// Every event of a stream. An error is the last item: the connection broke, or nobody could read on.
@@ -37,13 +91,25 @@ pub(super) fn of(chunks: Chunks) -> impl Stream<Item = Result<News, String>> + S
     })
 }
 
-fn meaning(event: &str) -> News {
-    let Ok(event) = serde_json::from_str::<Event<'_>>(event) else { return News::Nothing };
+fn meaning(text: &str) -> News {
+    let Ok(event) = serde_json::from_str::<Event<'_>>(text) else { return News::Nothing };
     match event.kind.as_ref() {
-        "ACTIVITY_LOGGED" | "BROADCAST_MESSAGE" | "USER_MESSAGE" => News::Row,
+        "ACTIVITY_LOGGED" => News::Row(subject(text, true)),
+        "USER_MESSAGE" => News::Row(subject(text, false)),
+        "BROADCAST_MESSAGE" => News::Row(None),
         kind if kind.starts_with("DELEGATION_") => News::Rows,
         _ => News::Nothing,
     }
+}
+
+/// The message that an event names. Only the event of a row says what kind of row that is.
+fn subject(event: &str, stored: bool) -> Option<Subject> {
+    let Names { activity_type, message_id } = serde_json::from_str::<Named>(event).ok()?.data;
+    let id = message_id.as_str().filter(|id| !id.is_empty())?;
+    let kind = if stored { activity_type.as_str()? } else { "a2a_receive" };
+    let mut digest = DefaultHasher::new();
+    (kind, id).hash(&mut digest);
+    Some(Subject { digest: digest.finish(), stored })
 }
 
 /// The same chunks, until an event is too large for the parser, which would take one of any size.
@@ -98,9 +164,9 @@ mod tests {
     #[tokio::test]
     async fn only_what_may_mean_a_row_is_a_hint() {
         let cases = [
-            ("ACTIVITY_LOGGED", News::Row),
-            ("BROADCAST_MESSAGE", News::Row),
-            ("USER_MESSAGE", News::Row),
+            ("ACTIVITY_LOGGED", News::Row(None)),
+            ("BROADCAST_MESSAGE", News::Row(None)),
+            ("USER_MESSAGE", News::Row(None)),
             ("DELEGATION_SENT", News::Rows),
             ("DELEGATION_STATUS", News::Rows),
             ("DELEGATION_COMPLETE", News::Rows),
@@ -124,7 +190,7 @@ mod tests {
         for size in 1..text.len() {
             let pieces = text.as_bytes().chunks(size).map(|piece| str::from_utf8(piece).unwrap());
 
-            assert_eq!(read(pieces).await, [Ok(News::Row), Ok(News::Row)], "{size}");
+            assert_eq!(read(pieces).await, [Ok(News::Row(None)), Ok(News::Row(None))], "{size}");
         }
     }
 
@@ -146,7 +212,7 @@ mod tests {
     async fn other_line_ends_fields_and_comments_are_understood() {
         let text = ": x\r\ndata:{\"type\":\r\ndata: \"ACTIVITY_LOGGED\"}\r\nevent: e\r\nx: y\r\n\r\n: y\n\n";
 
-        assert_eq!(read([text]).await, [Ok(News::Row)]);
+        assert_eq!(read([text]).await, [Ok(News::Row(None))]);
     }
 
     #[tokio::test]
@@ -160,7 +226,7 @@ mod tests {
             format!("data: {{\"data\":\"{}\",\"type\":\"ACTIVITY_LOGGED\"}}\n\n", "x".repeat(20 << 20));
         let pieces = large.as_bytes().chunks(16 << 10).map(|piece| str::from_utf8(piece).unwrap());
 
-        assert_eq!(read(pieces.chain([ROW])).await, [Ok(News::Row), Ok(News::Row)]);
+        assert_eq!(read(pieces.chain([ROW])).await, [Ok(News::Row(None)), Ok(News::Row(None))]);
     }
 
     #[tokio::test]
@@ -170,7 +236,7 @@ mod tests {
 
             let news = read([ROW].into_iter().chain(endless)).await;
 
-            assert_eq!(news[0], Ok(News::Row));
+            assert_eq!(news[0], Ok(News::Row(None)));
             assert!(news[1].as_ref().unwrap_err().contains("larger than 40 MiB"), "{news:?}");
             assert_eq!(news.len(), 2);
         }
@@ -193,6 +259,67 @@ mod tests {
         let news: Vec<_> = of(stream::iter(chunks).boxed()).collect().await;
 
         assert!(matches!(news[..], [Err(_)]), "{news:?}");
+    }
+
+    fn told(kind: &str, data: &str) -> Option<Subject> {
+        match meaning(&format!("{{\"data\":{data},\"timestamp\":1,\"type\":\"{kind}\"}}")) {
+            News::Row(subject) => subject,
+            other @ (News::Nothing | News::Rows) => panic!("{other:?}"),
+        }
+    }
+
+    fn logged(row: &str, id: &str) -> Option<Subject> {
+        told("ACTIVITY_LOGGED", &format!("{{\"activity_type\":\"{row}\",\"message_id\":\"{id}\"}}"))
+    }
+
+    #[test]
+    fn further_events_of_one_row_tell_of_nothing_new() {
+        let mut told_of = Told::default();
+        let user_message = told("USER_MESSAGE", r#"{"content":"hi","message_id":"m"}"#);
+
+        assert!(told_of.is_new(logged("a2a_receive", "m")));
+        assert!(!told_of.is_new(user_message));
+        assert!(!told_of.is_new(logged("a2a_receive", "m")));
+
+        assert!(told_of.is_new(logged("a2a_receive", "n")), "another message");
+        assert!(told_of.is_new(logged("a2a_send", "m")), "another row");
+    }
+
+    #[test]
+    fn an_event_that_comes_before_its_row_does_not_hide_the_one_after_it() {
+        let mut told_of = Told::default();
+
+        assert!(told_of.is_new(told("USER_MESSAGE", r#"{"message_id":"m"}"#)));
+
+        assert!(told_of.is_new(logged("a2a_receive", "m")));
+    }
+
+    #[test]
+    fn events_that_name_no_message_are_always_new() {
+        let mut told_of = Told::default();
+        for data in [
+            "{}",
+            "7",
+            "\"x\"",
+            r#"{"message_id":null,"activity_type":"a2a_receive"}"#,
+            r#"{"message_id":7}"#,
+        ] {
+            for kind in ["ACTIVITY_LOGGED", "USER_MESSAGE", "BROADCAST_MESSAGE"] {
+                assert!(told_of.is_new(told(kind, data)), "{kind} {data}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rows_that_events_told_of_are_remembered_for_a_while() {
+        let mut told_of = Told::default();
+        for number in 0..=REMEMBERED {
+            assert!(told_of.is_new(logged("a2a_receive", &number.to_string())));
+        }
+
+        assert!(told_of.is_new(logged("a2a_receive", "0")));
+        assert!(!told_of.is_new(logged("a2a_receive", "9")));
+        assert_eq!(told_of.0.len(), REMEMBERED);
     }
 
     async fn read<'a>(pieces: impl IntoIterator<Item = &'a str>) -> Vec<Result<News, String>> {

@@ -1,7 +1,8 @@
 //! The event stream of the workspace: one long answer, without an end and without a limit of time.
 
 use std::{
-    io,
+    future, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -9,7 +10,7 @@ use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 
-use super::{Failure, Http, answer, causes};
+use super::{Failure, Http, answer, causes, idle};
 use crate::{
     credentials::Token,
     guest::wire::{Limits, Method, PlatformRequest},
@@ -25,13 +26,15 @@ pub struct EventStream {
     http: Arc<Http>,
     /// The token with which there was no stream.
     refused: Mutex<Option<Token>>,
+    /// The other end of the connection that the latest stream came on.
+    at: Mutex<Option<SocketAddr>>,
 }
 
 impl EventStream {
     /// The stream of the workspace that `http` acts for.
     #[must_use]
     pub fn new(http: Arc<Http>) -> Self {
-        Self { http, refused: Mutex::default() }
+        Self { http, refused: Mutex::default(), at: Mutex::default() }
     }
 
     /// Asks once, and once more if the token turns out to be an old one.
@@ -64,8 +67,18 @@ impl Source for EventStream {
         let opened = self.ask().await.and_then(judge);
         let refused = matches!(opened, Err(Closed::Absent(_))).then(|| self.http.token());
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
-        let body = opened?.bytes_stream();
+        let stream = opened?;
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = stream.remote_addr();
+        let body = stream.bytes_stream();
         Ok(body.map(|chunk| chunk.map_err(|cause| io::Error::other(causes(&cause)))).boxed())
+    }
+
+    async fn gone(&self) {
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        match at {
+            Some(at) => idle::gone(&self.http.base, at).await,
+            None => future::pending().await,
+        }
     }
 
     fn has_changed(&self) -> bool {

@@ -12,6 +12,7 @@
 mod address;
 mod answer;
 mod events;
+mod idle;
 mod pool;
 mod progress;
 #[cfg(test)]
@@ -43,6 +44,8 @@ use crate::{
     guest::wire::{Limits, Method, Outcome, PlatformRequest, Unreachable, Workspace},
 };
 
+/// What every request says of us.
+const USER_AGENT: &str = concat!("molecule-mcp/", env!("CARGO_PKG_VERSION"));
 /// The platform takes no larger document on any path.
 const REQUEST_BODY_BYTES: usize = 16 << 20;
 /// The longest that any exchange may take, whatever the guest asks for.

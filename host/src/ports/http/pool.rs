@@ -65,7 +65,7 @@ fn build(over_tls: bool) -> Result<Client, String> {
     // Whoever was first has installed one; any is good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
-        .user_agent(concat!("molecule-mcp/", env!("CARGO_PKG_VERSION")))
+        .user_agent(super::USER_AGENT)
         .http1_only()
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())

@@ -25,6 +25,9 @@ use crate::{
 const MESSAGES: usize = 200;
 /// And while none do: each takes seconds.
 const WITHOUT_EVENTS: usize = 3;
+/// Messages that come in their time, and how far apart: more a minute than a careless reader may ask for.
+const MESSAGES_IN_TIME: usize = 300;
+const IN_TIME: Duration = Duration::from_millis(200);
 /// The inbox looks by itself so often, in milliseconds.
 const POLL_MS: f64 = 5_000.0;
 const BACKLOG: usize = 10_000;
@@ -70,6 +73,20 @@ impl Bench {
             rows.push(alone(measure, percentile_ms(&took, 100), "ms", POLL_MS + 100.0));
         }
         Ok(rows)
+    }
+
+    /// The same where the platform raises several events for a message, five messages a second.
+    pub(crate) fn several_events(&self) -> Result<Vec<Row>> {
+        let Session { mut server, platform, launch: _disk } =
+            self.fetching(&["--level", "newest"], &["/events/stream"])?;
+        let before = platform.heard("/activity")?;
+        let took = messages_at(&mut server, &platform, MESSAGES_IN_TIME, Some(IN_TIME))?;
+        let reads = u64::try_from(platform.heard("/activity")? - before)?;
+        Ok(vec![
+            alone("newest level, 5 a second: message → answer, p50", percentile_ms(&took, 50), "ms", 20.0),
+            alone("newest level, 5 a second: message → answer, p99", percentile_ms(&took, 99), "ms", 60.0),
+            alone("newest level, 5 a second: fetches", each(reads, MESSAGES_IN_TIME)?, "a message", 1.3),
+        ])
     }
 
     /// A pop beside the write that it cannot do without.
@@ -211,8 +228,21 @@ fn each(total: u64, count: usize) -> Result<f64> {
 
 /// How long messages take that are sent one after the other, each while it is waited for.
 fn messages(server: &mut Server, platform: &Platform, count: usize) -> Result<Vec<Duration>> {
+    messages_at(server, platform, count, None)
+}
+
+/// The same, one `every` so long.
+fn messages_at(
+    server: &mut Server,
+    platform: &Platform,
+    count: usize,
+    every: Option<Duration>,
+) -> Result<Vec<Duration>> {
     let mut took = Vec::with_capacity(count);
+    let mut next = Instant::now();
     for number in 0..count {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        next += every.unwrap_or_default();
         server.begin(10, "wait_for_message", &json!({ "timeout_secs": 60 }))?;
         let say = json!({ "workspace_id": platform.me()?, "text": number.to_string() });
         platform.exchange("POST", "user-message", &say)?;

@@ -102,6 +102,7 @@ impl Bench {
             ("connections", Self::connections),
             ("ends", Self::ends),
             ("wake-up", Self::wake_up),
+            ("several-events", Self::several_events),
             ("pops", Self::pops),
             ("backlog", Self::backlog),
             ("syncs", Self::syncs),

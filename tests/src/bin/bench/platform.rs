@@ -82,10 +82,7 @@ impl Platform {
     pub(crate) fn hears(&self, ending: &str, count: usize) -> Result<()> {
         let start = Instant::now();
         loop {
-            let answer = self.exchange("GET", "requests?since=0", &Value::Null)?;
-            let requests = answer.get("requests").and_then(Value::as_array).context("no requests")?;
-            let paths = requests.iter().filter_map(|request| request.get("path")?.as_str());
-            if paths.filter(|path| path.ends_with(ending)).count() >= count {
+            if self.heard(ending)? >= count {
                 return Ok(());
             }
             ensure!(
@@ -94,6 +91,14 @@ impl Platform {
             );
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// How many requests have come whose paths end like this.
+    pub(crate) fn heard(&self, ending: &str) -> Result<usize> {
+        let answer = self.exchange("GET", "requests?since=0", &Value::Null)?;
+        let requests = answer.get("requests").and_then(Value::as_array).context("no requests")?;
+        let paths = requests.iter().filter_map(|request| request.get("path")?.as_str());
+        Ok(paths.filter(|path| path.ends_with(ending)).count())
     }
 
     /// Uses a test hook; what it answers.
