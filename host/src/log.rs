@@ -15,7 +15,7 @@ use std::{
     panic::{self, PanicHookInfo},
     sync::{
         OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -53,6 +53,8 @@ const SECRETS: usize = 64;
 const IN_PLACE_OF_SECRETS: &str = "[token]";
 
 static HIDDEN: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Tasks are cut off from here on.
+static ENDED: AtomicBool = AtomicBool::new(false);
 static SINK: OnceLock<Option<Sink>> = OnceLock::new();
 
 /// Sends what `tracing` collects in this process to stderr: warnings and errors, and with `verbose`
@@ -96,6 +98,11 @@ pub fn hide(secret: &str) {
 pub fn say(text: &str) {
     let lines: Vec<_> = text.lines().map(clean).collect();
     post(lines.join("\n"));
+}
+
+/// Says nothing of the tasks that the end of the program cuts off; what [`say`] prints still comes.
+pub fn ignore_the_rest() {
+    ENDED.store(true, Ordering::Release);
 }
 
 /// Waits until everything so far is printed, or a moment if nobody reads it.
@@ -151,6 +158,9 @@ struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        if ENDED.load(Ordering::Acquire) {
+            return;
+        }
         let mut line = Line::default();
         event.record(&mut line);
         post(format!("{PREFIX}{}", clean(&format!("{}{}", line.message, line.fields))));

@@ -109,6 +109,7 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
         tokio::spawn(stop_without_reader(reader, stop.clone()));
         run(settings, input, output, stop).await
     });
+    log::ignore_the_rest();
     runtime.shutdown_background();
     Ok(match exit? {
         Exit::Ended => cli::DONE,

@@ -129,7 +129,7 @@ async fn eight_starts_at_a_time_see_no_damage_in_a_new_directory() -> Result<()>
         }
         while let Some(said) = starts.join_next().await {
             let said = said??;
-            for complaint in ["damaged", "not locked", "not saved", "defect"] {
+            for complaint in ["damaged", "not locked", "not saved", "defect", "cancelled"] {
                 ensure!(!said.contains(complaint), "round {round}: {said}");
             }
         }
