@@ -17,6 +17,8 @@ pub const FAILED: i32 = 1;
 pub const MISCONFIGURED: i32 = 2;
 /// The platform does not take the token.
 pub const REJECTED: i32 = 3;
+/// The system gives too few threads or descriptors, too little memory, or no memory to execute.
+pub const EXHAUSTED: i32 = 4;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,16 @@ pub fn version() -> String {
     format!("molecule-mcp {}\n", env!("CARGO_PKG_VERSION"))
 }
 
+/// What a person reads who starts the server at a terminal.
+#[must_use]
+pub fn by_hand() -> String {
+    format!(
+        "molecule-mcp {} is an MCP server: an MCP client, such as Claude Code, starts it and speaks JSON to it.\n\
+         It waits for such messages here, one a line; Ctrl-D ends it, and molecule-mcp --help says how to use it.\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 /// How to use the program, with every setting.
 #[must_use]
 pub fn help() -> String {
@@ -105,8 +117,10 @@ Settings; blank counts as not set:
         "
 Exit codes:
   0  the client closed its end, or a signal came
+  1  it could not start for another reason, which is on stderr
   2  settings are missing or cannot be used; all of that is on stderr
   3  the platform refused the token
+  4  the system gives too little: threads, descriptors, memory, or memory to execute
 ",
     );
     text

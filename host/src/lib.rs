@@ -21,6 +21,7 @@ pub mod session;
 pub mod settings;
 mod small_file;
 pub mod stdio;
+pub mod system;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -70,7 +71,9 @@ pub async fn run(
         tracing::warn!("{warning}");
     }
     let ports = Arc::new(Powers::new(&settings));
-    let driver = Driver::new(Guest::embedded(guest_settings(&settings)?)?, ports);
+    let guest = Guest::embedded(guest_settings(&settings)?)?;
+    guest.prepare().await?;
+    let driver = Driver::new(guest, ports);
     let session = Session::default();
     let mut background = JoinSet::new();
     background.spawn(inbox(&settings, &driver, &session));

@@ -11,17 +11,18 @@
 use std::{
     any::Any,
     fmt::{self, Write as _},
-    io::{self, Write as _},
+    io,
     panic::{self, PanicHookInfo},
     sync::{
         OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -32,6 +33,8 @@ use tracing_subscriber::{
     filter::Targets,
     layer::{Context, SubscriberExt as _},
 };
+
+use crate::stdio::patient;
 
 const PREFIX: &str = "[molecule-mcp] ";
 const OURS: &str = "molecule_mcp";
@@ -50,6 +53,8 @@ const SECRETS: usize = 64;
 const IN_PLACE_OF_SECRETS: &str = "[token]";
 
 static HIDDEN: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Tasks are cut off from here on.
+static ENDED: AtomicBool = AtomicBool::new(false);
 static SINK: OnceLock<Option<Sink>> = OnceLock::new();
 
 /// Sends what `tracing` collects in this process to stderr: warnings and errors, and with `verbose`
@@ -95,6 +100,11 @@ pub fn say(text: &str) {
     post(lines.join("\n"));
 }
 
+/// Says nothing of the tasks that the end of the program cuts off; what [`say`] prints still comes.
+pub fn ignore_the_rest() {
+    ENDED.store(true, Ordering::Release);
+}
+
 /// Waits until everything so far is printed, or a moment if nobody reads it.
 pub fn flush() {
     let Some(Some(sink)) = SINK.get() else {
@@ -134,7 +144,8 @@ pub(crate) fn leaves_the_line(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn reason(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn reason(payload: &(dyn Any + Send)) -> &str {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (None, Some(text)) => text,
@@ -147,6 +158,9 @@ struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        if ENDED.load(Ordering::Acquire) {
+            return;
+        }
         let mut line = Line::default();
         event.record(&mut line);
         post(format!("{PREFIX}{}", clean(&format!("{}{}", line.message, line.fields))));
@@ -183,6 +197,7 @@ enum Piece {
 
 fn post(line: String) {
     let Some(sink) = SINK.get_or_init(sink) else {
+        print_now(&line);
         return;
     };
     let dropped = sink.dropped.swap(0, Ordering::Relaxed);
@@ -207,9 +222,18 @@ fn print(pieces: &Receiver<Piece>) {
     for piece in pieces {
         match piece {
             // Nothing can be done, and nobody can be told, if stderr is gone.
-            Piece::Line(line) => drop(io::stderr().write_all(format!("{line}\n").as_bytes())),
+            Piece::Line(line) => drop(patient::write_all(io::stderr(), format!("{line}\n").as_bytes())),
             Piece::Mark(done) => drop(done.send(())),
         }
+    }
+}
+
+/// For a process that gets no thread for its log: prints if stderr takes it at once.
+fn print_now(line: &str) {
+    let stderr = io::stderr();
+    let ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&Timespec::default()));
+    if ready.is_ok_and(|count| count > 0) {
+        let _ = rustix::io::write(&stderr, format!("{line}\n").as_bytes());
     }
 }
 

@@ -4,13 +4,7 @@
 //! arguments ──► settings ──► run ──► exit code
 //! ```
 
-use std::{
-    env,
-    future::Future,
-    io::{self, Write as _},
-    process, thread,
-    time::Duration,
-};
+use std::{env, future::Future, io, process, thread, time::Duration};
 
 use anyhow::Context;
 use molecule_mcp::{
@@ -18,22 +12,18 @@ use molecule_mcp::{
     cli::{self, Command},
     log, look, run,
     settings::{Place, Settings},
-    stdio::Stdio,
+    stdio::{Reader, Stdio, patient},
+    system,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::{
-    runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The work is waiting, and the guest takes its turns one after the other anyway: to hand a reply to another
-/// thread takes longer than to make it.
-const WORKERS: usize = 1;
 /// Clients kill 400 ms after they have asked.
 const AT_THE_LATEST: Duration = Duration::from_millis(200);
 
 fn main() {
+    system::take_a_full_disk_for_an_error();
     let code = match cli::parse(env::args_os().skip(1)) {
         Command::Help => print(&cli::help()),
         Command::Inbox { json, ignored } => look(json, ignored),
@@ -46,7 +36,7 @@ fn main() {
 
 fn print(text: &str) -> i32 {
     // A reader that has seen enough is no failure.
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = patient::write_all(io::stdout(), text.as_bytes());
     cli::DONE
 }
 
@@ -56,10 +46,7 @@ fn look(json: bool, ignored: usize) -> i32 {
     let code = match Place::from_env(|name| env::var_os(name)) {
         Ok(place) => match show(&place, json) {
             Ok(code) => code,
-            Err(cause) => {
-                log::say(&format!("molecule-mcp: {cause:#}"));
-                cli::FAILED
-            }
+            Err(cause) => failed(&cause),
         },
         Err(problems) => {
             log::say(problems.to_string().trim_end());
@@ -71,7 +58,7 @@ fn look(json: bool, ignored: usize) -> i32 {
 }
 
 fn show(place: &Place, json: bool) -> anyhow::Result<i32> {
-    let runtime = runtime::Builder::new_current_thread().build()?;
+    let runtime = system::small_runtime()?;
     let seen = runtime.block_on(look::at(place))?;
     Ok(print(&if json { seen.json() } else { seen.table() }))
 }
@@ -84,15 +71,18 @@ fn warn_of(ignored: usize) {
 
 fn serve(ignored: usize) -> i32 {
     log::catch_panics();
-    let code = match start(ignored) {
-        Ok(code) => code,
-        Err(cause) => {
-            log::say(&format!("molecule-mcp: {cause:#}"));
-            cli::FAILED
-        }
-    };
+    let code = start(ignored).unwrap_or_else(|cause| failed(&cause));
     log::flush();
     code
+}
+
+fn failed(cause: &anyhow::Error) -> i32 {
+    if system::gives_too_little(cause) {
+        log::say(&system::too_little(cause));
+        return cli::EXHAUSTED;
+    }
+    log::say(&format!("molecule-mcp: {cause:#}"));
+    cli::FAILED
 }
 
 fn start(ignored: usize) -> anyhow::Result<i32> {
@@ -108,13 +98,18 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
     };
     log::start(settings.verbose);
     warn_of(ignored);
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    if stdio.is_terminal() {
+        log::say(&cli::by_hand());
+    }
+    let runtime = system::runtime()?;
     let exit = runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(stop_at_signal(stop.clone())?);
-        let (input, output) = stdio.open().context("standard input and output cannot be used")?;
+        let (input, output, reader) = stdio.open().context("standard input and output cannot be used")?;
+        tokio::spawn(stop_without_reader(reader, stop.clone()));
         run(settings, input, output, stop).await
     });
+    log::ignore_the_rest();
     runtime.shutdown_background();
     Ok(match exit? {
         Exit::Ended => cli::DONE,
@@ -123,6 +118,13 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
             cli::REJECTED
         }
     })
+}
+
+/// Cancels `stop` when nobody can read the output any more.
+async fn stop_without_reader(reader: Reader, stop: CancellationToken) {
+    reader.gone().await;
+    tracing::info!("the client does not read any more, and the program ends");
+    stop.cancel();
 }
 
 /// Cancels `stop` at the first signal that asks for the end, and ends the process at the second, or if
@@ -142,10 +144,13 @@ fn stop_at_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()
         asked().await;
         stop.cancel();
         // On a thread, because the runtime may be what takes long.
-        thread::spawn(|| {
+        let end = thread::Builder::new().spawn(|| {
             thread::sleep(AT_THE_LATEST);
             process::exit(cli::DONE)
         });
+        if end.is_err() {
+            process::exit(cli::DONE)
+        }
         asked().await;
         process::exit(cli::DONE)
     })

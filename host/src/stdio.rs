@@ -7,11 +7,13 @@
 //! ```
 //!
 //! Whatever prints to standard output by mistake ends up in the log, never in the protocol. Pipes and
-//! sockets are read and written without threads; files and terminals on tokio's blocking pool.
+//! sockets are read and written without threads; files, terminals, and pipes of another user by a thread each.
+
+pub mod patient;
+mod reader;
 
 use std::{
-    fs::File,
-    io,
+    io::{self, IsTerminal as _},
     os::fd::{AsRawFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -26,6 +28,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd},
     net::unix::pipe,
 };
+
+use self::patient::{Reading, Writing};
+pub use self::reader::Reader;
+use crate::system;
 
 /// The first descriptor that is not a standard one.
 const FIRST_FREE: i32 = 3;
@@ -46,8 +52,9 @@ impl Stdio {
     /// that were closed at the start have been opened to null by Rust's runtime before `main`.
     ///
     /// # Errors
-    /// When the system has no descriptor left.
+    /// When the system does not give enough descriptors.
     pub fn claim() -> io::Result<Self> {
+        system::has_descriptors(stdio::stdin())?;
         let input = rustix::io::fcntl_dupfd_cloexec(stdio::stdin(), FIRST_FREE)?;
         let output = rustix::io::fcntl_dupfd_cloexec(stdio::stdout(), FIRST_FREE)?;
         let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -56,18 +63,22 @@ impl Stdio {
         Ok(Self { input, output })
     }
 
-    /// Makes both streams ready to be read and written.
-    ///
-    /// A read of a file or a terminal blocks a thread of the runtime, also after the stream was dropped:
-    /// end such a runtime with `shutdown_background`.
+    /// Makes both streams ready to be read and written, and says who tells that nobody reads any more.
     ///
     /// # Errors
-    /// When the system cannot watch a socket.
+    /// When the system cannot watch a socket, or has no thread for a file or a terminal.
     ///
     /// # Panics
     /// Outside of a tokio runtime with IO.
-    pub fn open(self) -> io::Result<(Input, Output)> {
-        Ok((Input::open(self.input)?, Output::open(self.output)?))
+    pub fn open(self) -> io::Result<(Input, Output, Reader)> {
+        let reader = Reader::of(&self.output);
+        Ok((Input::open(self.input)?, Output::open(self.output)?, reader))
+    }
+
+    /// Whether a person sits at the input.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.input.is_terminal()
     }
 }
 
@@ -77,7 +88,7 @@ pub struct Input(Source);
 
 #[derive(Debug)]
 enum Source {
-    Blocking(tokio::fs::File),
+    Blocking(Reading),
     Pipe(pipe::Receiver),
     Socket(AsyncFd<OwnedFd>),
 }
@@ -89,7 +100,7 @@ impl Input {
         } else if let Some(pipe) = reopened(&fd, |path| pipe::OpenOptions::new().open_receiver(path)) {
             Source::Pipe(pipe)
         } else {
-            Source::Blocking(tokio::fs::File::from_std(File::from(fd)))
+            Source::Blocking(Reading::start(fd)?)
         }))
     }
 }
@@ -100,7 +111,7 @@ pub struct Output(Sink);
 
 #[derive(Debug)]
 enum Sink {
-    Blocking(tokio::fs::File),
+    Blocking(Writing),
     Pipe(pipe::Sender),
     Socket(AsyncFd<OwnedFd>),
 }
@@ -112,7 +123,7 @@ impl Output {
         } else if let Some(pipe) = reopened(&fd, |path| pipe::OpenOptions::new().open_sender(path)) {
             Sink::Pipe(pipe)
         } else {
-            Sink::Blocking(tokio::fs::File::from_std(File::from(fd)))
+            Sink::Blocking(Writing::start(fd)?)
         }))
     }
 }
@@ -145,7 +156,7 @@ impl AsyncRead for Input {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().0 {
-            Source::Blocking(file) => Pin::new(file).poll_read(context, buffer),
+            Source::Blocking(reading) => reading.poll_read(context, buffer),
             Source::Pipe(pipe) => Pin::new(pipe).poll_read(context, buffer),
             Source::Socket(socket) => receive(socket, context, buffer),
         }
@@ -155,7 +166,7 @@ impl AsyncRead for Input {
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().0 {
-            Sink::Blocking(file) => Pin::new(file).poll_write(context, bytes),
+            Sink::Blocking(writing) => writing.poll_write(context, bytes),
             Sink::Pipe(pipe) => Pin::new(pipe).poll_write(context, bytes),
             Sink::Socket(socket) => send(socket, context, bytes),
         }
@@ -163,7 +174,7 @@ impl AsyncWrite for Output {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().0 {
-            Sink::Blocking(file) => Pin::new(file).poll_flush(context),
+            Sink::Blocking(writing) => writing.poll_flush(context),
             Sink::Pipe(_) | Sink::Socket(_) => Poll::Ready(Ok(())),
         }
     }
@@ -209,6 +220,7 @@ fn send(socket: &AsyncFd<OwnedFd>, context: &mut Context<'_>, bytes: &[u8]) -> P
 #[cfg(test)]
 mod tests {
     use std::{
+        fs::File,
         io::{Read, Write, pipe},
         os::unix::net::UnixStream,
         thread,

@@ -138,6 +138,18 @@ impl Guest {
         }))
     }
 
+    /// Makes the first instance, which the first call would make otherwise.
+    ///
+    /// # Errors
+    /// When the system does not give what an instance needs.
+    pub async fn prepare(&self) -> anyhow::Result<()> {
+        let mut live = self.live.lock().await;
+        if live.is_none() {
+            *live = Some(self.instantiate()?);
+        }
+        Ok(())
+    }
+
     /// What the component asks of its host, and what it offers: names with versions, in its own order.
     #[must_use]
     pub fn surface(&self) -> Surface {

@@ -1,7 +1,8 @@
 //! What one line from the client means. Total: every line has a meaning, and none ends the process.
 //!
 //! ```text
-//! line ─┬─ not JSON ───────────────────────────► Noise
+//! line ─┬─ not JSON, and never meant to be ─────► Noise
+//!       ├─ a request that cannot be read ──────► Refusal (−32700)
 //!       ├─ JSON, but no message ───────────────► Refusal (−32600, −32602)
 //!       ├─ notification, response ─────────────► Cancellation, Greeting, Nothing
 //!       └─ request ────────────────────────────► Request, for rmcp
@@ -18,10 +19,13 @@ use rmcp::model::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
-use super::envelope::{Envelope, Field};
+use super::{
+    envelope::{Envelope, Field},
+    skim::{Meant, Skim},
+};
 
 /// Longer ids are not remembered, and so not answered.
-const ID_BYTES: usize = 1024;
+pub(super) const ID_BYTES: usize = 1024;
 
 /// Requests that rmcp knows. With parameters of another shape it takes them for unknown ones.
 const KNOWN: &[&str] = &[
@@ -49,9 +53,9 @@ pub(super) enum Incoming {
     Greeting,
     /// A message that nobody here waits for.
     Nothing,
-    /// Not JSON, or not text.
+    /// Not JSON, or not text, and no request that somebody waits for.
     Noise,
-    /// JSON that is no request; answered without an id where the id is unusable.
+    /// A request that cannot be read, or JSON that is none; the id is none where it is unusable.
     Refusal { id: Option<RequestId>, error: ErrorData },
     /// A request to be served.
     Request { id: RequestId, request: Box<ClientRequest> },
@@ -64,19 +68,37 @@ pub(super) struct Arguments(pub(super) String);
 /// Says what `line` means; without its line end.
 pub(super) fn read(line: &[u8]) -> Incoming {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();
-    let Ok(text) = str::from_utf8(line) else { return Incoming::Noise };
+    let text = match str::from_utf8(line) {
+        Ok(text) => text,
+        Err(cause) => return broken(Skim::of(line).meant(), &format!("the line is not text: {cause}")),
+    };
     if text.is_empty() {
         return Incoming::Nothing;
     }
     if !text.starts_with('{') {
         return match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => refuse(None, "a message is a JSON object, one a line"),
-            Err(_) => Incoming::Noise,
+            Err(cause) => not_json(line, &cause),
         };
     }
     match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => message(&envelope, text),
-        Err(_) => Incoming::Noise,
+        Err(cause) => not_json(line, &cause),
+    }
+}
+
+fn not_json(line: &[u8], cause: &serde_json::Error) -> Incoming {
+    broken(Skim::of(line).meant(), &format!("the line is not JSON: {cause}"))
+}
+
+/// What comes of a line that cannot be read.
+pub(super) fn broken(meant: Meant, why: &str) -> Incoming {
+    match meant {
+        Meant::Nothing => Incoming::Noise,
+        Meant::Request(id) => {
+            let why = format!("{why}; nothing of it was done");
+            Incoming::Refusal { id, error: ErrorData::parse_error(why, None) }
+        }
     }
 }
 
@@ -131,7 +153,7 @@ struct Cancelled<'a> {
 }
 
 /// An id that can be echoed exactly. Other numbers would come back rounded.
-fn id(raw: &RawValue) -> Option<RequestId> {
+pub(super) fn id(raw: &RawValue) -> Option<RequestId> {
     let text = raw.get();
     if !text.starts_with('"') {
         return text.parse().ok().map(RequestId::Number);
@@ -227,15 +249,29 @@ mod tests {
     fn lines_that_are_no_json_are_noise() {
         for line in [
             "not json",
-            r#"{"jsonrpc":"2.0","id":1"#,
             "[1, garbage",
-            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\0b\"}",
-            "\u{1e}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}",
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {"jsonrpc":"2.0","id":2,"method":"ping"}"#,
+            "{garbage}",
+            "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/a\0b\"}",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"cut":"#,
         ] {
             assert_eq!(meaning(line.as_bytes()), "noise", "{line}");
         }
-        assert_eq!(meaning(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\xc0\xaf\"}"), "noise");
+        assert_eq!(meaning(b"\xff\xc0\xaf"), "noise");
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_is_refused_with_its_id_if_there_is_one() {
+        for line in [
+            r#"{"jsonrpc":"2.0","id":1"#,
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\0b\"}",
+            "\u{1e}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}",
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":1,}}}"#,
+        ] {
+            assert_eq!(meaning(line.as_bytes()), "-32700 1", "{line}");
+        }
+        assert_eq!(meaning(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\xc0\xaf\"}"), "-32700 1");
+        let two = r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {"jsonrpc":"2.0","id":2,"method":"ping"}"#;
+        assert_eq!(meaning(two.as_bytes()), "-32700");
     }
 
     #[test]

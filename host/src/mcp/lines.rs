@@ -5,6 +5,8 @@ use std::io;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::skim::{Meant, Skim};
+
 /// The longest line that is kept, without its line end.
 pub(super) const LINE_BYTES: usize = 8 << 20;
 /// How much is read at once.
@@ -17,8 +19,10 @@ const KEPT_BYTES: usize = 1 << 20;
 pub(super) enum Line {
     /// Without `\n`.
     Complete(BytesMut),
-    /// Longer than [`LINE_BYTES`]; thrown away to its end.
-    TooLong,
+    /// What comes after the last `\n`, perhaps the half of a line.
+    Rest(BytesMut),
+    /// Longer than [`LINE_BYTES`]: thrown away, but for what it was meant to be.
+    TooLong(Meant),
 }
 
 /// The input, line by line.
@@ -27,16 +31,16 @@ pub(super) struct Lines<R> {
     buffer: BytesMut,
     /// How much of `buffer` is known to hold no line end.
     searched: usize,
-    /// Within a line that is too long.
-    skipping: bool,
+    /// Of a line that is too long, while it is thrown away.
+    skipped: Option<Skim>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, buffer: BytesMut::new(), searched: 0, skipping: false }
+        Self { input, buffer: BytesMut::new(), searched: 0, skipped: None }
     }
 
-    /// The next line; none at the end of the input. What comes after the last `\n` is a line too.
+    /// The next line; none at the end of the input.
     ///
     /// Cancel-safe: what was read stays for the next call.
     ///
@@ -59,36 +63,45 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     fn cut(&mut self) -> Option<Line> {
-        loop {
-            let unseen = self.buffer.get(self.searched..).unwrap_or_default();
-            let Some(at) = unseen.iter().position(|byte| *byte == b'\n') else {
-                self.searched = self.buffer.len();
-                return self.give_up_if_too_long();
-            };
-            let mut line = self.buffer.split_to(self.searched + at + 1);
-            line.truncate(line.len() - 1);
-            self.searched = 0;
-            if self.skipping {
-                self.skipping = false;
-                continue;
-            }
-            return Some(if line.len() > LINE_BYTES { Line::TooLong } else { Line::Complete(line) });
-        }
+        let unseen = self.buffer.get(self.searched..).unwrap_or_default();
+        let Some(at) = unseen.iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.buffer.len();
+            self.skip_if_too_long();
+            return None;
+        };
+        let mut line = self.buffer.split_to(self.searched + at + 1);
+        line.truncate(line.len() - 1);
+        self.searched = 0;
+        Some(self.line(line))
     }
 
-    fn give_up_if_too_long(&mut self) -> Option<Line> {
-        let begun = !self.skipping && self.buffer.len() > LINE_BYTES;
-        if begun || self.skipping {
-            self.skipping = true;
+    /// The line that ends here.
+    fn line(&mut self, line: BytesMut) -> Line {
+        let skipped = self.skipped.take();
+        if skipped.is_none() && line.len() <= LINE_BYTES {
+            return Line::Complete(line);
+        }
+        let mut skim = skipped.unwrap_or_default();
+        skim.feed(&line);
+        Line::TooLong(skim.meant())
+    }
+
+    fn skip_if_too_long(&mut self) {
+        if self.skipped.is_some() || self.buffer.len() > LINE_BYTES {
+            self.skipped.get_or_insert_default().feed(&self.buffer);
             self.searched = 0;
             self.buffer.clear();
         }
-        begun.then_some(Line::TooLong)
     }
 
     fn rest(&mut self) -> Option<Line> {
         self.searched = 0;
-        (!self.buffer.is_empty()).then(|| Line::Complete(self.buffer.split()))
+        if self.skipped.is_some() {
+            // Cut off in the middle: nobody waits.
+            return None;
+        }
+        let rest = self.buffer.split();
+        (!rest.is_empty()).then_some(Line::Rest(rest))
     }
 }
 
@@ -135,7 +148,7 @@ mod tests {
         let kept = lines.next().await.unwrap();
 
         assert!(matches!(kept, Some(Line::Complete(line)) if line.len() == LINE_BYTES));
-        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
+        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong(Meant::Nothing)));
         assert_eq!(all(&mut lines).await, ["c"]);
     }
 
@@ -144,10 +157,24 @@ mod tests {
         let endless = tokio::io::repeat(b'x').take(100 << 20);
         let mut lines = Lines::new(endless.chain(&b"\nafter\n"[..]));
 
-        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
+        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong(Meant::Nothing)));
         assert!(lines.buffer.capacity() <= 3 * LINE_BYTES, "{}", lines.buffer.capacity());
         assert_eq!(all(&mut lines).await, ["after"]);
         assert!(lines.buffer.capacity() <= KEPT_BYTES, "{}", lines.buffer.capacity());
+    }
+
+    #[tokio::test]
+    async fn the_id_of_a_request_that_is_too_long_is_found_at_either_end() {
+        let text = "x".repeat(LINE_BYTES);
+        let lines = [
+            format!(r#"{{"id":1,"method":"m","params":{{"x":"{text}"}}}}"#),
+            format!(r#"{{"method":"m","params":{{"x":"{text}{text}"}},"id":1}}"#),
+        ];
+        let bytes = format!("{}\n{}\n", lines[0], lines[1]);
+
+        let meant = all(&mut Lines::new(bytes.as_bytes())).await;
+
+        assert_eq!(meant, ["too long: Request(Some(Number(1)))"; 2]);
     }
 
     fn pair() -> (DuplexStream, Lines<DuplexStream>) {
@@ -159,8 +186,10 @@ mod tests {
         let mut all = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             match line {
-                Line::Complete(line) => all.push(String::from_utf8(line.to_vec()).unwrap()),
-                Line::TooLong => all.push("too long".to_owned()),
+                Line::Complete(line) | Line::Rest(line) => {
+                    all.push(String::from_utf8(line.to_vec()).unwrap());
+                }
+                Line::TooLong(meant) => all.push(format!("too long: {meant:?}")),
             }
         }
         all

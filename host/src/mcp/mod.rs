@@ -16,6 +16,7 @@ mod lines;
 mod outbox;
 mod progress;
 mod server;
+mod skim;
 #[cfg(test)]
 mod tests;
 mod transport;

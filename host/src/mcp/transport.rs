@@ -15,12 +15,13 @@ use rmcp::{
     RoleServer,
     model::{
         CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, ClientNotification,
-        ClientRequest, ErrorData, GetExtensions, InitializedNotification, JsonRpcMessage, RequestId,
-        ServerJsonRpcMessage,
+        ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializedNotification, JsonRpcMessage,
+        RequestId, ServerJsonRpcMessage,
     },
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
+use serde_json::json;
 use tokio::{
     io::AsyncRead,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -40,6 +41,10 @@ const ROOM_KIB: usize = 64 << 10;
 const REQUEST_KIB: usize = 64;
 /// Ignored lines are spoken of at most this often.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
+
+/// How many lines are answered without an id, and in what time.
+const ANSWERS: u32 = 10;
+const ANSWERS_IN: Duration = Duration::from_secs(1);
 
 /// The id by which the client knows a request.
 #[derive(Debug, Clone)]
@@ -100,10 +105,14 @@ impl<R: AsyncRead + Unpin> Client<R> {
                 }
             };
             let message = match line {
-                Line::Complete(line) => self.understand(&line),
-                Line::TooLong => {
-                    self.noise.hear("a line longer than 8 MiB");
-                    None
+                Line::Complete(line) => self.understand(incoming::read(&line), line.len()),
+                Line::Rest(line) => match incoming::read(&line) {
+                    // Cut off in the middle: nobody waits.
+                    Incoming::Refusal { error, .. } if error.code == ErrorCode::PARSE_ERROR => None,
+                    whole => self.understand(whole, line.len()),
+                },
+                Line::TooLong(meant) => {
+                    self.understand(incoming::broken(meant, "the line is longer than 8 MiB"), 0)
                 }
             };
             if message.is_some() {
@@ -112,8 +121,8 @@ impl<R: AsyncRead + Unpin> Client<R> {
         }
     }
 
-    fn understand(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
-        let what = match incoming::read(line) {
+    fn understand(&mut self, incoming: Incoming, bytes: usize) -> Option<ClientJsonRpcMessage> {
+        let what = match incoming {
             Incoming::Cancellation(id) => return self.flights.give_up(&id).map(cancelled),
             Incoming::Greeting => {
                 let greeting = InitializedNotification::default();
@@ -121,13 +130,13 @@ impl<R: AsyncRead + Unpin> Client<R> {
             }
             Incoming::Nothing => return None,
             Incoming::Noise => {
-                self.noise.hear("a line that is not JSON");
+                self.noise.hear("a line that is no message");
                 return None;
             }
             Incoming::Refusal { id, error } => What::Refusal { id, error },
             Incoming::Request { id, request } => What::Request { id, request },
         };
-        let kib = u32::try_from(REQUEST_KIB.max(line.len() >> 10)).unwrap_or(u32::MAX);
+        let kib = u32::try_from(REQUEST_KIB.max(bytes >> 10)).unwrap_or(u32::MAX);
         self.next = Some(Next { kib, what });
         None
     }
@@ -135,8 +144,7 @@ impl<R: AsyncRead + Unpin> Client<R> {
     fn admit(&mut self, what: What, permit: OwnedSemaphorePermit) -> Option<ClientJsonRpcMessage> {
         let (id, mut request) = match what {
             What::Refusal { id, error } => {
-                let ticket = Ticket { permit, written: None };
-                self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(ticket));
+                self.refuse(id, error, permit);
                 return None;
             }
             What::Request { id, request } => (id, request),
@@ -158,6 +166,20 @@ impl<R: AsyncRead + Unpin> Client<R> {
             written = Some(sender);
         }
         Some(JsonRpcMessage::request(*request, self.flights.take_off(id, permit, written)))
+    }
+
+    fn refuse(&mut self, id: Option<RequestId>, error: ErrorData, permit: OwnedSemaphorePermit) {
+        // An id in flight belongs to the answer of that request.
+        let id = id.filter(|id| !self.flights.is_aloft(id));
+        if error.code != ErrorCode::PARSE_ERROR {
+            self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(Ticket { permit, written: None }));
+            return;
+        }
+        self.noise.hear("a request that cannot be read");
+        if id.is_some() || self.noise.may_be_answered() {
+            let refusal = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+            self.outbox.push(&refusal, Some(Ticket { permit, written: None }));
+        }
     }
 }
 
@@ -257,11 +279,13 @@ impl Flights {
     }
 }
 
-/// Lines that were ignored.
+/// Lines that cannot be read.
 #[derive(Default)]
 struct Noise {
     lines: u64,
     noted: Option<Instant>,
+    /// Since when so many were answered without an id.
+    answered: Option<(Instant, u32)>,
 }
 
 impl Noise {
@@ -270,7 +294,17 @@ impl Noise {
         if self.noted.is_none_or(|noted| noted.elapsed() >= NOTE_EVERY) {
             self.noted = Some(Instant::now());
             let lines = self.lines;
-            tracing::warn!("ignored {what} on stdin; ignored lines so far: {lines}");
+            tracing::warn!("{what} came on stdin; lines so far that cannot be read: {lines}");
         }
+    }
+
+    /// Whether another line may be answered of which no id is known: such answers could make a storm with a
+    /// client that sends back what it gets.
+    fn may_be_answered(&mut self) -> bool {
+        let now = Instant::now();
+        let (since, count) =
+            self.answered.filter(|(since, _)| now.duration_since(*since) < ANSWERS_IN).unwrap_or((now, 0));
+        self.answered = Some((since, count.saturating_add(1)));
+        count < ANSWERS
     }
 }

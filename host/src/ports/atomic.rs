@@ -11,6 +11,7 @@ use std::{
     io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
+    sync::Once,
     time::{Duration, SystemTime},
 };
 
@@ -23,6 +24,9 @@ const TEMPORARY_PREFIX: &str = ".molecule-mcp-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// A temporary file lives for milliseconds; another process may be writing a younger one.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// The operator was told that files cannot be made private.
+static SAID: Once = Once::new();
 
 /// Makes the file `path`, or replaces it; returns it, open for writing at its end.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
@@ -75,7 +79,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     }
     match DirBuilder::new().mode(OWNER_ONLY_DIRECTORY).create(path) {
         Ok(()) => {
-            fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY_DIRECTORY))?;
+            make_private(path, OWNER_ONLY_DIRECTORY);
             // A parent that may be entered and not read cannot be synced, and is no reason to keep nothing.
             let _ = sync_directory(parent);
             Ok(())
@@ -86,8 +90,34 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes sure of the names in a directory, where its file system can.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    match File::open(path)?.sync_all() {
+        Err(cause) if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Lets nobody else at `path`, whatever the umask. Where the file system refuses that, nothing is kept from
+/// being saved.
+fn make_private(path: &Path, mode: u32) {
+    let refused = fs::set_permissions(path, Permissions::from_mode(mode)).is_err();
+    let shown = path.symlink_metadata().map_or(mode, |metadata| metadata.mode());
+    if is_open(refused, shown) {
+        SAID.call_once(|| {
+            tracing::warn!(
+                "other users of this machine may be able to read what is kept in {}, messages and a secret, because its \
+                 file system refuses permissions: set CONFIGS_DIR to a directory on another one",
+                directory_of(path).display()
+            );
+        });
+    }
+}
+
+/// Whether others get at something whose mode was not set, and is shown as `mode`. Many file systems without
+/// modes show one that fits.
+const fn is_open(refused: bool, mode: u32) -> bool {
+    refused && mode & 0o077 != 0
 }
 
 pub(super) fn directory_of(path: &Path) -> &Path {
@@ -96,17 +126,30 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 
 /// A file that nobody else can open, whatever the umask.
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    let mode = || Permissions::from_mode(OWNER_ONLY);
     let file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .suffix(TEMPORARY_SUFFIX)
         .rand_bytes(16)
-        .permissions(mode())
+        .permissions(Permissions::from_mode(OWNER_ONLY))
         .tempfile_in(directory)?;
-    file.as_file().set_permissions(mode())?;
+    make_private(file.path(), OWNER_ONLY);
     Ok(file)
 }
 
 fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX) && name.ends_with(TEMPORARY_SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_mode_matters_only_where_others_get_in() {
+        for (refused, mode, open) in
+            [(true, 0o755, true), (true, 0o640, true), (true, 0o700, false), (false, 0o755, false)]
+        {
+            assert_eq!(is_open(refused, mode), open, "{refused} {mode:o}");
+        }
+    }
 }

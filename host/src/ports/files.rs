@@ -9,6 +9,7 @@
 //! The directory is made by the first change, and made again if somebody removes it.
 
 use std::{
+    future,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -142,7 +143,12 @@ impl Files {
             return Ok(None);
         };
         let mut writer = Arc::clone(writer).lock_owned().await;
-        task::spawn_blocking(move || work(&mut writer)).await.map(Some)
+        match task::spawn_blocking(move || work(&mut writer)).await {
+            Ok(done) => Ok(Some(done)),
+            // It was never begun, because the runtime ends: that says nothing of the disk.
+            Err(cancelled) if cancelled.is_cancelled() => future::pending().await,
+            Err(panicked) => Err(panicked),
+        }
     }
 }
 

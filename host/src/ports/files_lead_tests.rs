@@ -6,6 +6,7 @@ use std::{
     process,
 };
 
+use futures::FutureExt as _;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
@@ -180,6 +181,20 @@ async fn where_nothing_can_be_written_a_process_leads_without_a_lock() {
         assert!(matches!(files.lead().await, Lead::Unlocked(why) if !why.is_empty()));
         assert!(files.still_leads().await);
     }
+}
+
+#[test]
+fn the_end_of_the_runtime_is_neither_damage_nor_another_leader() {
+    let place = Place::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let _inside = handle.enter();
+    let files = place.files();
+
+    assert_eq!(files.lead().now_or_never(), None);
+    assert_eq!(files.saved().now_or_never().map(|saved| saved.damaged_after), None);
+    assert_eq!(files.store(cursor("a")).now_or_never(), None);
 }
 
 impl Place {

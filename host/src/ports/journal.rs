@@ -295,7 +295,7 @@ impl<D: Disk> Journal<D> {
 
 fn not_too_long(bytes: u64) -> io::Result<()> {
     if bytes > JOURNAL_BYTES {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, "it is full, and has to be rewritten"));
+        return Err(io::Error::other("it is full, and has to be rewritten"));
     }
     Ok(())
 }

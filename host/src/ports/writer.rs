@@ -231,6 +231,9 @@ impl From<Unchanged> for Outcome {
 }
 
 fn advice(cause: &io::Error) -> &'static str {
+    if cause.kind() == ErrorKind::FileTooLarge {
+        return "; raise the limit on the size of files (ulimit -f)";
+    }
     if matches!(cause.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
         return "; make room there";
     }
@@ -255,6 +258,7 @@ mod tests {
         for (kind, word) in [
             (ErrorKind::StorageFull, "make room"),
             (ErrorKind::QuotaExceeded, "make room"),
+            (ErrorKind::FileTooLarge, "ulimit -f"),
             (ErrorKind::ReadOnlyFilesystem, "CONFIGS_DIR"),
             (ErrorKind::PermissionDenied, "CONFIGS_DIR"),
         ] {

@@ -13,7 +13,7 @@ const LINES: &[(&str, &str, &[&str])] = &[
     ("S1 spaces", "   ", &[]),
     ("S1 a carriage return", "\r", &[]),
     ("S2 no JSON", "not json", &[]),
-    ("S3 half of a message", r#"{"jsonrpc":"2.0","id":1"#, &[]),
+    ("S3 half of a message", r#"{"jsonrpc":"2.0","id":1"#, &["-32700 1"]),
     ("S4 an array", "[]", &["-32600"]),
     ("S4 a number", "5", &["-32600"]),
     ("S4 a string", r#""x""#, &["-32600"]),
@@ -46,12 +46,12 @@ const LINES: &[(&str, &str, &[&str])] = &[
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"inbox_pop","arguments":{"activity_id":"\ud800"}}}"#,
         &["-32602 1"],
     ),
-    ("S23 a NUL", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"pi\0ng\"}", &[]),
-    ("S24 a record separator", "\u{1e}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", &[]),
+    ("S23 a NUL", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"pi\0ng\"}", &["-32700 1"]),
+    ("S24 a record separator", "\u{1e}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", &["-32700 1"]),
     (
         "S25 two messages on one line",
         r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {"jsonrpc":"2.0","id":2,"method":"ping"}"#,
-        &[],
+        &["-32700"],
     ),
     (
         "S32 a cancellation of nothing",
@@ -164,12 +164,14 @@ async fn s18_a_hundred_thousand_keys_are_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn s21_bytes_that_are_no_text_are_ignored() -> Result<()> {
+async fn s21_a_request_with_bytes_that_are_no_text_is_refused() -> Result<()> {
     let mut program = started()?;
     for bytes in [b"\xff\xfe".as_slice(), b"\xc0\xaf", b"\xed\xa0\x80"] {
         let line = [br#"{"jsonrpc":"2.0","id":1,"method":""#, bytes, b"\"}\n"].concat();
         program.send_bytes(&line).await?;
 
+        assert_eq!(summary(&program.receive().await?), "-32700 1", "{bytes:?}");
+        program.send_bytes(&[bytes, b"\n"].concat()).await?;
         assert_eq!(program.messages().await?, Vec::<Value>::new(), "{bytes:?}");
     }
     Ok(())

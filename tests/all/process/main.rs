@@ -8,6 +8,7 @@ mod ends;
 mod events;
 mod faults;
 mod kill9;
+mod limits;
 mod lines;
 mod openings;
 mod secrets;

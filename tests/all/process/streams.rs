@@ -12,7 +12,11 @@ use molecule_tests::{
     launch::Launch,
     process::{Program, WITH_HANDSHAKE},
 };
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    fs::{OFlags, fcntl_setfl},
+    process::geteuid,
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, time};
 
@@ -149,13 +153,13 @@ async fn s34_standard_input_may_be_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn s34_standard_input_may_be_a_terminal() -> Result<()> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    grantpt(&ours)?;
-    unlockpt(&ours)?;
-    let path = ptsname(&ours, Vec::new())?;
-    let theirs = File::options().read(true).write(true).open(path.to_str()?)?;
-    let mut terminal = File::from(ours);
+    let (mut terminal, theirs) = terminal()?;
     let mut program = Program::start_on(&alone()?, Stdio::from(theirs))?;
+    // A person who sits there is told what this is.
+    program.complains("is an MCP server").await?;
+    program.complains("molecule-mcp --help").await?;
+    let said = program.stderr();
+    assert_eq!(said.lines().filter(|line| !line.starts_with("[molecule-mcp]")).count(), 2, "{said}");
 
     terminal.write_all(format!("{}\n", ping("1")).as_bytes())?;
     assert_eq!(program.reply(&json!(1)).await?["result"], json!({}));
@@ -164,6 +168,47 @@ async fn s34_standard_input_may_be_a_terminal() -> Result<()> {
     terminal.write_all(end_of_input)?;
     assert_eq!(program.exit().await?.code(), Some(0));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_terminal_that_does_not_block_is_waited_for() -> Result<()> {
+    let (mut terminal, theirs) = terminal()?;
+    fcntl_setfl(&theirs, OFlags::NONBLOCK)?;
+    let mut program = Program::start_on(&alone()?, Stdio::from(theirs))?;
+
+    for id in 1..=2 {
+        terminal.write_all(format!("{}\n", ping(&id.to_string())).as_bytes())?;
+        assert_eq!(program.reply(&json!(id)).await?["result"], json!({}));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pipe_of_another_user_that_does_not_block_is_waited_for() -> Result<()> {
+    let (theirs, mut ours) = std::io::pipe()?;
+    fcntl_setfl(&theirs, OFlags::NONBLOCK)?;
+    let launch =
+        if geteuid().is_root() { alone()?.env("CONFIGS_DIR", "/tmp").under("uid=54321") } else { alone()? };
+    let mut program = Program::start_on(&launch, Stdio::from(theirs))?;
+
+    for id in 1..=2 {
+        ours.write_all(format!("{}\n", ping(&id.to_string())).as_bytes())?;
+        assert_eq!(program.reply(&json!(id)).await?["result"], json!({}));
+    }
+
+    drop(ours);
+    assert_eq!(program.exit().await?.code(), Some(0));
+    Ok(())
+}
+
+/// Both ends of a terminal: a person's, and a program's.
+fn terminal() -> Result<(File, File)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let path = ptsname(&ours, Vec::new())?;
+    let theirs = File::options().read(true).write(true).open(path.to_str()?)?;
+    Ok((File::from(ours), theirs))
 }
 
 #[tokio::test]

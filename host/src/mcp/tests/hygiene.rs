@@ -5,12 +5,72 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn noise_is_not_answered() {
     let mut wire = Wire::new();
-    let mut bytes = b"\n   \n\r\nnot json\n{\"jsonrpc\":\"2.0\",\"id\":1\n".to_vec();
-    bytes.extend(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n");
+    let mut bytes = b"\n   \n\r\nnot json\n{\n[1,\n\xff\xfe\n".to_vec();
+    bytes.extend(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/\xff\"}\n");
     bytes.extend(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n");
     wire.write(&bytes).await;
 
     wire.is_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_read_is_refused_with_its_id() {
+    let mut wire = Wire::new();
+    let long = format!(r#"{{"method":"ping","params":{{"x":"{}"}},"id":"end"}}"#, "x".repeat(9 << 20));
+    for (line, id) in [
+        (&b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}"[..], json!(1)),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"tools/call\",\"params\":{\"x\":\"\x01\"}}",
+            json!("a"),
+        ),
+        (br#"{"jsonrpc":"2.0","id":2"#, json!(2)),
+        (long.as_bytes(), json!("end")),
+        (br#"{"id":1,"method":"ping"}{"id":2,"method":"ping"}"#, Value::Null),
+    ] {
+        wire.write(line).await;
+        wire.write(b"\n").await;
+
+        let answer = wire.answer().await;
+
+        assert_eq!((code(&answer), answer.get("id")), (-32700, Some(&id)), "{answer}");
+    }
+    wire.is_silent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_takes_no_answer_from_a_request_in_flight() {
+    let mut wire = Wire::new();
+    wire.platform.hold();
+    wire.call(1).await;
+    wire.platform.was_asked(1).await;
+
+    wire.write(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}\n{\"id\":1,\"method\":5}\n").await;
+
+    for expected in [-32700, -32600] {
+        let answer = wire.answer().await;
+        assert_eq!((code(&answer), &answer["id"]), (expected, &Value::Null));
+    }
+    wire.platform.answer(1);
+    assert_eq!(wire.answer().await["id"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_without_an_id_that_cannot_be_read_make_no_storm() {
+    let mut wire = Wire::new();
+    for _ in 0..1_000 {
+        wire.send(r#"{"method":"ping","id":{},"x":"#).await;
+    }
+    let mut answers = 0;
+    wire.request("the end", "ping", json!({})).await;
+    while wire.answer().await["id"] != "the end" {
+        answers += 1;
+    }
+    assert_eq!(answers, 10);
+
+    time::sleep(Duration::from_secs(1)).await;
+    wire.send(r#"{"method":"ping","id":{},"x":"#).await;
+
+    assert_eq!(code(&wire.answer().await), -32700);
 }
 
 #[tokio::test(start_paused = true)]
