@@ -21,6 +21,8 @@ pub enum Bug {
     FailureNotTold,
     /// The position is on disk before the messages up to it.
     FloorBeforeStage,
+    /// After another implementation has run, rows are looked for that it may have shown.
+    HandoverLooksFurtherBack,
     /// A rewritten journal begins with the position instead of a row before all messages.
     HighFloorFirst,
     /// A message that is shown again does not say so.
@@ -33,7 +35,7 @@ pub enum Bug {
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 11] = [
+pub const BUGS: [Bug; 12] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
     Bug::CursorPastWaiting,
@@ -41,6 +43,7 @@ pub const BUGS: [Bug; 11] = [
     Bug::DropsOldest,
     Bug::FailureNotTold,
     Bug::FloorBeforeStage,
+    Bug::HandoverLooksFurtherBack,
     Bug::HighFloorFirst,
     Bug::NoRedeliveredFlag,
     Bug::NoSweep,

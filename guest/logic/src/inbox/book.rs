@@ -32,10 +32,13 @@ pub(super) struct Book {
     pub(super) gaps: Vec<Gap>,
     /// The last row before the oldest message that waits: from there on a damaged journal is repaired.
     pub(super) low: Option<Mark>,
-    /// The file names a row that another implementation has put there.
-    pub(super) handover: Option<String>,
+    pub(super) handover: Option<Handover>,
+    /// Messages up to here were shown by another implementation, and are to be shown again.
+    pub(super) repeats_up_to: Option<Stamp>,
     /// There was no room for more messages at the last look.
     pub(super) starved: bool,
+    /// The cursor file is being changed.
+    pub(super) in_projection: bool,
     /// Another program writes the cursor file at the same time.
     pub(super) shared: bool,
     /// What the last `F` said.
@@ -44,6 +47,17 @@ pub(super) struct Book {
     pub(super) named: Option<Mark>,
     /// Fetching has begun before, in another process.
     pub(super) resumed: bool,
+}
+
+/// Another implementation has run here, and the cursor file tells how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Handover {
+    /// The row that the file names.
+    pub(super) named: String,
+    /// The row that it named before: there the other implementation has begun.
+    pub(super) before: Option<String>,
+    /// There is no journal.
+    pub(super) is_first: bool,
 }
 
 /// Messages of this time may be missing.
@@ -140,6 +154,12 @@ impl Book {
         }
         self.floor = Some(floor.clone());
         Some(floor)
+    }
+
+    /// The row after which another implementation has begun to fetch, as far as the journal can tell.
+    pub(super) fn where_another_began(&self, handover: &Handover) -> Option<Mark> {
+        let before = handover.before.as_deref().map(|id| Mark::at(id.into(), Stamp::UNKNOWN));
+        before.filter(|before| before.can_be_asked_after).or_else(|| self.ledger.start(true, 0))
     }
 
     fn current_floor(&self) -> Option<Record> {

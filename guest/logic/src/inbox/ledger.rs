@@ -279,11 +279,16 @@ impl Ledger {
         self.recent.front().map_or(0, |base| self.rows.saturating_sub(base.rows))
     }
 
-    /// The base does not exist any more.
+    /// The base does not exist any more. A moment takes its place, never one before it.
     pub(super) fn lose_base(&mut self, now: Instant) {
+        let known = self.recent.iter().map(|recent| recent.mark.stamp).find(|stamp| *stamp > Stamp::UNKNOWN);
+        let base = known.unwrap_or(Stamp::UNKNOWN);
         self.recent.clear();
         if let Some(position) = self.position.clone() {
             self.go_back_to(position, now);
+        }
+        if let Some(moment) = self.recent.front_mut().filter(|_| !planted(Bug::HandoverLooksFurtherBack)) {
+            moment.mark.stamp = moment.mark.stamp.max(base);
         }
     }
 
@@ -302,6 +307,14 @@ impl Ledger {
     /// Ids of rows dealt with, oldest first.
     pub(super) fn remembered(&self) -> Vec<Rc<str>> {
         self.dealt_with.ids().cloned().collect()
+    }
+
+    /// Takes back that a row is dealt with, which the file names; also says when it was made.
+    pub(super) fn comes_again(&mut self, id: &str, stamp: Stamp) {
+        self.dealt_with.remove(id);
+        if let Some(cursor) = self.cursor.as_mut().filter(|cursor| *cursor.id == *id) {
+            cursor.stamp = stamp;
+        }
     }
 
     pub(super) fn remember(&mut self, id: Rc<str>) {

@@ -70,7 +70,7 @@ mod window;
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
-    book::{Book, Gap},
+    book::{Book, Gap, delivered as told_of},
     contact::Contact,
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
@@ -220,7 +220,12 @@ impl Inbox {
                 let message = Rc::new(message);
                 book.ledger.wait_for(mark.clone());
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
-                let staged = Staged::new(message, mark.can_be_asked_after, now);
+                let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
+                let make = if repeats { Staged::again } else { Staged::new };
+                let staged = make(message, mark.can_be_asked_after, now);
+                if repeats {
+                    taken.records.push(told_of(&staged));
+                }
                 if is_held {
                     self.queue.hold(staged);
                 } else {
