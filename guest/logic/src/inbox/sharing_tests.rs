@@ -276,6 +276,42 @@ fn the_latest_is_repeated_also_where_nothing_is_left_of_where_the_journal_ends()
     assert_eq!(rig.waiting(), [shown]);
 }
 
+#[test]
+fn the_cursor_file_follows_a_pop_without_a_round_of_polling() {
+    let mut rig = Rig::new();
+    let (one, two, three) = (rig.platform.say("one"), rig.platform.say("two"), rig.platform.say("three"));
+    rig.start();
+
+    rig.pop(&two);
+    assert!(!rig.handled, "the first still waits");
+    rig.settle();
+    assert_eq!(rig.file, None);
+    rig.pop(&one);
+    assert!(rig.handled);
+    let requests = rig.platform.requests.len();
+    rig.settle();
+
+    assert_eq!((rig.file.as_ref(), rig.platform.requests.len()), (Some(&two), requests));
+    rig.restart();
+    assert_eq!(rig.waiting(), [three]);
+    assert_eq!(rig.warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_cursor_file_that_cannot_be_written_follows_later() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.disk_full = true;
+    rig.settle();
+    assert_eq!(rig.file, None);
+    rig.disk_full = false;
+    rig.pass(10_000);
+
+    assert_eq!(rig.file, Some(one));
+}
+
 /// After it has handled its only message.
 fn stopped() -> Rig {
     let mut rig = Rig::new();

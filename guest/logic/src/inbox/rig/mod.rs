@@ -76,6 +76,8 @@ pub(crate) struct Rig {
     pub(crate) stores: usize,
     /// How many messages those who rest were woken for.
     pub(crate) arrived: Option<u64>,
+    /// The cursor file is to be brought up to date.
+    pub(crate) handled: bool,
     /// There is room again.
     pub(crate) look_again: bool,
     pub(crate) said: Vec<LogLine>,
@@ -103,6 +105,7 @@ impl Rig {
             disk_full: false,
             stores: 0,
             arrived: None,
+            handled: false,
             look_again: false,
             said: Vec::new(),
             settings,
@@ -216,6 +219,7 @@ impl Rig {
                     let arrivals = self.world.inbox.borrow().queue().arrivals();
                     self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
                 }
+                Effect::Handled(_) => self.handled = true,
                 Effect::Log(line) => self.said.push(line.clone()),
                 Effect::LookAgain(_) => self.look_again = true,
                 Effect::Report(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),
@@ -265,6 +269,20 @@ impl Rig {
         }
         self.perform(&turn);
         Call { dialogue, turn }
+    }
+
+    /// The host has the cursor file brought up to date.
+    pub(crate) fn settle(&mut self) {
+        let world = Rc::clone(&self.world);
+        let (mut dialogue, mut turn) =
+            Dialogue::open(self.now, |host| async move { super::settle(host, world, 0).await });
+        while let Next::Store(update) = turn.next.clone() {
+            self.perform(&turn);
+            let outcome = self.store(update.change);
+            turn = dialogue.resume(outcome, self.now);
+        }
+        self.perform(&turn);
+        self.handled = false;
     }
 
     /// The ids of all staged messages.
