@@ -11,6 +11,8 @@ pub enum Bug {
     AckNotSynced,
     /// A pop is answered and written nowhere.
     AckNotWritten,
+    /// A clock of the platform that was set back is not noticed.
+    ClockBelieved,
     /// The cursor file names the row that was fetched last, whatever waits.
     CursorPastWaiting,
     /// A journal with a hole is believed as if it had none.
@@ -35,9 +37,10 @@ pub enum Bug {
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 12] = [
+pub const BUGS: [Bug; 13] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
+    Bug::ClockBelieved,
     Bug::CursorPastWaiting,
     Bug::DamageIgnored,
     Bug::DropsOldest,

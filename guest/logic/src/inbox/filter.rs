@@ -26,6 +26,8 @@ pub(crate) enum Verdict {
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Source {
+    /// Another workspace, to all of its organisation.
+    Broadcast,
     /// The user, or something that speaks in their place.
     Canvas,
     /// The result of a delegation.

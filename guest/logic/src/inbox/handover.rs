@@ -216,6 +216,8 @@ impl Poller {
         } else if planted(Bug::HandoverLooksFurtherBack) {
             book.ledger.lose_base(now);
         }
+        let named = marks.last().map(|named| named.stamp).filter(|named| *named > Stamp::UNKNOWN);
+        book.origin = book.origin.max(named);
         taken.records.push(Record::Remembered { ids, newest: None });
         taken.records.extend(book.new_floor());
         taken.records

@@ -12,6 +12,8 @@
 //! | `poller` | when to ask the platform, and for what |
 //! | `window` | how to find the oldest row without a row to ask after |
 //! | `contact` | whether the journal is read, and whether the platform answers |
+//! | `broadcasts` | how to find messages to all workspaces, which are rows of another type |
+//! | `clock` | whether the platform's clock was set back, so that rows are to be looked for further back |
 //! | `health` | how long to wait after a failure, and what to say of it |
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
@@ -29,6 +31,10 @@
 //! | `pace` | how often hints may cause requests |
 
 mod book;
+mod broadcasts;
+mod clock;
+#[cfg(test)]
+mod clock_tests;
 mod contact;
 #[cfg(test)]
 mod contact_tests;
@@ -82,6 +88,7 @@ pub(crate) use self::{
     contact::{Access, access, platform_trouble},
     describe::describe,
     journal::{Pops, delivered, popped, showing},
+    keeping::settle,
     message::Message,
     notes::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
@@ -277,6 +284,8 @@ impl Inbox {
         for id in ids {
             if book.unsaved_pops.remove(id) {
                 book.ledger.acknowledge(id);
+                // A broadcast is no row of those that are fetched in order.
+                book.ledger.remember(Rc::clone(id));
             }
         }
     }

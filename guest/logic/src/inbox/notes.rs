@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Inbox, record::Record};
+use super::{Inbox, book::Gap, record::Record};
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
@@ -95,14 +95,23 @@ impl Inbox {
         for (workspace, book) in &mut self.books {
             for gap in book.gaps.iter_mut().filter(|gap| !gap.told) {
                 gap.told = true;
-                let line = format!(
-                    "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever \
-                     wrote then can be asked to write again; the user sees the whole conversation on the canvas.",
-                    gap.from, gap.to
-                );
-                told.push((*workspace, gap.record(), line));
+                told.push((*workspace, gap.record(), words(gap)));
             }
         }
         told
     }
+}
+
+fn words(gap: &Gap) -> String {
+    let Gap { from, to, .. } = gap;
+    if *from == Stamp::UNKNOWN {
+        return format!(
+            "This inbox begins at {to}: what was written before that is not all here. Nothing has to be done; the user \
+             sees the whole conversation on the canvas."
+        );
+    }
+    format!(
+        "Messages from between {from} and {to} may be missing here: the platform no longer gives them. Whoever wrote \
+         then can be asked to write again; the user sees the whole conversation on the canvas."
+    )
 }

@@ -15,7 +15,7 @@ use std::{
 use super::{
     book::{Book, Gap, Handover, State},
     ledger::Mark,
-    message::Message,
+    message::{Kind, Message},
     queue::Staged,
     record::{self, FORMAT, Record},
 };
@@ -144,10 +144,13 @@ impl Replay {
                     staged.redelivered = !planted(Bug::NoRedeliveredFlag);
                 }
             }
-            Record::Fetched { id, ca, base, from, rows } => {
+            Record::Fetched { id, ca, base, from, rows, since, cast } => {
                 self.rows = rows;
+                self.book.origin = since.map(Stamp::at).or(self.book.origin);
                 self.newest = self.newest.max(Stamp::at(ca));
                 if before_damage {
+                    let cast = cast.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
+                    self.book.broadcast = cast.or(self.book.broadcast.take());
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
@@ -175,14 +178,16 @@ impl Replay {
     }
 
     fn stage(&mut self, stamp: Stamp, askable: bool, mut message: Rc<Message>) {
-        if self.book.ledger.knows(&message.activity_id) {
+        if self.book.ledger.knows(&message.activity_id) || self.find(&message.activity_id).is_some() {
             return;
         }
         let read = Rc::make_mut(&mut message);
         (read.workspace, read.stamp) = (self.workspace, stamp);
         self.newest = self.newest.max(stamp);
         let staged = Staged::new(message, askable, self.now);
-        self.book.ledger.wait_for(mark(&staged));
+        if staged.message.kind != Kind::Broadcast {
+            self.book.ledger.wait_for(mark(&staged));
+        }
         self.staged.push_back(staged);
     }
 
