@@ -4,11 +4,14 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
 
 use crate::guest::{
     Guest, GuestDown,
@@ -51,6 +54,14 @@ pub struct Driver<P> {
     arrivals: Mutex<Arrivals>,
     /// The instance of the guest before which nobody is busy any more.
     idle_at: AtomicU64,
+    handled: Handled,
+}
+
+/// Messages that are dealt with, while the cursor file does not tell it.
+#[derive(Default)]
+struct Handled {
+    told: Notify,
+    is_unsettled: AtomicBool,
 }
 
 impl<P: Ports> Driver<P> {
@@ -63,6 +74,7 @@ impl<P: Ports> Driver<P> {
             dialogues: AtomicU64::new(1),
             arrivals: Mutex::default(),
             idle_at: AtomicU64::new(0),
+            handled: Handled::default(),
         })
     }
 
@@ -116,6 +128,24 @@ impl<P: Ports> Driver<P> {
         // Which may be large, and the dialogue is long.
         drop(saved);
         self.drive(open, turn).await.map(End::finish)
+    }
+
+    /// Returns when messages were dealt with since the last call.
+    pub async fn handled(&self) {
+        self.handled.told.notified().await;
+    }
+
+    /// Brings the cursor file of a workspace up to date, if messages were dealt with since that was done last.
+    ///
+    /// # Errors
+    /// When the guest trapped; the next instance does it with its first fetch.
+    pub async fn settle_inbox(self: &Arc<Self>, workspace: Workspace) -> Result<(), GuestDown> {
+        if !self.handled.is_unsettled.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let open = Open::new(self);
+        let turn = self.guest.settle_inbox(open.dialogue, workspace, self.ports.now()).await?;
+        self.drive(open, turn).await.map(drop)
     }
 
     /// Shows the guest the body of a successful register or heartbeat.
@@ -180,6 +210,10 @@ impl<P: Ports> Driver<P> {
     fn perform(&self, instance: u64, effect: Effect) {
         match effect {
             Effect::Arrived(count) => self.ports.perform(Effect::Arrived(self.arrivals(instance, count))),
+            Effect::Handled(_) => {
+                self.handled.is_unsettled.store(true, Ordering::Release);
+                self.handled.told.notify_one();
+            }
             // What another instance was busy with has ended with it.
             Effect::Working(_) if instance != self.instance() => {}
             Effect::Log(_) | Effect::LookAgain(_) | Effect::Report(_) | Effect::Working(_) => {

@@ -8,7 +8,7 @@
 //!          another process has it                            ◄── begins anew ──────────┘
 //! ```
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     task,
@@ -28,6 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Takes over within 6 s of the end of another process, with time for reading the disk.
 const LOCK_AGAIN: Duration = Duration::from_secs(2);
+/// So many messages that are dealt with one after the other change the cursor file once.
+const SETTLE_AFTER: Duration = Duration::from_millis(500);
 /// A lock is lost when somebody removes its file, which nothing tells.
 const LOCK_CHECK: Duration = Duration::from_secs(60);
 
@@ -97,9 +99,11 @@ impl<P: Ports> Inbox<P> {
     async fn lead(&self) -> Result<(), GuestDown> {
         let saved = self.files.saved().await;
         let mut fetching = pin!(self.driver.fetch_inbox(0, saved));
+        let mut settling = pin!(self.settle());
         loop {
             tokio::select! {
                 ended = &mut fetching => return ended.map(drop),
+                Err(down) = &mut settling => return Err(down),
                 () = self.files.lock_in_doubt() => {}
                 () = time::sleep(LOCK_CHECK) => {}
             }
@@ -108,6 +112,15 @@ impl<P: Ports> Inbox<P> {
                 // No pop may act on what was known before the journal is read again.
                 return self.driver.guest().follow(0, "another process").await;
             }
+        }
+    }
+
+    /// Has the cursor file follow what the agent deals with; ends only if the component stops.
+    async fn settle(&self) -> Result<Infallible, GuestDown> {
+        loop {
+            self.driver.handled().await;
+            time::sleep(SETTLE_AFTER).await;
+            self.driver.settle_inbox(0).await?;
         }
     }
 

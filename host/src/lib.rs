@@ -44,6 +44,9 @@ use crate::{
 /// Before a task that a defect has ended is started again.
 const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
+/// For the cursor file at the end. Clients kill half a second after asking.
+const LAST_WRITE: Duration = Duration::from_millis(150);
+
 /// Why [`run`] returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
@@ -84,7 +87,11 @@ pub async fn run(
     tokio::select! {
         biased;
         Some(Ok(rejected)) = present.join_next() => Ok(Exit::Rejected(rejected)),
-        _ = mcp::serve(driver, session, input, output, stop) => Ok(Exit::Ended),
+        _ = mcp::serve(Arc::clone(&driver), session, input, output, stop) => {
+            // What the agent has dealt with is in the journal; this is for other implementations.
+            let _ = time::timeout(LAST_WRITE, driver.settle_inbox(0)).await;
+            Ok(Exit::Ended)
+        }
     }
 }
 

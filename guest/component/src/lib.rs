@@ -64,6 +64,10 @@ impl inbox::Guest for Component {
         agent(|| (), |agent| agent.follow(workspace, leader));
     }
 
+    fn settle(dialogue: u64, workspace: Workspace, now: u64) -> Turn {
+        agent(nothing, |agent| agent.settle_inbox(dialogue, workspace, now))
+    }
+
     fn describe(workspace: Workspace, saved: Saved) -> String {
         agent(String::new, |agent| agent.describe(workspace, saved))
     }

@@ -53,6 +53,14 @@ impl Agent {
         self.keep(dialogue, story, turn)
     }
 
+    /// Brings the cursor file of a workspace up to date.
+    pub fn settle_inbox(&mut self, dialogue: u64, workspace: Workspace, now: Instant) -> Turn {
+        let world = Rc::clone(&self.world);
+        let (story, turn) =
+            Dialogue::open(now, |host| async move { inbox::settle(host, world, workspace).await });
+        self.keep(dialogue, story, turn)
+    }
+
     /// Says that another process fetches the messages of a workspace.
     pub fn follow(&mut self, workspace: Workspace, leader: String) {
         self.world.inbox.borrow_mut().follow(workspace, leader);

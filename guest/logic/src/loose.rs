@@ -20,7 +20,7 @@ pub(crate) trait Shape: Default {
 pub(crate) fn object<T: Shape>(json: &str) -> Option<T> {
     match serde_json::from_str(json) {
         Ok(Loose::Object(object)) => Some(object),
-        Ok(Loose::Text(_) | Loose::Other) | Err(_) => None,
+        Ok(Loose::Null | Loose::Text(_) | Loose::Other) | Err(_) => None,
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn list<T: Shape>(
 ) -> Result<Vec<Option<T>>, serde_json::Error> {
     let read = |element| match element {
         Loose::Object(object) => Some(object),
-        Loose::Text(_) | Loose::Other => None,
+        Loose::Null | Loose::Text(_) | Loose::Other => None,
     };
     match serde_json::from_str::<Vec<Loose<T>>>(json) {
         Ok(list) => Ok(list.into_iter().map(read).collect()),
@@ -52,11 +52,25 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
         self.0.next_value::<IgnoredAny>().map(drop)
     }
 
+    /// Skips the value; says whether it is another one than null, which is as good as no field.
+    pub(crate) fn is_there(self) -> Result<bool, A::Error> {
+        Ok(match self.0.next_value::<Loose<Nothing>>()? {
+            Loose::Null => false,
+            Loose::Object(Nothing) | Loose::Other | Loose::Text(_) => true,
+        })
+    }
+
     /// The text; empty if the value is none.
     pub(crate) fn text(self) -> Result<String, A::Error> {
+        Ok(self.text_if_there()?.unwrap_or_default())
+    }
+
+    /// As [`Field::text`]; nothing if the value is null.
+    pub(crate) fn text_if_there(self) -> Result<Option<String>, A::Error> {
         Ok(match self.0.next_value::<Loose<Nothing>>()? {
-            Loose::Text(text) => text,
-            Loose::Object(Nothing) | Loose::Other => String::new(),
+            Loose::Null => None,
+            Loose::Text(text) => Some(text),
+            Loose::Object(Nothing) | Loose::Other => Some(String::new()),
         })
     }
 
@@ -68,18 +82,25 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
 
     /// The object; the empty one if the value is none.
     pub(crate) fn object<T: Shape>(self) -> Result<T, A::Error> {
+        Ok(self.object_if_there()?.unwrap_or_default())
+    }
+
+    /// As [`Field::object`]; nothing if the value is null.
+    pub(crate) fn object_if_there<T: Shape>(self) -> Result<Option<T>, A::Error> {
         Ok(match self.0.next_value::<Loose<T>>()? {
-            Loose::Object(object) => object,
-            Loose::Text(_) | Loose::Other => T::default(),
+            Loose::Null => None,
+            Loose::Object(object) => Some(object),
+            Loose::Text(_) | Loose::Other => Some(T::default()),
         })
     }
 
-    /// As [`Field::object`], but a text that holds an object is as good.
-    pub(crate) fn object_or_its_text<T: Shape>(self) -> Result<T, A::Error> {
+    /// As [`Field::object_if_there`], but a text that holds an object is as good.
+    pub(crate) fn object_or_its_text<T: Shape>(self) -> Result<Option<T>, A::Error> {
         Ok(match self.0.next_value::<Loose<T>>()? {
-            Loose::Object(object) => object,
-            Loose::Text(text) => object(&text).unwrap_or_default(),
-            Loose::Other => T::default(),
+            Loose::Null => None,
+            Loose::Object(object) => Some(object),
+            Loose::Text(text) => Some(object(&text).unwrap_or_default()),
+            Loose::Other => Some(T::default()),
         })
     }
 
@@ -88,14 +109,22 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
         self.0.next_value_seed(Elements { found: &mut found, shape: PhantomData })
     }
 
-    /// The value as JSON.
-    pub(crate) fn json(self) -> Result<String, A::Error> {
-        Ok(self.0.next_value::<Box<RawValue>>()?.get().to_owned())
+    /// Whether the value is a number.
+    pub(crate) fn is_number(self) -> Result<bool, A::Error> {
+        let json = self.0.next_value::<Box<RawValue>>()?;
+        Ok(json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()))
+    }
+
+    /// The value as JSON; nothing if it is null.
+    pub(crate) fn json_if_there(self) -> Result<Option<String>, A::Error> {
+        let json = self.0.next_value::<Box<RawValue>>()?;
+        Ok((json.get() != "null").then(|| json.get().to_owned()))
     }
 }
 
 /// Any value, of which only an object or a text is kept.
 enum Loose<T> {
+    Null,
     Object(T),
     Text(String),
     Other,
@@ -150,7 +179,7 @@ impl<'de, T: Shape> Visitor<'de> for Whatever<T> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Loose<T>, E> {
-        Ok(Loose::Other)
+        Ok(Loose::Null)
     }
 }
 

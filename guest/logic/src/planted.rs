@@ -11,6 +11,8 @@ pub enum Bug {
     AckNotSynced,
     /// A pop is answered and written nowhere.
     AckNotWritten,
+    /// A clock of the platform that was set back is not noticed.
+    ClockBelieved,
     /// The cursor file names the row that was fetched last, whatever waits.
     CursorPastWaiting,
     /// A journal with a hole is believed as if it had none.
@@ -21,6 +23,8 @@ pub enum Bug {
     FailureNotTold,
     /// The position is on disk before the messages up to it.
     FloorBeforeStage,
+    /// After another implementation has run, rows are looked for that it may have shown.
+    HandoverLooksFurtherBack,
     /// A rewritten journal begins with the position instead of a row before all messages.
     HighFloorFirst,
     /// A message that is shown again does not say so.
@@ -33,14 +37,16 @@ pub enum Bug {
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 11] = [
+pub const BUGS: [Bug; 13] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
+    Bug::ClockBelieved,
     Bug::CursorPastWaiting,
     Bug::DamageIgnored,
     Bug::DropsOldest,
     Bug::FailureNotTold,
     Bug::FloorBeforeStage,
+    Bug::HandoverLooksFurtherBack,
     Bug::HighFloorFirst,
     Bug::NoRedeliveredFlag,
     Bug::NoSweep,

@@ -236,6 +236,7 @@ mod tests {
             Effect::Log(LogLine { level: Level::Warn, text }) => Some(text.clone()),
             Effect::Log(_)
             | Effect::Arrived(_)
+            | Effect::Handled(_)
             | Effect::LookAgain(_)
             | Effect::Report(_)
             | Effect::Working(_) => None,

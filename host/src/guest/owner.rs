@@ -221,6 +221,22 @@ impl Guest {
         .await
     }
 
+    /// Begins to bring the cursor file of a workspace up to date.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn settle_inbox(
+        &self,
+        dialogue: u64,
+        workspace: Workspace,
+        now: Instant,
+    ) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_inbox().call_settle(&mut live.store, dialogue, workspace, now)
+        })
+        .await
+    }
+
     /// Says that another process fetches the messages of a workspace; `leader` tells a person which.
     ///
     /// # Errors

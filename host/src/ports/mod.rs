@@ -92,6 +92,8 @@ impl Ports for Powers {
                     more
                 });
             }
+            // The driver sees to it.
+            Effect::Handled(_) => {}
             Effect::Log(line) => log(&line),
             Effect::LookAgain(_) => self.events.hint(),
             Effect::Report(request) => {

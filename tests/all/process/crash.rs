@@ -104,3 +104,28 @@ pub(crate) async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value
 fn ids(peek: &Value) -> Vec<&Value> {
     peek.as_array().into_iter().flatten().map(|message| &message["activity_id"]).collect()
 }
+
+#[tokio::test]
+async fn the_cursor_file_follows_a_pop_at_once_and_at_the_end_of_the_input() -> Result<()> {
+    let platform = Served::start().await?;
+    let me = platform.me.id;
+    let mut program = Program::start(&platform.launch()?)?;
+    let ids =
+        ["first", "second"].map(|text| platform.with(|platform| platform.user_sends(me, text)).to_string());
+    shows(&mut program, &["first", "second"]).await?;
+    let [first, last] = &ids;
+    let cursor = program.launch().configs().join(".mcp_inbox_cursor");
+    let names = |id: &String| fs::read_to_string(&cursor).is_ok_and(|held| held == *id);
+
+    program.call("inbox_pop", json!({ "activity_id": first })).await?;
+    let popped = Instant::now();
+    platform.until("the cursor", |_| names(first)).await?;
+    // A round of polling takes 15 s while events come in.
+    ensure!(popped.elapsed() < Duration::from_secs(4), "after {:?}", popped.elapsed());
+
+    program.call("inbox_pop", json!({ "activity_id": last })).await?;
+    program.end_input();
+    program.exit().await?;
+    ensure!(names(last), "the cursor file is behind");
+    Ok(())
+}

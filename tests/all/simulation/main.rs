@@ -20,6 +20,14 @@ fn nothing_is_lost_repeated_or_stuck_in_any_life() {
 }
 
 #[test]
+fn fifty_turns_of_two_implementations_lose_nothing_and_show_nothing_twice() {
+    let (failures, turns) = simulation::turns_of_two(0..10);
+
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(turns >= 50, "only {turns} turns");
+}
+
+#[test]
 fn a_power_cut_in_any_file_operation_loses_nothing() {
     let (failures, operations) = simulation::cuts();
 

@@ -27,6 +27,8 @@ impl World<'_> {
 
     fn break_down(&mut self, kind: Kind) {
         match kind {
+            Kind::Another => self.let_another_run(),
+            Kind::Clock => self.set_clock(),
             Kind::Cut => {
                 let crash = Plan::power_cut(&mut self.chance);
                 self.crash_somewhere(crash);
@@ -53,17 +55,29 @@ impl World<'_> {
                 self.tell(|world| format!("mood {:?}", world.agent.mood));
             }
             Kind::Prune => {
-                let oldest = self.now.saturating_sub(Plan::retention(&mut self.chance));
+                let now = self.platform.time(self.now);
+                let oldest = now.saturating_sub(Plan::retention(&mut self.chance));
                 self.prune(|_, row| row.created_at < oldest);
             }
             Kind::PruneHandled => {
                 let (handled, mut chance) = (self.history.handled(), self.chance.fork());
-                let oldest = self.now.saturating_sub(Plan::age_of_handled(&mut chance));
+                let now = self.platform.time(self.now);
+                let oldest = now.saturating_sub(Plan::age_of_handled(&mut chance));
                 let is_over = |id: &str, row: &Row| row.created_at < oldest && handled.contains(id);
                 self.prune(|id, row| is_over(id, row) && chance.percent(50));
             }
             Kind::Trap => self.trap(),
         }
+    }
+
+    /// Sets the platform's clock, unless nobody can know of the last time: two steps could make up for each other.
+    fn set_clock(&mut self) {
+        if !self.platform.clock_is_heard() || self.platform.outage.is_some() {
+            return;
+        }
+        let step = Plan::clock_step(&mut self.chance, self.process.is_none());
+        self.tell(|_| format!("clock {step} µs"));
+        self.platform.set_clock(step);
     }
 
     pub(super) fn heal_disk(&mut self) {
@@ -124,6 +138,9 @@ impl World<'_> {
         self.history.cursor(file.as_deref(), &self.platform.rows, self.now);
         let downtime = if self.calm { SECOND } else { self.plan.downtime(&mut self.chance) };
         self.down_since = Some(self.now);
+        if self.another {
+            return;
+        }
         // Days without a process take nothing of the time in which things happen.
         self.plan.calm_at += downtime;
         self.plan_in(downtime, Event::Start);

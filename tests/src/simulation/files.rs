@@ -86,6 +86,15 @@ pub(super) fn cursor(disk: &Disk) -> Option<String> {
     String::from_utf8(disk.look(CURSOR)?).ok()
 }
 
+/// As another implementation writes the file, or removes it.
+pub(super) fn write_cursor(disk: &Disk, id: Option<&str>) {
+    let written = match id {
+        Some(id) => replace(disk, CURSOR, id.as_bytes()).map(drop),
+        None => disk.remove(CURSOR).and_then(|()| disk.sync_names()),
+    };
+    drop(written);
+}
+
 /// As the host replaces a file.
 fn replace(disk: &Disk, name: &str, bytes: &[u8]) -> io::Result<Handle> {
     let file = disk.make(None)?;

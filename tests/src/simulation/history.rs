@@ -9,6 +9,7 @@
 //! | ordered | of one sender, first showings ascend, unless they say that they are late |
 //! | behind | the cursor file names a row, and all up to that are dealt with |
 //! | bounded | no more than 200 messages wait on disk, and parked ones |
+//! | handed over | what another implementation has shown is not shown again, unless it was staged here |
 //! | alone | the cursor file never seems to be another program's |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,12 @@ pub(super) struct History {
     /// What is gone from the platform may be gone from the disk, too.
     unsafe_disk: bool,
     disk_fails: bool,
+    /// What another implementation has shown, and what lies behind the row that it has left.
+    by_another: BTreeSet<String>,
+    passed_by_another: BTreeSet<String>,
+    first_left: Option<Time>,
+    /// What was staged here when another one began.
+    staged_before: BTreeSet<String>,
     /// Messages from before that may have changed their order.
     damaged_at: Time,
     violations: Vec<String>,
@@ -80,18 +87,25 @@ pub struct Tally {
     pub crashes: u64,
     /// Guests that trapped.
     pub traps: u64,
+    /// Turns of another implementation.
+    pub turns_of_another: u64,
+    /// Messages that only another implementation has shown, or may have.
+    pub by_another: u64,
     /// Messages that were deleted before anybody could fetch them, and were missed aloud.
     pub excused: u64,
 }
 
 impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { messages, shown, redelivered, crashes, traps, excused } = other;
+        let Self { messages, shown, redelivered, crashes, traps, turns_of_another, by_another, excused } =
+            other;
         self.messages += messages;
         self.shown += shown;
         self.redelivered += redelivered;
         self.crashes += crashes;
         self.traps += traps;
+        self.turns_of_another += turns_of_another;
+        self.by_another += by_another;
         self.excused += excused;
     }
 }
@@ -171,6 +185,29 @@ impl History {
                 message.may_not_say_so = true;
             }
         }
+    }
+
+    /// Another implementation begins.
+    pub(super) fn another_begins(&mut self) {
+        self.tally.turns_of_another += 1;
+        self.staged_before = self.staged.ids().cloned().collect();
+    }
+
+    /// Another implementation shows rows.
+    pub(super) fn shown_by_another(&mut self, rows: &[String]) {
+        self.by_another.extend(rows.iter().cloned());
+    }
+
+    /// Another implementation has ended. Rows that it may have shown are not looked for: those that can be read and
+    /// are no younger than the one that it has left.
+    pub(super) fn another_ends(&mut self, left: Option<&str>, rows: &BTreeMap<String, Row>, now: Time) {
+        let Some(left) = left.and_then(|left| rows.get(left)).map(|left| left.created_at) else { return };
+        let is_passed =
+            |row: &Row| row.created_at <= left && row.visible_at.is_some_and(|visible| visible <= now);
+        self.passed_by_another
+            .extend(rows.iter().filter(|(_, row)| is_passed(row)).map(|(id, _)| id.clone()));
+        // A row that becomes visible behind the first one that was taken over is looked for by nobody.
+        self.first_left = self.first_left.or(Some(left));
     }
 
     /// A guest has ended.
@@ -263,6 +300,9 @@ impl History {
         }
         if before.is_none() {
             self.shows_first(shown, row, now);
+            if self.by_another.contains(id) && !self.staged_before.contains(id) {
+                self.violate(now, format!("handed over: {id} was shown by another implementation before"));
+            }
         }
         if before.is_some_and(|life| life < self.life) {
             self.tally.redelivered += 1;
@@ -307,7 +347,8 @@ impl History {
             let was_there =
                 row.visible_at.is_some_and(|visible| Some(visible) <= named.visible_at) && !row.late;
             let is_there = is_shown || row.gone_at.is_none();
-            let counts = was_there && is_there && !row.filtered && !self.excuses(row);
+            let counts =
+                was_there && is_there && !row.filtered && !self.excuses(row) && !self.is_with_another(id);
             (counts && !is_done && row.created_at <= named.created_at).then(|| id.clone())
         };
         if let Some(waiting) = rows.iter().find_map(waits) {
@@ -325,7 +366,8 @@ impl History {
     pub(super) fn is_complete(&self, rows: &BTreeMap<String, Row>) -> bool {
         messages(rows).all(|(id, row)| {
             let done = self.messages.get(id).is_some_and(|message| message.pop_asked);
-            done || row.gone_at.is_some() || self.excuses(row)
+            let by_another = self.is_with_another(id) && !self.staged_before.contains(id);
+            done || by_another || row.gone_at.is_some() || self.excuses(row)
         })
     }
 
@@ -335,7 +377,10 @@ impl History {
             self.tally.messages += 1;
             let message = self.messages.get(id).cloned().unwrap_or_default();
             let may_be_gone = self.unsafe_disk && row.gone_at.is_some();
-            if message.shown_in.is_none() && self.excuses(row) {
+            let by_another = self.is_with_another(id) && !self.staged_before.contains(id);
+            if message.shown_in.is_none() && by_another {
+                self.tally.by_another += 1;
+            } else if message.shown_in.is_none() && self.excuses(row) {
                 self.tally.excused += 1;
             } else if message.shown_in.is_none() {
                 self.violate(now, format!("complete: {id} was never shown: {row:?}"));
@@ -349,8 +394,14 @@ impl History {
     fn excuses(&self, row: &Row) -> bool {
         let created_at = BEGINNING.saturating_add(i64::try_from(row.created_at).unwrap_or(i64::MAX));
         let is_told = self.gaps.iter().any(|(from, to)| (*from..=*to).contains(&created_at));
+        let is_passed = self.first_left.is_some_and(|first| row.created_at <= first);
         // Nobody can know of a late row that was deleted unseen.
-        is_told || (row.gone_at.is_some() && row.late)
+        is_told || is_passed || (row.gone_at.is_some() && row.late)
+    }
+
+    /// Whether another implementation has shown a message, or may have.
+    fn is_with_another(&self, id: &str) -> bool {
+        self.by_another.contains(id) || self.passed_by_another.contains(id)
     }
 }
 

@@ -13,11 +13,13 @@
 //! | `process` | a process of the program |
 //! | `files`, `disk`, `medium` | what it keeps, and what it keeps that on |
 //! | `agent` | who calls the tools |
+//! | `another` | another implementation, which takes turns with ours on one directory |
 //! | `harm` | what can happen to the bytes of a file |
 //! | `history`, `records` | what happened, and whether it may |
 //! | `chance` | where all chance comes from |
 
 mod agent;
+mod another;
 mod breakage;
 mod chance;
 mod disk;
@@ -126,6 +128,19 @@ pub fn harms(step: usize) -> (Vec<String>, usize) {
         }
     }
     (failures, lives)
+}
+
+/// Lives in which another implementation takes turns with ours, and nothing else breaks; what must not happen, and the
+/// number of turns.
+#[must_use]
+pub fn turns_of_two(seeds: Range<u64>) -> (Vec<String>, u64) {
+    let (mut failures, mut turns) = (Vec::new(), 0);
+    for seed in seeds {
+        let history = World::of_two(seed, None).live();
+        turns += history.tally.turns_of_another;
+        failures.extend(history.violations().iter().map(|violation| format!("seed {seed}: {violation}")));
+    }
+    (failures, turns)
 }
 
 /// What many lives have shown.

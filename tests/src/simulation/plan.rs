@@ -54,6 +54,10 @@ pub(super) enum Kind {
     Kill,
     /// The line or the platform fails.
     Line,
+    /// Another implementation takes a turn.
+    Another,
+    /// The platform's clock is set, back or forward.
+    Clock,
     /// The agent changes its mood.
     Mood,
     /// The platform deletes the oldest rows.
@@ -77,14 +81,25 @@ impl Plan {
             (40, 2, Kind::Prune),
             (30, 2, Kind::PruneHandled),
             (35, 2, Kind::Trap),
+            (15, 12, Kind::Another),
+            (20, 3, Kind::Clock),
         ] {
             if chance.percent(percent) {
                 incidents.push((weight, kind));
             }
         }
-        let prunes = incidents.iter().any(|(_, kind)| *kind == Kind::Prune);
+        let happens = |kind: Kind| incidents.iter().any(|(_, other)| *other == kind);
+        // Neither can be known without the time.
+        let needs_time = happens(Kind::Prune) || happens(Kind::Clock);
+        if happens(Kind::Another) {
+            // What another implementation makes of these is its own affair, or cannot be told from ours.
+            let is_odd = |kind: &Kind| {
+                matches!(kind, Kind::Clock | Kind::Damage | Kind::Disk | Kind::Prune | Kind::PruneHandled)
+            };
+            incidents.retain(|(_, kind)| !is_odd(kind));
+        }
         Self {
-            tells_time: prunes || chance.percent(70),
+            tells_time: needs_time || chance.percent(70),
             level: if chance.percent(50) { Level::Baseline } else { Level::Later },
             calm_at: chance.within(90..=600) * SECOND,
             incidents,
@@ -112,6 +127,17 @@ impl Plan {
             echoes: 20,
             largest_text: chance.within(1_000..=8_000),
             most_messages: 60,
+        }
+    }
+
+    /// One in which another implementation takes turns with ours, and nothing breaks.
+    pub(super) fn of_two(chance: &mut Chance) -> Self {
+        Self {
+            calm_at: 400 * SECOND,
+            incidents: vec![(1, Kind::Another), (1, Kind::Mood)],
+            longest_peace: 30 * SECOND,
+            most_messages: 400,
+            ..Self::quiet(chance)
         }
     }
 
@@ -160,6 +186,17 @@ impl Plan {
             held,
             echo,
         }
+    }
+
+    /// By how much the platform's clock is set, in microseconds; back, if it must not be forward.
+    pub(super) fn clock_step(chance: &mut Chance, only_back: bool) -> i64 {
+        let step = i64::try_from(chance.within(SECOND..=500 * SECOND)).unwrap_or(0);
+        if only_back || chance.percent(60) { -step } else { step }
+    }
+
+    /// For how long another implementation runs.
+    pub(super) fn turn_of_another(chance: &mut Chance) -> Time {
+        chance.mostly_small(2 * SECOND..=60 * SECOND)
     }
 
     /// What breaks the line, and for how long.

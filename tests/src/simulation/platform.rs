@@ -10,7 +10,7 @@ use standin::{
 
 use super::{
     chance::Chance,
-    plan::Plan,
+    plan::{Kind, Plan},
     wire::{Method, Outcome, PlatformRequest, PlatformResponse, Unreachable},
 };
 use crate::target::target;
@@ -23,6 +23,9 @@ pub(super) const PEERS: usize = 6;
 
 /// Microseconds since the beginning.
 pub(super) type Time = u64;
+
+/// How far the platform's clock is ahead of the simulation's at first.
+const AHEAD: Time = 100_000_000_000;
 
 /// What becomes of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +98,10 @@ pub(super) struct Platform {
     pub(super) outage: Option<Outage>,
     /// Answers carry the time.
     tells_time: bool,
+    /// How far its clock is ahead of the simulation's.
+    ahead: Time,
+    /// The agent's side has been told the time since the clock was set.
+    is_heard: bool,
     /// The youngest row that can be read, and since when.
     youngest: (Time, Time),
     written: u64,
@@ -107,8 +114,10 @@ impl Platform {
         let mut switches = Switches::new(plan.level);
         // What is deleted, and when, is planned.
         switches.retention = Duration::from_secs(31_536_000);
-        switches.rate_limit = chance.within(120..=600);
-        let mut standin = standin::Platform::new(plan.level, switches, chance.any(), at(0));
+        // A clock that is set back keeps the limit from ending.
+        let clock_steps = plan.incidents.iter().any(|(_, kind)| *kind == Kind::Clock);
+        switches.rate_limit = if clock_steps { 1_000_000 } else { chance.within(120..=600) };
+        let mut standin = standin::Platform::new(plan.level, switches, chance.any(), at(AHEAD));
         let me = standin.external_workspace("agent");
         let peers = (0..PEERS).map(|peer| standin.poll_peer(&format!("peer {peer}"))).collect();
         Self {
@@ -118,6 +127,9 @@ impl Platform {
             rows: BTreeMap::new(),
             outage: None,
             tells_time: plan.tells_time,
+            // So that it can be set back at any time.
+            ahead: AHEAD,
+            is_heard: false,
             youngest: (0, 0),
             written: 0,
             chance,
@@ -139,7 +151,7 @@ impl Platform {
             ("/_test/activity", json!({ "rows": [row] }))
         };
         let answer =
-            self.standin.handle(&Request::new("POST", path).json(&body), at(now)).answer()?.body_json();
+            self.standin.handle(&Request::new("POST", path).json(&body), self.at(now)).answer()?.body_json();
         let id = answer.get("hold").or_else(|| answer.pointer("/ids/0"))?.as_str()?.to_owned();
         let row = Row {
             from: writing.from,
@@ -159,7 +171,7 @@ impl Platform {
     /// A row that was held becomes visible.
     pub(super) fn release(&mut self, id: &str, now: Time) {
         let body = json!({ "hold": id });
-        drop(self.standin.handle(&Request::new("POST", "/_test/activity/release").json(&body), at(now)));
+        drop(self.standin.handle(&Request::new("POST", "/_test/activity/release").json(&body), self.at(now)));
         self.becomes_visible(id, now);
     }
 
@@ -173,6 +185,49 @@ impl Platform {
         }
     }
 
+    /// What its clock says.
+    pub(super) const fn time(&self, now: Time) -> Time {
+        now + self.ahead
+    }
+
+    fn at(&self, now: Time) -> Now {
+        at(self.time(now))
+    }
+
+    /// Whether the agent's side can have noticed how the clock was set last.
+    pub(super) const fn clock_is_heard(&self) -> bool {
+        self.is_heard
+    }
+
+    /// Its clock is set.
+    pub(super) fn set_clock(&mut self, step: i64) {
+        self.ahead = self.ahead.saturating_add_signed(step);
+        self.is_heard = false;
+    }
+
+    /// What another implementation gets: so many rows after a known one, oldest first, or else the newest of the
+    /// last ten minutes, turned round; nothing if the platform does not know the row.
+    pub(super) fn rows_for_another(&mut self, cursor: Option<&str>, now: Time) -> Option<Vec<String>> {
+        let query = match cursor {
+            Some(id) => [("type", "a2a_receive"), ("limit", "100"), ("since_id", id)],
+            None => [("type", "a2a_receive"), ("limit", "100"), ("since_secs", "600")],
+        };
+        let query = query.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let path = ["workspaces".to_owned(), self.workspace(), "activity".to_owned()];
+        let request = Request::new("GET", &target(&path, &query)).bearer(&self.me.token);
+        let answer = self.standin.handle(&request, self.at(now)).answer()?;
+        if answer.status != 200 {
+            return None;
+        }
+        let rows = answer.body_json();
+        let ids = rows.as_array()?.iter().filter_map(|row| Some(row.get("id")?.as_str()?.to_owned()));
+        let mut ids: Vec<String> = ids.collect();
+        if cursor.is_none() {
+            ids.reverse();
+        }
+        Some(ids)
+    }
+
     /// Changes what goes wrong.
     pub(super) fn turn_bad(&mut self, outage: Option<Outage>) {
         self.standin.outage(Store::Activity, outage == Some(Outage::Database));
@@ -182,6 +237,7 @@ impl Platform {
     /// What a request comes to, and after how many microseconds.
     pub(super) fn handle(&mut self, request: &PlatformRequest, now: Time) -> (Outcome, Time) {
         let latency = self.chance.mostly_small(500..=200_000);
+        self.is_heard |= matches!(self.outage, None | Some(Outage::Database));
         let (outcome, latency) = match self.outage {
             None | Some(Outage::Database) => (self.answer(request, now), latency),
             Some(Outage::Refused) => (unreachable("connection refused", false), latency),
@@ -218,7 +274,7 @@ impl Platform {
         if let Some(body) = &asked.body {
             request.body = body.clone().into();
         }
-        let Some(response) = self.standin.handle(&request, at(now)).answer() else {
+        let Some(response) = self.standin.handle(&request, self.at(now)).answer() else {
             return unreachable("the connection was closed", true);
         };
         if response.body.len() > usize::try_from(asked.limits.body_bytes).unwrap_or(usize::MAX) {
@@ -231,7 +287,7 @@ impl Platform {
         let header = |name| response.headers.get(name);
         let retry_after = header("Retry-After").and_then(|secs| secs.parse::<u64>().ok());
         // A header has whole seconds.
-        let server_time = u64::try_from(at(now).micros() / 1_000_000).unwrap_or(0) * 1_000;
+        let server_time = u64::try_from(self.at(now).micros() / 1_000_000).unwrap_or(0) * 1_000;
         PlatformResponse {
             status: response.status,
             json: header("Content-Type").is_some_and(|kind| kind.starts_with("application/json")),

@@ -47,6 +47,8 @@ pub(super) struct Process {
     pub(super) hears_events: bool,
     /// When the disk is done with what it was given.
     pub(super) disk_busy_until: Time,
+    /// The cursor file is going to be brought up to date.
+    pub(super) settles: bool,
     settings: Settings,
     /// The process's clock did not begin with the simulation's.
     offset: u64,
@@ -66,6 +68,7 @@ impl Process {
             hints: 0,
             hears_events: false,
             disk_busy_until: 0,
+            settles: false,
             settings,
             offset: chance.within(0..=1_000_000_000),
             dialogues: POLLER,
@@ -92,6 +95,12 @@ impl Process {
         let arguments = call.arguments().to_string();
         let turn = self.guest.open_tool(self.dialogues, call.tool(), &arguments, self.instant(now));
         (self.dialogues, turn)
+    }
+
+    /// Begins to bring the cursor file up to date; its dialogue, and the first turn.
+    pub(super) fn settle(&mut self, now: Time) -> (u64, Turn) {
+        self.dialogues += 1;
+        (self.dialogues, self.guest.settle_inbox(self.dialogues, 0, self.instant(now)))
     }
 
     /// Goes on with a dialogue.

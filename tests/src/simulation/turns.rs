@@ -14,6 +14,9 @@ use super::{
 /// A call may wait for the disk that much longer than it was told to.
 const LONGEST_CALL: Time = 120_000_000;
 
+/// As the host waits for more pops before the cursor file is written.
+const SETTLE_AFTER: Time = 500_000;
+
 /// While a change is written.
 const SLOW_DISK: Time = 3_000;
 
@@ -77,6 +80,15 @@ impl World<'_> {
         self.carry_out(dialogue, turn);
     }
 
+    /// The cursor file follows what the agent has dealt with.
+    pub(super) fn settle(&mut self, process: u64) {
+        let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
+        alive.settles = false;
+        let (dialogue, turn) = alive.settle(self.now);
+        self.tell(|_| format!("[{dialogue}] settles"));
+        self.carry_out(dialogue, turn);
+    }
+
     pub(super) fn cancel(&mut self, process: u64, dialogue: u64) {
         let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
         if alive.calls.contains_key(&dialogue) {
@@ -135,6 +147,12 @@ impl World<'_> {
                     process.arrivals = process.arrivals.max(count);
                 }
                 self.wake();
+            }
+            Effect::Handled(_) => {
+                if let Some(process) = self.process.as_mut().filter(|process| !process.settles) {
+                    process.settles = true;
+                    self.plan_in(SETTLE_AFTER, Event::Settle(self.starts));
+                }
             }
             Effect::Log(line) => {
                 self.tell(|_| format!("log {:?} {}", line.level, line.text));

@@ -48,6 +48,8 @@ const MOST_AT_ONCE: u32 = 5_000;
 pub(super) enum Event {
     /// The agent does something.
     Act(u64),
+    /// Another implementation looks for messages, until its turn is over.
+    Another(Time),
     /// A dialogue is answered.
     Answer(Ticket, Outcome),
     /// A request arrives at the platform.
@@ -72,6 +74,8 @@ pub(super) enum Event {
     Open(u64),
     /// A row becomes visible.
     Release(String),
+    /// The cursor file is brought up to date.
+    Settle(u64),
     /// A process starts.
     Start,
     /// A file changes.
@@ -100,6 +104,8 @@ pub(super) struct World<'a> {
     pub(super) tickets: Ticket,
     /// Rows that are not visible yet.
     held: BTreeSet<String>,
+    /// Another implementation runs.
+    pub(super) another: bool,
     /// The journal was damaged since the last start.
     pub(super) damaged: bool,
     pub(super) calm: bool,
@@ -122,6 +128,13 @@ impl<'a> World<'a> {
     pub(super) fn quiet(trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let mut chance = Chance::new(0);
         let plan = Plan::quiet(&mut chance.fork());
+        Self::of(plan, chance, trace)
+    }
+
+    /// Where nothing breaks, but another implementation takes turns with ours.
+    pub(super) fn of_two(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::of_two(&mut chance.fork());
         Self::of(plan, chance, trace)
     }
 
@@ -156,6 +169,7 @@ impl<'a> World<'a> {
             chance,
             tickets: 0,
             held: BTreeSet::new(),
+            another: false,
             damaged: false,
             calm: false,
             restarted: false,
@@ -222,6 +236,7 @@ impl<'a> World<'a> {
     fn happens(&mut self, event: Event) -> bool {
         match event {
             Event::Act(process) => self.act(process),
+            Event::Another(until) => self.another_looks(until),
             Event::Answer(ticket, outcome) => self.answer(ticket, outcome),
             Event::Arrive(ticket, request) => self.arrive(ticket, &request),
             Event::Break => self.break_something(),
@@ -234,6 +249,7 @@ impl<'a> World<'a> {
             Event::LineHeals => self.platform.turn_bad(None),
             Event::Open(process) => self.open(process),
             Event::Release(row) => self.release(&row),
+            Event::Settle(process) => self.settle(process),
             Event::Start => self.start(),
             Event::Store(process, ticket, update) => self.store(process, ticket, *update),
             Event::Timer(ticket) => self.timer(ticket),
@@ -250,7 +266,8 @@ impl World<'_> {
         if self.calm || written >= self.plan.most_messages {
             return;
         }
-        for (writing, visible_at) in self.plan.burst(self.now, &mut self.chance) {
+        for (mut writing, visible_at) in self.plan.burst(self.now, &mut self.chance) {
+            writing.created_at = self.platform.time(writing.created_at);
             self.write_one(&writing, visible_at);
         }
         let away = self.away();
@@ -302,6 +319,7 @@ impl World<'_> {
     fn start(&mut self) {
         self.starts += 1;
         self.down_since = None;
+        self.another_is_gone();
         self.disk.start();
         let workspace = self.platform.workspace();
         self.process = Some(Process::start(&workspace, self.disk.clone(), &mut self.chance));
@@ -342,7 +360,7 @@ impl World<'_> {
         }
         self.agent.mood = Mood::Clears;
         if self.process.is_none() {
-            self.events.retain(|_, event| !matches!(event, Event::Start));
+            self.events.retain(|_, event| !matches!(event, Event::Start | Event::Another(_)));
             self.start();
         }
         self.turn_events();

@@ -32,18 +32,36 @@ pub(super) struct Book {
     pub(super) gaps: Vec<Gap>,
     /// The last row before the oldest message that waits: from there on a damaged journal is repaired.
     pub(super) low: Option<Mark>,
-    /// The file names a row that another implementation has put there.
-    pub(super) handover: Option<String>,
+    pub(super) handover: Option<Handover>,
+    /// Messages up to here were shown by another implementation, and are to be shown again.
+    pub(super) repeats_up_to: Option<Stamp>,
     /// There was no room for more messages at the last look.
     pub(super) starved: bool,
+    /// The cursor file is being changed.
+    pub(super) in_projection: bool,
     /// Another program writes the cursor file at the same time.
     pub(super) shared: bool,
+    /// The broadcast after which broadcasts are looked for.
+    pub(super) broadcast: Option<Mark>,
+    /// Before this moment nothing was ever looked for.
+    pub(super) origin: Option<Stamp>,
     /// What the last `F` said.
     floor: Option<Record>,
     /// The row that the cursor file names, or was to name, if it is known when that was made.
     pub(super) named: Option<Mark>,
     /// Fetching has begun before, in another process.
     pub(super) resumed: bool,
+}
+
+/// Another implementation has run here, and the cursor file tells how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Handover {
+    /// The row that the file names.
+    pub(super) named: String,
+    /// The row that it named before: there the other implementation has begun.
+    pub(super) before: Option<String>,
+    /// There is no journal.
+    pub(super) is_first: bool,
 }
 
 /// Messages of this time may be missing.
@@ -142,7 +160,23 @@ impl Book {
         Some(floor)
     }
 
+    /// What `F` should say once the base was put back.
+    pub(super) fn lowered_floor(&mut self) -> Option<Record> {
+        self.floor = None;
+        let floor = self.current_floor()?;
+        self.floor = Some(floor.clone());
+        Some(floor)
+    }
+
+    /// The row after which another implementation has begun to fetch, as far as the journal can tell.
+    pub(super) fn where_another_began(&self, handover: &Handover) -> Option<Mark> {
+        let before = handover.before.as_deref().map(|id| Mark::at(id.into(), Stamp::UNKNOWN));
+        before.filter(|before| before.can_be_asked_after).or_else(|| self.ledger.start(true, 0))
+    }
+
     fn current_floor(&self) -> Option<Record> {
+        let since = self.origin.map(Stamp::microseconds);
+        let cast = self.broadcast.as_ref().map(|row| (Rc::clone(&row.id), row.stamp.microseconds()));
         let Some(position) = self.ledger.position() else {
             // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
             let ca = self.ledger.read_up_to()?.microseconds();
@@ -152,6 +186,8 @@ impl Book {
                 base: None,
                 from: None,
                 rows: 0,
+                since,
+                cast,
             });
         };
         let base = self.ledger.start(true, 0).filter(|base| base.id != position.id);
@@ -163,6 +199,8 @@ impl Book {
             base: base.map(|base| (base.id, base.stamp.microseconds())),
             from,
             rows: self.ledger.rows_since_base(),
+            since,
+            cast,
         })
     }
 
@@ -189,6 +227,8 @@ impl Book {
                 base: None,
                 rows: 0,
                 from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
+                since: self.origin.map(Stamp::microseconds),
+                cast: None,
             });
         }
         for staged in live {

@@ -26,6 +26,8 @@ pub(crate) enum Verdict {
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Source {
+    /// Another workspace, to all of its organisation.
+    Broadcast,
     /// The user, or something that speaks in their place.
     Canvas,
     /// The result of a delegation.
@@ -60,8 +62,9 @@ pub(crate) fn verdict(row: &Row, own: &str, uploads: &OwnUploads) -> Verdict {
     if from_self {
         return Verdict::Drop;
     }
-    // Answered at once, when the workspace could still be called.
-    if row.response.is_some() {
+    // Answered at once, when the workspace could still be called; by an agent that said nothing, if there is no
+    // answer.
+    if row.response.is_some() || (row.was_called && row.status == "ok") {
         return Verdict::Drop;
     }
     Verdict::Show(if row.source_id.is_empty() { Source::Canvas } else { Source::Peer })
@@ -109,7 +112,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{inbox::rig::row, tools::tests::world, uploads::InFlight};
+    use crate::{
+        inbox::rig::{row, rows},
+        tools::tests::world,
+        uploads::InFlight,
+    };
 
     const OWN: &str = "11111111-1111-4111-8111-111111111111";
     const PEER: &str = "22222222-2222-4222-8222-222222222222";
@@ -187,11 +194,38 @@ mod tests {
 
     #[test]
     fn rows_that_were_answered_at_once_are_dropped_and_undelivered_ones_are_kept() {
-        for response in [json!({"result": "pong"}), json!(null), json!("text"), json!(false)] {
+        for response in [json!({"result": "pong"}), json!("text"), json!(false)] {
             assert_eq!(judged(&with(&message(), &json!({"response_body": response}))), Verdict::Drop);
         }
-        let undelivered = with(&message(), &json!({"status": "error", "error_detail": "EOF"}));
-        assert_eq!(judged(&undelivered), Verdict::Show(Source::Canvas));
+        for response in [json!({}), json!({"response_body": null})] {
+            let called = with(&with(&message(), &response), &json!({"duration_ms": 12}));
+            assert_eq!(judged(&called), Verdict::Drop, "{response}");
+            let undelivered = with(&called, &json!({"status": "error", "error_detail": "EOF"}));
+            assert_eq!(judged(&undelivered), Verdict::Show(Source::Canvas), "{response}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_as_good_as_missing() {
+        let nulls = json!({"response_body": null, "duration_ms": null, "tool_trace": null});
+        assert_eq!(judged(&with(&message(), &nulls)), Verdict::Show(Source::Canvas));
+
+        let own = json!({"id": "a", "method": "notify", "source_id": null, "target_id": null,
+            "request_body": null, "response_body": {"result": "hi"}});
+        assert_eq!(judged(&own), Verdict::Drop);
+        let mut file = upload("user");
+        file["request_body"]["jsonrpc"] = json!(null);
+        assert_eq!(judged(&file), Verdict::Show(Source::Upload));
+        let mut result = result("pong");
+        result["request_body"]["error"] = json!(null);
+        assert_eq!(judged(&result), Verdict::Show(Source::Delegation));
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_as_good_as_missing_also_beside_what_cannot_be_read() {
+        let odd =
+            r#"[{"id":"a","method":"message/send","status":"ok","response_body":null,"summary":"\ud800"}]"#;
+        assert_eq!(verdict(&rows(odd)[0], OWN, &OwnUploads::default()), Verdict::Show(Source::Canvas));
     }
 
     #[test]

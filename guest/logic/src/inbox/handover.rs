@@ -2,18 +2,20 @@
 //!
 //! What it has shown is not shown again, unless the operator wants the latest of it repeated.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     Incoming,
+    book::Handover,
     filter::{self, Verdict},
     ledger::Mark,
     poller::Poller,
     record::Record,
 };
 use crate::{
+    planted::{Bug, planted},
     platform::{
-        activity::{Reach, Row, Trouble},
+        activity::{Page, Part, Reach, Row, Trouble},
         stamp::Stamp,
     },
     wire::Level,
@@ -22,13 +24,16 @@ use crate::{
 /// Further than that nobody looks for the row.
 const MOST_PAGES: usize = 20;
 
+/// Rows that are noted one after the other before the base is moved.
+const MOST_AT_ONCE: usize = 100;
+
 /// As far as the reference looks back itself.
 const REPEATED_SECS: u64 = 600;
 
 /// What stands between the journal and the row that the file names.
 #[derive(Default)]
 struct Between {
-    /// All of it, in order.
+    /// All of it, in order; or only the row itself.
     marks: Vec<Mark>,
     /// What is shown again.
     again: Vec<Row>,
@@ -46,28 +51,79 @@ impl Between {
 }
 
 impl Poller {
-    /// Goes on after the row in the cursor file, if that is further than the journal; says whether it did.
+    /// Goes on after the row in the cursor file, if another implementation has put it there; says whether it did.
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
-        let Some(named) = self.book(|book| book.handover.clone()) else { return Ok(false) };
-        let start = self.book(|book| book.ledger.position().cloned());
-        let found = match start {
-            None => Some(Between::only(&named)),
-            Some(start) => match self.between(start, &named).await {
-                // It has run for so long that nothing is left of where the journal ends.
-                Err(trouble) if self.gives_up(&trouble) => {
-                    self.book(|book| book.ledger.lose_position());
-                    Some(Between::only(&named))
-                }
-                found => found?,
-            },
-        };
+        let Some(handover) = self.book(|book| book.handover.clone()) else { return Ok(false) };
+        let found = self.left_by_another(&handover).await?;
         self.book(|book| book.handover = None);
-        let Some(between) = found else {
-            self.host.log(Level::Warn, "the inbox cursor file names no row that follows; the journal counts");
-            return Ok(false);
-        };
+        let Some(mut between) = found else { return Ok(false) };
+        if between.unknown && self.world.settings.redeliver {
+            self.repeat_the_latest(&mut between, &handover.named).await?;
+        }
         self.go_on_after(between).await;
         Ok(true)
+    }
+
+    /// What the other implementation has fetched; none if the journal counts.
+    async fn left_by_another(&mut self, handover: &Handover) -> Result<Option<Between>, Trouble> {
+        if handover.is_first {
+            // Fetching begins after that row anyway.
+            return Ok(self.world.settings.redeliver.then(|| Between::only(&handover.named)));
+        }
+        let Some(position) = self.book(|book| book.ledger.position().cloned()) else {
+            return Ok(Some(Between::only(&handover.named)));
+        };
+        let began =
+            self.book(|book| book.where_another_began(handover)).filter(|began| began.id != position.id);
+        for (start, is_position) in began.map(|began| (began, false)).into_iter().chain([(position, true)]) {
+            match self.between(start, &handover.named).await {
+                Ok(None) => {}
+                Err(trouble) if self.gives_up(&trouble) => {
+                    if is_position {
+                        // It has run for so long that nothing is left of where the journal ends.
+                        self.book(|book| book.ledger.lose_position());
+                        return Ok(Some(Between::only(&handover.named)));
+                    }
+                }
+                found => return found,
+            }
+        }
+        if !self.book(|book| book.ledger.has_met(&handover.named)) {
+            self.host.log(Level::Warn, "the inbox cursor file names no row that follows; the journal counts");
+        }
+        Ok(None)
+    }
+
+    /// Has the messages of the last minutes up to the named row shown again. Which of the older ones the other
+    /// implementation has shown is not known.
+    async fn repeat_the_latest(&mut self, between: &mut Between, named: &str) -> Result<(), Trouble> {
+        let mut part = Part::Whole;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for _ in 0..MOST_PAGES {
+            let Page { rows: page, full, .. } =
+                self.page(&Reach::Window { secs: REPEATED_SECS, part }).await?;
+            let oldest = page.iter().find(|row| row.timed).map(|row| row.stamp.next());
+            let before = rows.len();
+            rows.extend(page.into_iter().filter(|row| seen.insert(row.id.clone())));
+            // A platform that does not page back repeats what it has given.
+            let Some(oldest) = oldest.filter(|_| full && rows.len() > before) else { break };
+            part = Part::Before(oldest);
+        }
+        let Some(last) = rows.iter().find(|row| row.timed && row.id == named).map(|row| row.stamp) else {
+            return Ok(());
+        };
+        self.book(|book| book.ledger.comes_again(named, last));
+        rows.retain(|row| row.timed && row.stamp <= last);
+        rows.sort_by_key(|row| row.stamp);
+        between.marks = vec![Mark::at(named.into(), last)];
+        for row in rows {
+            if self.is_message(&row) {
+                between.messages += 1;
+                between.again.push(row);
+            }
+        }
+        Ok(())
     }
 
     /// The rows after `start` up to the one that is named; none if it is not among them.
@@ -93,17 +149,20 @@ impl Poller {
     }
 
     fn note(&self, between: &mut Between, row: Row) {
-        let mark = Mark::new(&row);
-        let is_known = self.book(|book| book.ledger.knows(&row.id));
-        let own = self.world.id(self.workspace);
-        let verdict = filter::verdict(&row, own, &self.world.own_uploads.borrow());
-        if !is_known && !matches!(verdict, Verdict::Drop | Verdict::Own) {
+        between.marks.push(Mark::new(&row));
+        if self.is_message(&row) {
             between.messages += 1;
             if self.world.settings.redeliver && self.is_young(row.stamp) {
                 between.again.push(row);
             }
         }
-        between.marks.push(mark);
+    }
+
+    /// Whether the row is a message that the journal does not know.
+    fn is_message(&self, row: &Row) -> bool {
+        let own = self.world.id(self.workspace);
+        let verdict = filter::verdict(row, own, &self.world.own_uploads.borrow());
+        !self.book(|book| book.ledger.knows(&row.id)) && !matches!(verdict, Verdict::Drop | Verdict::Own)
     }
 
     fn is_young(&self, stamp: Stamp) -> bool {
@@ -125,25 +184,40 @@ impl Poller {
     }
 
     fn take_between(&mut self, between: Between) -> Vec<Record> {
+        let Between { mut marks, again, unknown, .. } = between;
         let now = self.host.now();
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
-        let incoming = Incoming { rows: between.again, more: false, now };
+        let all: Vec<Mark> = again.iter().map(Mark::new).collect();
+        let repeats_up_to = marks.last().filter(|_| !again.is_empty()).map(|named| named.stamp);
+        inbox.book(self.workspace).repeats_up_to = repeats_up_to;
+        let incoming = Incoming { rows: again, more: false, now };
         let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
-        inbox.queue_mut().mark_redelivered(taken.rows.iter().map(|mark| &*mark.id));
         let book = inbox.book(self.workspace);
-        let shown = between.marks.iter().filter(|mark| !book.ledger.knows(&mark.id));
-        let handled: Vec<_> = shown.cloned().collect();
-        let ids = handled.iter().map(|mark| Rc::clone(&mark.id)).collect();
-        for mark in handled {
-            book.ledger.pass(mark);
+        if let Some(unstaged) = all.get(taken.rows.len()) {
+            // What there is no room for is fetched again: nothing from there on counts as handled.
+            match marks.iter().position(|mark| mark.id == unstaged.id) {
+                Some(place) => marks.truncate(place),
+                None => marks = all.get(taken.rows.len().saturating_sub(1)).cloned().into_iter().collect(),
+            }
         }
-        self.from = book.ledger.pass_over(&between.marks, now);
-        if between.unknown {
+        let mut ids = Vec::new();
+        // So that no more rows are gone back to than are remembered.
+        for some in marks.chunks(MOST_AT_ONCE) {
+            for mark in some.iter().filter(|mark| !book.ledger.knows(&mark.id)).cloned().collect::<Vec<_>>() {
+                ids.push(Rc::clone(&mark.id));
+                book.ledger.pass(mark);
+            }
+            self.from = book.ledger.pass_over(some, now).or_else(|| self.from.take());
+        }
+        // What appears before the old base was never looked for here: the other implementation may have shown it.
+        if unknown {
             book.ledger.settle_all(now);
-        } else {
+        } else if planted(Bug::HandoverLooksFurtherBack) {
             book.ledger.lose_base(now);
         }
+        let named = marks.last().map(|named| named.stamp).filter(|named| *named > Stamp::UNKNOWN);
+        book.origin = book.origin.max(named);
         taken.records.push(Record::Remembered { ids, newest: None });
         taken.records.extend(book.new_floor());
         taken.records

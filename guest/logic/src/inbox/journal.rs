@@ -185,6 +185,9 @@ pub(crate) async fn popped(host: &Host, world: &World, ids: Vec<String>) -> Pops
             host.effect(Effect::LookAgain(workspace));
         }
         durable &= acknowledge(host, world, workspace, &messages).await;
+        if world.inbox.borrow_mut().book(workspace).projection().is_some() {
+            host.effect(Effect::Handled(workspace));
+        }
     }
     Pops { removed, durable }
 }

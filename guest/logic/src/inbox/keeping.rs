@@ -11,16 +11,19 @@ use super::{
     record::Record,
 };
 use crate::{
-    dialogue::NotStored,
-    wire::{CursorChange, Effect, FileChange, Level},
+    dialogue::{Host, NotStored},
+    wire::{CursorChange, Effect, FileChange, Finish, Level, Workspace},
+    world::World,
 };
 
-/// The cursor file is for others; it may lag behind.
+/// After each round; pops have it written sooner.
 const SAVE_CURSOR_MS: u64 = 1_000;
 
+/// How often a change of the cursor file that is under way is looked after.
+const PROJECTION_MS: u64 = 5;
+
 /// The cursor file is to name another row.
-struct Projection {
-    state: State,
+pub(super) struct Projection {
     /// What it holds so far.
     known: Option<String>,
     id: Option<String>,
@@ -91,34 +94,20 @@ impl Poller {
         inbox.queue().of(self.workspace).map(|staged| staged.message.weight()).sum()
     }
 
-    /// Brings the cursor file up to date, for those who know nothing of journals.
+    /// Brings the cursor file up to date, also if there is no journal yet.
     pub(super) async fn save_cursor(&mut self) {
         let now = self.host.now();
         if self.cursor_saved.is_some_and(|saved| now.saturating_sub(saved) < SAVE_CURSOR_MS) {
             return;
         }
-        let Some(Projection { state, known, id, said }) = self.book(Book::projection) else { return };
-        self.cursor_saved = Some(now);
-        let has_journal = match state {
-            State::Ready => true,
-            State::Fresh => journal::rewrite(&self.host, &self.world, self.workspace).await,
-            State::Behind | State::Newer => false,
-        };
-        // Said before it is done: a file that names another row was written by somebody else.
-        if !has_journal || !journal::append(&self.host, &self.world, self.workspace, vec![said]).await {
+        if self.book(|book| book.projection()).is_none() {
             return;
         }
-        let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
-        match self.host.store(self.workspace, change).await {
-            Ok(()) => self.book(|book| book.ledger.saved(id)),
-            Err(NotStored::Refused(why)) => {
-                self.book(|book| book.shared = true);
-                self.host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
-            }
-            Err(NotStored::Failed(why)) => {
-                self.host.log(Level::Info, format!("inbox cursor file not written: {why}"));
-            }
+        self.cursor_saved = Some(now);
+        if self.book(|book| book.journal.state == State::Fresh) {
+            journal::rewrite(&self.host, &self.world, self.workspace).await;
         }
+        project(&self.host, &self.world, self.workspace).await;
     }
 
     /// Decides about files that may be the agent's own.
@@ -138,11 +127,63 @@ impl Poller {
     }
 }
 
+/// Brings the cursor file up to date, soon after messages were popped and before the process ends.
+pub(crate) async fn settle(host: Host, world: Rc<World>, workspace: Workspace) -> Finish {
+    if world.inbox.borrow().books.contains_key(&workspace) {
+        project(&host, &world, workspace).await;
+    }
+    Finish::Done
+}
+
+/// Writes the cursor file, for those who know nothing of journals, if it is to name another row.
+async fn project(host: &Host, world: &World, workspace: Workspace) {
+    while world.inbox.borrow_mut().book(workspace).in_projection {
+        host.rest_until(host.now().saturating_add(PROJECTION_MS)).await;
+    }
+    let projection = world.inbox.borrow_mut().book(workspace).projection();
+    let Some(Projection { known, id, said }) = projection else { return };
+    let _under_way = Projecting::begin(world, workspace);
+    // Said before it is done: a file that names another row was written by somebody else.
+    if !journal::append(host, world, workspace, vec![said]).await {
+        return;
+    }
+    let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
+    match host.store(workspace, change).await {
+        Ok(()) => world.inbox.borrow_mut().ledger(workspace).saved(id),
+        Err(NotStored::Refused(why)) => {
+            world.inbox.borrow_mut().book(workspace).shared = true;
+            host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
+        }
+        Err(NotStored::Failed(why)) => {
+            host.log(Level::Info, format!("inbox cursor file not written: {why}"));
+        }
+    }
+}
+
+/// A change of the cursor file, for as long as this value lives: two at once could end in the older one.
+struct Projecting<'a> {
+    world: &'a World,
+    workspace: Workspace,
+}
+
+impl<'a> Projecting<'a> {
+    fn begin(world: &'a World, workspace: Workspace) -> Self {
+        world.inbox.borrow_mut().book(workspace).in_projection = true;
+        Self { world, workspace }
+    }
+}
+
+impl Drop for Projecting<'_> {
+    fn drop(&mut self) {
+        self.world.inbox.borrow_mut().book(self.workspace).in_projection = false;
+    }
+}
+
 impl Book {
     /// What the cursor file is to name, unless it does, or is not ours alone.
-    fn projection(&mut self) -> Option<Projection> {
+    pub(super) fn projection(&mut self) -> Option<Projection> {
         let id = self.ledger.unsaved().filter(|_| !self.shared)?;
         let said = self.projected(id.clone());
-        Some(Projection { state: self.journal.state, known: self.ledger.on_disk(), id, said })
+        Some(Projection { known: self.ledger.on_disk(), id, said })
     }
 }

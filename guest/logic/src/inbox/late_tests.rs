@@ -221,3 +221,19 @@ fn an_outage_of_the_lookup_loses_nothing_over_a_restart() {
 
     assert_recovered(&rig, &expected, "lookup");
 }
+
+#[test]
+fn an_agent_is_told_once_where_an_inbox_begins_that_the_platform_gives_no_more_of() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.pages_back = false;
+    for _ in 0..600 {
+        rig.platform.insert(&json!({"source_id": null}), 100_000, 0);
+    }
+    rig.start();
+
+    let told = rig.call("inbox_peek", &json!({})).answer().text.clone();
+    assert!(told[1].starts_with("This inbox begins at 2026-05-01T00:00:10.1Z: "), "{told:?}");
+    rig.restart();
+    assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
+}

@@ -109,7 +109,7 @@ fn a_read_begins_a_little_before_the_position_and_a_sweep_at_the_base() {
     assert_eq!(ledger.start(false, 0), Some(mark(8, 8_000_000)));
     assert_eq!(ledger.start(true, 0), Some(mark(0, 0)));
 
-    ledger.settle(OVERLAP_SECS * 1_000, None);
+    ledger.settle(OVERLAP_SECS * 1_000, None, false);
     assert!(!ledger.is_young());
     assert_eq!(
         (ledger.start(false, 0), ledger.start(true, 0)),
@@ -124,9 +124,9 @@ fn old_rows_need_no_second_look_if_the_clock_of_the_platform_says_so() {
     ledger.fetched_up_to(&rows, None, 0);
     let made = rows[1].stamp.microseconds();
 
-    ledger.settle(0, Some(Stamp::at(made + 119_000_000)));
+    ledger.settle(0, Some(Stamp::at(made + 119_000_000)), false);
     assert!(ledger.is_young());
-    ledger.settle(0, Some(Stamp::at(made + 121_000_000)));
+    ledger.settle(0, Some(Stamp::at(made + 121_000_000)), false);
 
     assert!(!ledger.is_young());
 }

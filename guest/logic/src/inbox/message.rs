@@ -39,6 +39,10 @@ pub(crate) struct Message {
     #[serde(default, skip_serializing_if = "is_false")]
     #[schemars(with = "Option<bool>")]
     pub(crate) late: bool,
+    /// The platform keeps only the beginning of a broadcast: ask the sender for the rest.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(with = "Option<bool>")]
+    pub(crate) beginning_only: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delegation_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +54,8 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
+    /// To all workspaces of the organisation.
+    Broadcast,
     CanvasUser,
     DelegationResult,
     PeerAgent,
@@ -59,7 +65,12 @@ impl Message {
     pub(crate) fn new(workspace: Workspace, row: Row, source: Source) -> Self {
         let mut said = Said::default();
         let mut delegation_id = None;
+        let mut beginning_only = false;
         match source {
+            Source::Broadcast => {
+                beginning_only = is_cut(&row.summary);
+                said.text.clone_from(&row.summary);
+            }
             Source::Canvas | Source::Peer => said = Said::in_request(row.request.unwrap_or_default()),
             Source::Delegation => {
                 delegation_id = row.request.and_then(|request| request.delegation_id);
@@ -78,6 +89,7 @@ impl Message {
             stamp: row.stamp,
             activity_id: row.id,
             kind: match source {
+                Source::Broadcast => Kind::Broadcast,
                 Source::Canvas | Source::Upload => Kind::CanvasUser,
                 Source::Delegation => Kind::DelegationResult,
                 Source::Peer => Kind::PeerAgent,
@@ -87,6 +99,7 @@ impl Message {
             method: row.method,
             created_at: row.created_at,
             late: false,
+            beginning_only,
             delegation_id,
             attachments: said.attachments,
         }
@@ -102,6 +115,12 @@ impl Message {
             .sum();
         self.activity_id.len() + self.text.len() + self.method.len() + files
     }
+}
+
+/// Whether the platform has cut the text of a broadcast.
+fn is_cut(summary: &str) -> bool {
+    const STORED: usize = 120;
+    summary.ends_with('…') && summary.chars().count() > "Broadcast from : ".len() + STORED
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

@@ -12,6 +12,8 @@
 //! | `poller` | when to ask the platform, and for what |
 //! | `window` | how to find the oldest row without a row to ask after |
 //! | `contact` | whether the journal is read, and whether the platform answers |
+//! | `broadcasts` | how to find messages to all workspaces, which are rows of another type |
+//! | `clock` | whether the platform's clock was set back, so that rows are to be looked for further back |
 //! | `health` | how long to wait after a failure, and what to say of it |
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
@@ -30,6 +32,10 @@
 //! | `pace` | how often hints may cause requests |
 
 mod book;
+mod broadcasts;
+mod clock;
+#[cfg(test)]
+mod clock_tests;
 mod contact;
 #[cfg(test)]
 mod contact_tests;
@@ -72,7 +78,7 @@ mod window;
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
-    book::{Book, Gap},
+    book::{Book, Gap, delivered as told_of},
     contact::Contact,
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
@@ -84,6 +90,7 @@ pub(crate) use self::{
     contact::{Access, access, platform_trouble},
     describe::describe,
     journal::{Pops, delivered, popped},
+    keeping::settle,
     message::Message,
     notes::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
@@ -223,7 +230,12 @@ impl Inbox {
                 let message = Rc::new(message);
                 book.ledger.wait_for(mark.clone());
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
-                let staged = Staged::new(message, mark.can_be_asked_after, now);
+                let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
+                let make = if repeats { Staged::again } else { Staged::new };
+                let staged = make(message, mark.can_be_asked_after, now);
+                if repeats {
+                    taken.records.push(told_of(&staged));
+                }
                 if is_held {
                     self.queue.hold(staged);
                 } else {
@@ -275,6 +287,8 @@ impl Inbox {
         for id in ids {
             if book.unsaved_pops.remove(id) {
                 book.ledger.acknowledge(id);
+                // A broadcast is no row of those that are fetched in order.
+                book.ledger.remember(Rc::clone(id));
             }
         }
     }

@@ -100,9 +100,15 @@ const KNOWN: &str = "Only what was fetched before is known here;";
 
 /// That messages may be missing.
 pub(super) fn gap(gap: &Gap) -> String {
+    let Gap { from, to, .. } = gap;
+    if *from == Stamp::UNKNOWN {
+        return format!(
+            "This inbox begins at {to}: what was written before that is not all here. Nothing has to be done; the user \
+             sees the whole conversation on the canvas."
+        );
+    }
     format!(
-        "Messages from between {} and {} may be missing here: the platform no longer gives them. Whoever wrote then can \
-         be asked to write again; the user sees the whole conversation on the canvas.",
-        gap.from, gap.to
+        "Messages from between {from} and {to} may be missing here: the platform no longer gives them. Whoever wrote \
+         then can be asked to write again; the user sees the whole conversation on the canvas."
     )
 }

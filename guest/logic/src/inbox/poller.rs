@@ -12,6 +12,8 @@ use std::rc::Rc;
 use super::{
     Inbox, Incoming, Taken,
     book::State,
+    broadcasts::Broadcasts,
+    clock::PlatformClock,
     health::{Health, Pause},
     ledger::Mark,
     pace::Pace,
@@ -69,7 +71,7 @@ pub(super) struct Poller {
     lookups: u32,
     /// The row after which the next page begins; none: the oldest page of a window.
     pub(super) from: Option<Mark>,
-    swept: Option<Instant>,
+    pub(super) swept: Option<Instant>,
     /// The walk is a sweep: when it began, and the platform's clock before that.
     sweep: Option<(Instant, Option<Stamp>)>,
     pub(super) cursor_saved: Option<Instant>,
@@ -82,6 +84,10 @@ pub(super) struct Poller {
     in_full: bool,
     /// The platform's clock at the last page.
     pub(super) server: Option<Stamp>,
+    pub(super) clock: PlatformClock,
+    pub(super) broadcasts: Broadcasts,
+    /// A hint has ended the last pause.
+    heard: bool,
     said_without_id: usize,
     health: Health,
 }
@@ -112,6 +118,7 @@ impl Poller {
         let trouble = inbox.open((workspace, world.id(workspace)), saved, host.now());
         let book = inbox.book(workspace);
         let begins_anew = book.ledger.position().is_none() && !book.resumed;
+        let fetched_before = book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
         let news = inbox.news();
         drop(inbox);
         if let Some(trouble) = trouble {
@@ -136,6 +143,9 @@ impl Poller {
             full_at: None,
             in_full: false,
             server: None,
+            clock: PlatformClock::default(),
+            broadcasts: Broadcasts::after(fetched_before),
+            heard: false,
             said_without_id: 0,
             health: Health::default(),
             host,
@@ -144,12 +154,16 @@ impl Poller {
 
     pub(super) async fn run(mut self) -> Finish {
         self.tidy_up().await;
+        self.look_back_once();
         loop {
+            let arrived = self.world.inbox.borrow().queue().arrivals();
             let looked = self.catch_up().await;
             self.note_look(&looked);
             match looked {
                 Ok(()) => {
                     self.health.worked(&self.host);
+                    let brought = self.world.inbox.borrow().queue().arrivals() > arrived;
+                    self.look_for_broadcasts(self.heard && !brought).await;
                     self.tidy_up().await;
                     self.save_cursor().await;
                     self.listen().await;
@@ -180,7 +194,7 @@ impl Poller {
         self.host.rest_until_if_later(self.pace.next(now)).await;
         let is_behind = self.book(|book| book.journal.state == State::Behind);
         let with_events = if is_behind { REST_MS } else { REST_WITH_EVENTS_MS };
-        self.listen_until(now.saturating_add(REST_MS), now.saturating_add(with_events)).await;
+        self.heard = self.listen_until(now.saturating_add(REST_MS), now.saturating_add(with_events)).await;
     }
 
     /// Says whether it has heard of something.
@@ -223,6 +237,7 @@ impl Poller {
             self.date_position().await?;
             self.begin_walk().await?;
         }
+        let mut went_back = false;
         for _ in 0..MOST_PAGES {
             if !self.has_room() {
                 self.book(|book| book.starved = true);
@@ -241,9 +256,14 @@ impl Poller {
                 Progress::CaughtUp => {
                     self.reached = Some(self.host.now());
                     if let Some((began, server)) = self.sweep {
-                        self.book(|book| book.ledger.settle(began, server));
+                        let distrusts = self.distrusts_times();
+                        self.book(|book| book.ledger.settle(began, server, distrusts));
                     }
-                    break;
+                    if went_back || !self.has_stepped() {
+                        break;
+                    }
+                    went_back = true;
+                    self.begin_walk().await?;
                 }
                 Progress::Stuck => break,
             }
@@ -252,7 +272,7 @@ impl Poller {
     }
 
     /// Whether it is worth asking for rows: not before something has gone, if the next one did not fit.
-    fn has_room(&mut self) -> bool {
+    pub(super) fn has_room(&mut self) -> bool {
         let inbox = self.world.inbox.borrow();
         let load = inbox.queue().load();
         self.full_at = self.full_at.filter(|full| load.messages >= full.messages && load.bytes >= full.bytes);
@@ -267,8 +287,9 @@ impl Poller {
 
     /// Decides where the pages begin: shortly before the position, and now and then further back.
     async fn begin_walk(&mut self) -> Result<(), Trouble> {
+        self.follow_the_clock().await;
         let now = self.host.now();
-        let is_due = self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
+        let is_due = self.is_behind() || self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
         let has_room = self.has_room();
         let sweeps = is_due && has_room && !planted(Bug::NoSweep) && self.book(|book| book.ledger.is_young());
         if sweeps {
@@ -282,15 +303,21 @@ impl Poller {
         Ok(())
     }
 
-    async fn fetch(&mut self) -> Result<Batch, Trouble> {
+    /// How far a window reaches back: to when nothing was left, and to the newest row by the platform's clock.
+    fn window_secs(&self) -> u64 {
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
+        let fetched = self.book(|book| book.ledger.read_up_to()).and_then(|stamp| self.secs_since(stamp));
+        window_secs(idle_ms).max(fetched.unwrap_or(0))
+    }
+
+    async fn fetch(&mut self) -> Result<Batch, Trouble> {
         let Some(from) = self.from.clone() else {
-            return self.window(window_secs(idle_ms)).await;
+            return self.window(self.window_secs()).await;
         };
         match self.page(&Reach::After(from.id.to_string())).await {
             Ok(Page { rows, full, .. }) => Ok(Batch { rows, unseen: full, more: full, of_window: false }),
             // No limit makes the next row smaller, so it is gone round: from the other side.
-            Err(Trouble::Failed(PlatformError::Overflowed)) => self.window(window_secs(idle_ms)).await,
+            Err(Trouble::Failed(PlatformError::Overflowed)) => self.window(self.window_secs()).await,
             Err(trouble) => Err(trouble),
         }
     }
@@ -302,12 +329,15 @@ impl Poller {
             let limit = self.rows_to_ask_for(reach);
             let request = activity::request(self.workspace, id, reach, limit, self.room);
             self.world.inbox.borrow_mut().asks(self.workspace, self.host.now());
+            let asked = self.host.now();
             let why = match self.host.send(request).await {
                 Ok(response) => {
-                    let server = response.server_time_ms.and_then(Stamp::at_ms);
+                    let told = response.server_time_ms.and_then(Stamp::at_ms).filter(|_| response.json);
+                    if let Some(told) = told {
+                        self.note_time(asked, told);
+                    }
                     let page = activity::page(response, reach, limit)?;
-                    self.world.inbox.borrow_mut().is_told(self.workspace, Ok(server), self.host.now());
-                    self.server = server.or(self.server);
+                    self.world.inbox.borrow_mut().is_told(self.workspace, Ok(told), self.host.now());
                     self.say_without_id(page.without_id);
                     return Ok(page);
                 }
@@ -367,12 +397,24 @@ impl Poller {
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
         let first = batch.rows.first().map(|row| row.stamp);
+        if batch.of_window {
+            self.note_origin(&mut inbox, first);
+        }
         let incoming = Incoming { rows: batch.rows, more: batch.unseen, now: self.host.now() };
         let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
         if batch.of_window && taken.moved.is_none() {
             self.note_beginning(&mut inbox, &mut taken, first);
         }
         taken
+    }
+
+    /// A first start looks back so far and no further.
+    fn note_origin(&self, inbox: &mut Inbox, first: Option<Stamp>) {
+        let book = inbox.book(self.workspace);
+        if book.ledger.read_up_to().is_none() && !book.resumed {
+            let looked = self.server.map(|server| server.less_secs(window_secs(Some(0))));
+            book.origin = looked.into_iter().chain(first.filter(|first| *first > Stamp::UNKNOWN)).min();
+        }
     }
 
     /// A first start that finds nothing, or nothing to ask after, is remembered: what is there, or comes
@@ -445,8 +487,8 @@ impl Poller {
         }
         ledger.lose_position();
         (self.from, self.sweep) = (None, None);
-        let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
-        let secs = window_secs(idle_ms);
+        drop(inbox);
+        let secs = self.window_secs();
         self.host.log(
             Level::Info,
             format!("the platform no longer knows the inbox cursor, reading the last {secs} s"),

@@ -66,6 +66,11 @@ impl Staged {
         }
     }
 
+    /// As [`Staged::new`], shown by another program before.
+    pub(crate) fn again(message: Rc<Message>, askable: bool, now: Instant) -> Self {
+        Self { redelivered: true, starts: 1, ..Self::new(message, askable, now) }
+    }
+
     pub(crate) fn id(&self) -> Rc<str> {
         self.message.activity_id.as_str().into()
     }
@@ -167,15 +172,6 @@ impl Queue {
                 staged.place = Place::Ready;
                 self.arrivals = self.arrivals.saturating_add(1);
                 staged.arrival = self.arrivals;
-            }
-        }
-    }
-
-    /// These messages were shown by somebody else.
-    pub(crate) fn mark_redelivered<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
-        for id in ids {
-            for staged in self.staged.iter_mut().filter(|staged| staged.message.activity_id == id) {
-                staged.redelivered = true;
             }
         }
     }

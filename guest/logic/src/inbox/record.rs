@@ -52,6 +52,12 @@ pub(crate) enum Record {
         /// The moment from which on rows may still become visible, if that is before all rows that are known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<i64>,
+        /// The moment before which nothing was ever looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<i64>,
+        /// The broadcast after which broadcasts are looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cast: Option<(Rc<str>, i64)>,
     },
     #[serde(rename = "G")]
     Gap { from: i64, to: i64, told: bool },
@@ -172,8 +178,10 @@ mod tests {
                 base: Some((Rc::clone(&id), 7)),
                 rows: 9,
                 from: Some(3),
+                since: Some(2),
+                cast: Some((Rc::clone(&id), 1)),
             },
-            Record::Fetched { id: None, ca: 0, base: None, from: None, rows: 0 },
+            Record::Fetched { id: None, ca: 0, base: None, from: None, rows: 0, since: None, cast: None },
             Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
             Record::Acknowledged { ids: vec![Rc::clone(&id)] },
             Record::Parked { id: Rc::clone(&id) },

@@ -337,7 +337,8 @@ fn a_refused_token_is_told_from_a_deleted_workspace_once() {
         let errors = rig.lines(Level::Error);
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(errors[0].contains(said), "{errors:?}");
-        assert_eq!(rig.platform.requests.iter().filter(|request| request.path.len() == 2).count(), 1);
+        // One for the reason, and one for whether there are broadcasts, once it works.
+        assert_eq!(rig.platform.requests.iter().filter(|request| request.path.len() == 2).count(), 2);
         assert_eq!(rig.lines(Level::Info).len(), 1);
     }
 }

@@ -7,12 +7,15 @@
 //! A journal that was damaged is good for what is left of it: messages that it still has are kept, and
 //! fetching goes on from the last position before the damage, so that lost ones are fetched again.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    rc::Rc,
+};
 
 use super::{
-    book::{Book, Gap, State},
+    book::{Book, Gap, Handover, State},
     ledger::Mark,
-    message::Message,
+    message::{Kind, Message},
     queue::Staged,
     record::{self, FORMAT, Record},
 };
@@ -60,7 +63,9 @@ struct Replay {
     /// Rows between base and position.
     rows: u64,
     read_up_to: Stamp,
+    /// What the cursor file was to name last, and all that it ever was to name.
     projected: Option<String>,
+    ever_projected: BTreeSet<String>,
     /// When the row was made that the cursor file names.
     file_made_at: Option<Stamp>,
     newest: Stamp,
@@ -82,6 +87,7 @@ impl Replay {
             rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
+            ever_projected: BTreeSet::new(),
             file_made_at: None,
             newest: Stamp::UNKNOWN,
             over: 0,
@@ -139,10 +145,13 @@ impl Replay {
                     staged.redelivered = starts > 0 && !planted(Bug::NoRedeliveredFlag);
                 }
             }
-            Record::Fetched { id, ca, base, from, rows } => {
+            Record::Fetched { id, ca, base, from, rows, since, cast } => {
                 self.rows = rows;
+                self.book.origin = since.map(Stamp::at).or(self.book.origin);
                 self.newest = self.newest.max(Stamp::at(ca));
                 if before_damage {
+                    let cast = cast.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
+                    self.book.broadcast = cast.or(self.book.broadcast.take());
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
@@ -157,7 +166,10 @@ impl Replay {
                     staged.parked = true;
                 }
             }
-            Record::Projected { id, .. } => self.projected = id,
+            Record::Projected { id, .. } => {
+                self.ever_projected.extend(id.clone());
+                self.projected = id;
+            }
             Record::Remembered { ids, newest } => {
                 self.newest = self.newest.max(newest.map_or(Stamp::UNKNOWN, Stamp::at));
                 ids.into_iter().for_each(|id| self.book.ledger.remember(id));
@@ -167,14 +179,16 @@ impl Replay {
     }
 
     fn stage(&mut self, stamp: Stamp, askable: bool, mut message: Rc<Message>) {
-        if self.book.ledger.knows(&message.activity_id) {
+        if self.book.ledger.knows(&message.activity_id) || self.find(&message.activity_id).is_some() {
             return;
         }
         let read = Rc::make_mut(&mut message);
         (read.workspace, read.stamp) = (self.workspace, stamp);
         self.newest = self.newest.max(stamp);
         let staged = Staged::new(message, askable, self.now);
-        self.book.ledger.wait_for(mark(&staged));
+        if staged.message.kind != Kind::Broadcast {
+            self.book.ledger.wait_for(mark(&staged));
+        }
         self.staged.push_back(staged);
     }
 
@@ -219,17 +233,22 @@ impl Replay {
             } else if damaged {
                 book.ledger.lose_base(self.now);
             }
+            if is_new && !damaged {
+                let named = book.ledger.named_by_file().map(str::to_owned);
+                book.handover = named.map(|named| Handover { named, before: None, is_first: true });
+            }
             if damaged {
                 // Which rows are missing shows with the next fetch.
                 book.ledger.doubt(Stamp::UNKNOWN);
             }
         } else {
             book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
-            // What the journal said of the file may be part of the damage.
-            let known = self.projected == cursor || damaged;
             book.ledger.saved(cursor);
             let named = book.ledger.named_by_file().map(str::to_owned);
-            book.handover = named.filter(|id| !known && !book.ledger.has_met(id));
+            // What the journal said of the file may be part of the damage.
+            let is_foreign = |id: &String| !damaged && !self.ever_projected.contains(id);
+            let handover = |named| Handover { named, before: self.projected, is_first: false };
+            book.handover = named.filter(is_foreign).map(handover);
         }
         book.resumed |= damaged;
         book.ledger.names_up_to(self.newest);

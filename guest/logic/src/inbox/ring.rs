@@ -25,6 +25,12 @@ impl Ring {
         self.known.contains(id)
     }
 
+    pub(super) fn remove(&mut self, id: &str) {
+        if self.known.remove(id) {
+            self.order.retain(|known| **known != *id);
+        }
+    }
+
     pub(super) fn insert(&mut self, id: Rc<str>) {
         if !self.known.insert(Rc::clone(&id)) {
             return;

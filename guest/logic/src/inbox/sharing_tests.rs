@@ -127,6 +127,191 @@ fn a_file_that_is_gone_is_written_again_and_the_journal_counts() {
     assert!(rig.file.is_some());
 }
 
+#[test]
+fn what_was_handled_stays_handled_however_often_two_implementations_take_turns() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    for _ in 0..3 {
+        rig.file = Some(rig.platform.say("shown by the other"));
+    }
+    for turn in 0..4 {
+        rig.restart();
+        rig.pass(2_000);
+        assert_eq!(rig.waiting(), [] as [String; 0], "turn {turn}");
+        let own = rig.platform.say("ours");
+        rig.pass(10_000);
+        assert_eq!(rig.pop_all(), [own], "turn {turn}");
+        rig.stop();
+        rig.platform.say("shown by the other");
+        rig.file = Some(rig.platform.say("shown by the other"));
+    }
+    rig.restart();
+    rig.pass(120_000);
+
+    assert_eq!(rig.waiting(), [] as [String; 0]);
+}
+
+#[test]
+fn a_row_that_comes_late_behind_what_another_implementation_has_shown_is_shown() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    let made = rig.platform.clock + 500_000;
+    rig.file = Some(rig.platform.say("shown by the other"));
+    rig.restart();
+    let late = rig.platform.appear("late", made);
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [late]);
+}
+
+#[test]
+fn what_another_implementation_has_shown_late_is_not_shown_again() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    let one = rig.platform.say("one");
+    let made = rig.platform.clock + 500_000;
+    let two = rig.platform.say("two");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    // It begins after the first message, where the file stands, and shows the second one, too.
+    rig.platform.appear("late, and shown by the other", made);
+    rig.file = Some(two.clone());
+    rig.restart();
+    rig.pass(120_000);
+
+    assert_eq!(rig.waiting(), [two]);
+    assert_eq!(rig.warnings().len(), 1, "{:?}", rig.warnings());
+}
+
+#[test]
+fn a_base_that_is_gone_does_not_bring_back_what_another_implementation_has_shown() {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.say("shown by the other");
+    let shown = rig.platform.say("shown by the other");
+    rig.file = Some(shown.clone());
+    rig.start();
+    let own = rig.platform.say("ours");
+    rig.pass(5_000);
+    rig.platform.delete(&shown);
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [own]);
+}
+
+#[test]
+fn the_latest_that_another_implementation_has_shown_is_repeated_at_a_start_without_a_journal() {
+    for redeliver in [false, true] {
+        let mut rig = Rig::of(Settings { redeliver, ..settings() });
+        rig.platform.tells_time = true;
+        rig.platform.say("shown long ago");
+        rig.platform.clock += 700_000_000;
+        rig.platform.echo();
+        let shown = rig.platform.say("shown by the other");
+        rig.file = Some(shown.clone());
+        let new = rig.platform.say("new");
+        rig.start();
+
+        let expected = if redeliver { vec![shown.clone(), new] } else { vec![new] };
+        for _ in 0..3 {
+            assert_eq!(rig.waiting(), expected);
+            rig.restart();
+            rig.pass(60_000);
+        }
+        let flags: Vec<_> =
+            rig.peek().iter().map(|shown| shown.get("redelivered") == Some(&true.into())).collect();
+        assert_eq!(flags, if redeliver { vec![true, false] } else { vec![false] });
+        for id in rig.pop_all() {
+            assert!(expected.contains(&id));
+        }
+        rig.restart();
+        rig.pass(60_000);
+        assert_eq!(rig.waiting(), [] as [String; 0]);
+    }
+}
+
+#[test]
+fn more_than_a_page_is_repeated_at_a_start_without_a_journal() {
+    let mut rig = Rig::of(Settings { redeliver: true, ..settings() });
+    rig.platform.tells_time = true;
+    let step = |rig: &mut Rig| {
+        rig.platform.insert(&serde_json::json!({"source_id": null, "request_body": {}}), 1_000, 0)
+    };
+    let mut shown: Vec<_> = (0..1_100).map(|_| step(&mut rig)).collect();
+    rig.file = shown.last().cloned();
+    rig.start();
+
+    let mut popped = Vec::new();
+    for _ in 0..10 {
+        assert!(rig.peek().iter().all(|shown| shown["redelivered"] == true));
+        popped.extend(rig.pop_all());
+    }
+    shown.sort();
+    popped.sort();
+    assert_eq!((popped.len(), popped == shown), (shown.len(), true));
+}
+
+#[test]
+fn the_latest_is_repeated_also_where_nothing_is_left_of_where_the_journal_ends() {
+    let mut rig = Rig::of(Settings { redeliver: true, ..settings() });
+    rig.platform.tells_time = true;
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.pass(5_000);
+    rig.stop();
+    let shown = rig.platform.say("shown by the other");
+    rig.platform.prune(1);
+    rig.file = Some(shown.clone());
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [shown]);
+}
+
+#[test]
+fn the_cursor_file_follows_a_pop_without_a_round_of_polling() {
+    let mut rig = Rig::new();
+    let (one, two, three) = (rig.platform.say("one"), rig.platform.say("two"), rig.platform.say("three"));
+    rig.start();
+
+    rig.pop(&two);
+    assert!(!rig.handled, "the first still waits");
+    rig.settle();
+    assert_eq!(rig.file, None);
+    rig.pop(&one);
+    assert!(rig.handled);
+    let requests = rig.platform.requests.len();
+    rig.settle();
+
+    assert_eq!((rig.file.as_ref(), rig.platform.requests.len()), (Some(&two), requests));
+    rig.restart();
+    assert_eq!(rig.waiting(), [three]);
+    assert_eq!(rig.warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_cursor_file_that_cannot_be_written_follows_later() {
+    let mut rig = Rig::new();
+    let one = rig.platform.say("one");
+    rig.start();
+    rig.pop(&one);
+    rig.disk_full = true;
+    rig.settle();
+    assert_eq!(rig.file, None);
+    rig.disk_full = false;
+    rig.pass(10_000);
+
+    assert_eq!(rig.file, Some(one));
+}
+
 /// After it has handled its only message.
 fn stopped() -> Rig {
     let mut rig = Rig::new();

@@ -32,6 +32,9 @@ const SHORTEST_WINDOW_SECS: u64 = 600;
 /// Platforms keep rows for seven days; a day less is on the safe side.
 const SHORTEST_RETENTION_SECS: u64 = 6 * 86_400;
 
+/// Rows looked at behind the base, of which what was handled is still known.
+const MOST_LOOKED_AT: usize = 1_500;
+
 /// Pages gone back at most: half a million rows.
 const MOST_PAGES: usize = 1_000;
 
@@ -177,8 +180,10 @@ impl Poller {
         let Some((after, before)) = self.book(|book| book.ledger.behind()) else { return Ok(true) };
         let secs = self.secs_since(after).unwrap_or(LONGEST_WINDOW_SECS);
         let mut bound = before.next();
+        let mut known = 0;
         for _ in 0..MOST_PAGES {
             let page = self.page(&Reach::Window { secs, part: Part::Before(bound) }).await?;
+            known += page.rows.len();
             let oldest = page.rows.iter().find(|row| row.timed).map(|row| row.stamp);
             let (full, mut rows) = (page.full, page.rows);
             rows.retain(|row| row.timed && row.stamp > after && row.stamp <= before);
@@ -186,7 +191,9 @@ impl Poller {
             if !behind.rows.is_empty() && matches!(self.take(behind).await, Progress::Stuck) {
                 return Ok(false);
             }
-            let Some(oldest) = oldest.filter(|oldest| full && *oldest > after) else { break };
+            // No further back than all rows are still recognised.
+            let has_more = full && known < MOST_LOOKED_AT;
+            let Some(oldest) = oldest.filter(|oldest| has_more && *oldest > after) else { break };
             if oldest.next() >= bound {
                 self.say_hidden(after, before.min(oldest));
                 break;
@@ -210,7 +217,7 @@ impl Poller {
     }
 
     /// How long ago that was by the platform's clock, and a little more.
-    fn secs_since(&self, stamp: Stamp) -> Option<u64> {
+    pub(super) fn secs_since(&self, stamp: Stamp) -> Option<u64> {
         let now = self.server?.microseconds();
         let secs = u64::try_from(now.saturating_sub(stamp.microseconds()) / 1_000_000).ok()?;
         Some(secs.saturating_add(OVERLAP_SECS).min(LONGEST_WINDOW_SECS))
@@ -227,6 +234,12 @@ impl Poller {
     fn say_truncated(&self, oldest: Option<&Row>) {
         let oldest = oldest.map_or(Stamp::UNKNOWN, |row| row.stamp);
         let from = self.book(|book| book.ledger.read_up_to()).unwrap_or(Stamp::UNKNOWN);
+        // A first look goes no further back, so nothing is missing from it.
+        if from == Stamp::UNKNOWN
+            && self.server.is_some_and(|server| oldest <= server.less_secs(SHORTEST_WINDOW_SECS))
+        {
+            return;
+        }
         self.note_gap(from, oldest);
         self.host.log(
             Level::Error,

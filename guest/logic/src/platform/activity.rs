@@ -20,6 +20,9 @@ pub(crate) const MOST_ROWS: u32 = 500;
 /// The longest window that the platform looks back: 30 days.
 pub(crate) const LONGEST_WINDOW_SECS: u64 = 2_592_000;
 
+/// What the platform calls a broadcast that has come in.
+pub(crate) const BROADCAST: &str = "broadcast_receive";
+
 /// A page of ordinary messages.
 const PAGE: Limits = Limits { total_ms: 60_000, body_bytes: 8 * MIB, ..READ };
 
@@ -79,6 +82,15 @@ pub(crate) fn request(
                 Part::FromAgents => ask("source", "agent".to_owned()),
             }
         }
+    }
+    request
+}
+
+/// Asks for at most `limit` broadcasts to the workspace `id`, which are rows of another type.
+pub(crate) fn broadcasts(workspace: Workspace, id: &str, reach: &Reach, limit: u32) -> PlatformRequest {
+    let mut request = request(workspace, id, reach, limit, Room::Ordinary);
+    for (_, kind) in request.query.iter_mut().filter(|(key, _)| key == "type") {
+        BROADCAST.clone_into(kind);
     }
     request
 }
@@ -206,6 +218,14 @@ mod tests {
             let query = query(&Reach::Window { secs: 600, part }, 1);
             assert_eq!(query.last(), Some(&(last.0.to_owned(), last.1.to_owned())));
         }
+    }
+
+    #[test]
+    fn broadcasts_are_asked_for_by_their_type() {
+        let query = broadcasts(0, "w", &after(), 500).query;
+
+        assert_eq!(query[0], ("type".to_owned(), "broadcast_receive".to_owned()));
+        assert_eq!(query[1..], self::query(&after(), 500)[1..]);
     }
 
     #[test]

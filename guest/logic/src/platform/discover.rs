@@ -45,7 +45,9 @@ fn found(response: &PlatformResponse) -> Found {
     match response.status {
         401 => Found::TokenRefused,
         403 | 404 => Found::Nobody,
-        503 if body.contains_key("status") => Found::NotOnline { status: line("status") },
+        503 if body.get("status").is_some_and(|status| !status.is_null()) => {
+            Found::NotOnline { status: line("status") }
+        }
         _ if read::<Value>(response).is_ok() => {
             Found::Reachable { name: line("name"), status: line("status").to_ascii_lowercase() }
         }

@@ -186,7 +186,7 @@ async fn search_scopes(
         }
     };
     // The newest platforms ignore the parameters, and are known by rows without a namespace.
-    let filtered = found.iter().any(|row| row.get("namespace").is_some());
+    let filtered = found.iter().any(|row| row.get("namespace").is_some_and(|name| !name.is_null()));
     let memories = found.iter().filter_map(|row| memory(row, "workspace_id"));
     Ok(memories.filter(|memory| filtered || matches(memory, query, scope)).collect())
 }

@@ -123,8 +123,8 @@ fn said(body: &[u8]) -> String {
     let said = match serde_json::from_str::<Value>(&text) {
         Ok(Value::Object(object)) => match object.get("error") {
             Some(Value::String(error)) => error.clone(),
-            Some(error) => error.to_string(),
-            None => text.into_owned(),
+            Some(error) if !error.is_null() => error.to_string(),
+            Some(_) | None => text.into_owned(),
         },
         Ok(_) => text.into_owned(),
         Err(_) if text.trim_start().starts_with('<') => String::new(),

@@ -79,7 +79,7 @@ pub(crate) struct Part {
 impl Shape for Part {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "root" => self.root = Some(value.object()?),
+            "root" => self.root = value.object_if_there()?,
             _ => self.own.field(key, value)?,
         }
         Ok(())
@@ -124,7 +124,7 @@ impl Shape for Content {
             "kind" => self.kind = value.text()?,
             "type" => self.r#type = value.text()?,
             "text" => self.text = value.text()?,
-            "data" => self.data = value.json()?,
+            "data" => self.data = value.json_if_there()?.unwrap_or_default(),
             "file" => self.file = value.object()?,
             _ => self.inline.field(key, value)?,
         }
@@ -142,15 +142,19 @@ struct File {
 
 impl Shape for File {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
-        match key {
-            "uri" | "url" => self.uri = value.text()?,
-            "name" | "filename" => self.name = value.text()?,
-            "mimeType" | "mime_type" | "mediaType" => self.mime_type = value.text()?,
+        let line = match key {
+            "uri" | "url" => &mut self.uri,
+            "name" | "filename" => &mut self.name,
+            "mimeType" | "mime_type" | "mediaType" => &mut self.mime_type,
             "bytes" => {
-                value.skip()?;
-                self.bytes = true;
+                self.bytes = value.is_there()?;
+                return Ok(());
             }
-            _ => value.skip()?,
+            _ => return value.skip(),
+        };
+        // Another spelling may be there beside it, and null.
+        if let Some(text) = value.text_if_there()? {
+            *line = text;
         }
         Ok(())
     }
@@ -184,6 +188,7 @@ mod tests {
             {"root": {"kind": "text", "text": "three "}},
             {"text": "four"},
             {"kind": "text", "text": null},
+            {"root": null, "kind": "data", "data": null},
             {"kind": "text", "text": 7},
             {"kind": "text"},
             {"kind": "tool", "text": "not a text part"},

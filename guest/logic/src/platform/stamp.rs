@@ -44,6 +44,11 @@ impl Stamp {
         Self(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
     }
 
+    /// So many milliseconds later.
+    pub(crate) const fn plus_ms(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(milliseconds.saturating_mul(1_000)))
+    }
+
     /// The smallest moment after this one.
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

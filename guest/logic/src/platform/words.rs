@@ -25,10 +25,10 @@ pub(crate) fn text(parts: &[Value]) -> Option<String> {
 }
 
 fn part_text(part: &Value) -> Option<String> {
-    let part = part.get("root").unwrap_or(part).as_object()?;
+    let part = part.get("root").filter(|root| !root.is_null()).unwrap_or(part).as_object()?;
     let word = |key: &str| part.get(key).and_then(Value::as_str);
     match word("kind").or_else(|| word("type")) {
-        Some("data") => part.get("data").map(Value::to_string),
+        Some("data") => part.get("data").filter(|data| !data.is_null()).map(Value::to_string),
         Some("text") => word("text").map(str::to_owned),
         Some(_) | None => file_text(part).or_else(|| word("text").map(str::to_owned)),
     }

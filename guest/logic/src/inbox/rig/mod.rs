@@ -39,6 +39,12 @@ pub(crate) fn row(json: &Value) -> Row {
     activity::page(response, &Reach::After("x".to_owned()), 500).unwrap().rows.remove(0)
 }
 
+/// Rows from the JSON of a page.
+pub(crate) fn rows(json: &str) -> Vec<Row> {
+    let response = PlatformResponse { body: json.into(), ..answer(200, &Value::Null) };
+    activity::page(response, &Reach::After("x".to_owned()), 500).unwrap().rows
+}
+
 fn answer(status: u16, body: &Value) -> PlatformResponse {
     PlatformResponse {
         status,
@@ -70,6 +76,8 @@ pub(crate) struct Rig {
     pub(crate) stores: usize,
     /// How many messages those who rest were woken for.
     pub(crate) arrived: Option<u64>,
+    /// The cursor file is to be brought up to date.
+    pub(crate) handled: bool,
     /// There is room again.
     pub(crate) look_again: bool,
     pub(crate) said: Vec<LogLine>,
@@ -97,6 +105,7 @@ impl Rig {
             disk_full: false,
             stores: 0,
             arrived: None,
+            handled: false,
             look_again: false,
             said: Vec::new(),
             settings,
@@ -210,6 +219,7 @@ impl Rig {
                     let arrivals = self.world.inbox.borrow().queue().arrivals();
                     self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
                 }
+                Effect::Handled(_) => self.handled = true,
                 Effect::Log(line) => self.said.push(line.clone()),
                 Effect::LookAgain(_) => self.look_again = true,
                 Effect::Report(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),
@@ -273,6 +283,20 @@ impl Rig {
         let Next::Reply(answer) = turn.next else { panic!("nothing depends on the answer: {:?}", turn.next) };
         dialogue.cancel(self.now);
         answer.text
+    }
+
+    /// The host has the cursor file brought up to date.
+    pub(crate) fn settle(&mut self) {
+        let world = Rc::clone(&self.world);
+        let (mut dialogue, mut turn) =
+            Dialogue::open(self.now, |host| async move { super::settle(host, world, 0).await });
+        while let Next::Store(update) = turn.next.clone() {
+            self.perform(&turn);
+            let outcome = self.store(update.change);
+            turn = dialogue.resume(outcome, self.now);
+        }
+        self.perform(&turn);
+        self.handled = false;
     }
 
     /// The ids of all staged messages.

@@ -130,7 +130,7 @@ impl Platform {
 
     fn page(&self, request: &PlatformRequest) -> Outcome {
         let asked = |key: &str| query(request, key);
-        assert_eq!(asked("type").as_deref(), Some("a2a_receive"));
+        let kind = asked("type").unwrap();
         let since = match asked("since_id") {
             Some(id) => match self.log.iter().find(|row| row.id == id) {
                 Some(row) => row.stamp,
@@ -148,6 +148,7 @@ impl Platform {
             .log
             .iter()
             .filter(|row| row.stamp > since && row.stamp >= from)
+            .filter(|row| row.json["activity_type"] == *kind)
             .filter(|row| !self.pages_back || before.is_none_or(|before| row.stamp < before))
             .filter(|row| {
                 source.as_deref().is_none_or(|source| row.json["source_id"].is_null() == (source == "canvas"))

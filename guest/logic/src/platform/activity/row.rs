@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) request: Option<RequestBody>,
     /// What was answered, if the row says so.
     pub(crate) response: Option<ResponseBody>,
+    /// The platform has called the agent, and has measured how long that took.
+    pub(crate) was_called: bool,
 }
 
 impl Default for Row {
@@ -45,6 +47,7 @@ impl Default for Row {
             error_detail: String::new(),
             request: None,
             response: None,
+            was_called: false,
         }
     }
 }
@@ -59,8 +62,9 @@ impl Row {
 impl Shape for Row {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "request_body" => self.request = Some(value.object_or_its_text()?),
-            "response_body" => self.response = Some(value.object()?),
+            "duration_ms" => self.was_called = value.is_number()?,
+            "request_body" => self.request = value.object_or_its_text()?,
+            "response_body" => self.response = value.object_if_there()?,
             _ => match self.line(key) {
                 Some(line) => *line = value.text()?,
                 None => value.skip()?,
@@ -95,14 +99,9 @@ struct Envelope(Row);
 impl Shape for Envelope {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "request_body" => {
-                value.skip()?;
-                self.0.request = Some(RequestBody::default());
-            }
-            "response_body" => {
-                value.skip()?;
-                self.0.response = Some(ResponseBody::default());
-            }
+            "duration_ms" => self.0.was_called = value.is_number()?,
+            "request_body" => self.0.request = value.json_if_there()?.map(|_| RequestBody::default()),
+            "response_body" => self.0.response = value.json_if_there()?.map(|_| ResponseBody::default()),
             _ => match self.0.line(key) {
                 Some(line) => *line = value.text_of_anything()?,
                 None => value.skip()?,
@@ -115,7 +114,7 @@ impl Shape for Envelope {
 /// The request that a row tells of.
 #[derive(Debug, Default)]
 pub(crate) struct RequestBody {
-    /// How many fields it has.
+    /// How many fields it has that are not null.
     pub(crate) fields: usize,
     /// It is a message between agents, whatever it claims to be.
     pub(crate) jsonrpc: bool,
@@ -128,17 +127,28 @@ pub(crate) struct RequestBody {
 
 impl Shape for RequestBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
-        self.fields = self.fields.saturating_add(1);
-        match key {
+        let is_there = match key {
             "jsonrpc" => {
-                value.skip()?;
-                self.jsonrpc = true;
+                self.jsonrpc = value.is_there()?;
+                self.jsonrpc
             }
-            "params" => self.params = value.object()?,
-            "parts" => value.each(|part| self.parts.add(part))?,
-            "delegation_id" => self.delegation_id = Some(value.text()?),
-            _ => self.file.field(key, value)?,
-        }
+            "params" => {
+                let params = value.object_if_there()?;
+                let is_there = params.is_some();
+                self.params = params.unwrap_or_default();
+                is_there
+            }
+            "parts" => {
+                value.each(|part| self.parts.add(part))?;
+                true
+            }
+            "delegation_id" => {
+                self.delegation_id = value.text_if_there()?;
+                self.delegation_id.is_some()
+            }
+            _ => self.file.take(key, value)?,
+        };
+        self.fields = self.fields.saturating_add(is_there.into());
         Ok(())
     }
 }
@@ -146,7 +156,7 @@ impl Shape for RequestBody {
 /// A file that waits on the platform.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingFile {
-    /// How many of its five fields are there.
+    /// How many of its five fields are there, and not null.
     pub(crate) fields: usize,
     pub(crate) file_id: String,
     pub(crate) name: String,
@@ -154,18 +164,26 @@ pub(crate) struct WaitingFile {
     pub(crate) uri: String,
 }
 
-impl Shape for WaitingFile {
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
-        match key {
-            "file_id" => self.file_id = value.text()?,
-            "name" => self.name = value.text()?,
-            "mimeType" => self.mime_type = value.text()?,
-            "size" => value.skip()?,
-            "uri" => self.uri = value.text()?,
-            _ => return value.skip(),
-        }
-        self.fields = self.fields.saturating_add(1);
-        Ok(())
+impl WaitingFile {
+    /// Takes one field; says whether it is there, and not null.
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<bool, A::Error> {
+        let line = match key {
+            "file_id" => &mut self.file_id,
+            "name" => &mut self.name,
+            "mimeType" => &mut self.mime_type,
+            "uri" => &mut self.uri,
+            "size" => {
+                let is_there = value.is_there()?;
+                self.fields = self.fields.saturating_add(is_there.into());
+                return Ok(is_there);
+            }
+            _ => return value.is_there(),
+        };
+        let text = value.text_if_there()?;
+        let is_there = text.is_some();
+        *line = text.unwrap_or_default();
+        self.fields = self.fields.saturating_add(is_there.into());
+        Ok(is_there)
     }
 }
 
@@ -215,10 +233,7 @@ pub(crate) struct ResponseBody {
 impl Shape for ResponseBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "result" => {
-                value.skip()?;
-                self.has_result = true;
-            }
+            "result" => self.has_result = value.is_there()?,
             "text" => self.text = value.text()?,
             _ => value.skip()?,
         }

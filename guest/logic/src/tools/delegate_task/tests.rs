@@ -273,7 +273,11 @@ fn stored() -> Outcome {
 fn report(call: &Call) -> &PlatformRequest {
     let mut reports = call.turn.effects.iter().filter_map(|effect| match effect {
         Effect::Report(request) => Some(request),
-        Effect::Arrived(_) | Effect::Log(_) | Effect::LookAgain(_) | Effect::Working(_) => None,
+        Effect::Arrived(_)
+        | Effect::Handled(_)
+        | Effect::Log(_)
+        | Effect::LookAgain(_)
+        | Effect::Working(_) => None,
     });
     let report = reports.next().expect("a report");
     assert!(reports.next().is_none());
@@ -285,7 +289,11 @@ fn working(call: &Call) -> Vec<(u32, &str)> {
     effects
         .filter_map(|effect| match effect {
             Effect::Working(working) => Some((working.active_tasks, working.current_task.as_str())),
-            Effect::Arrived(_) | Effect::Log(_) | Effect::LookAgain(_) | Effect::Report(_) => None,
+            Effect::Arrived(_)
+            | Effect::Handled(_)
+            | Effect::Log(_)
+            | Effect::LookAgain(_)
+            | Effect::Report(_) => None,
         })
         .collect()
 }
