@@ -5,11 +5,13 @@
 mod calls;
 mod crash;
 mod ends;
+mod errors;
 mod events;
 mod faults;
 mod kill9;
 mod lines;
 mod openings;
+mod proxies;
 mod secrets;
 mod sessions;
 mod settings;

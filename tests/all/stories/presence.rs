@@ -190,6 +190,24 @@ async fn beats_go_on_while_nothing_can_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_alone_opens_the_workspace_is_used() {
+    let story = Setting::default().begin();
+    let me = story.me.id;
+    story.platform().revoke_tokens(me);
+
+    let _presence = story.appear();
+    story.pass(Duration::from_secs(70)).await;
+
+    let adopted = story.process().adopted().unwrap();
+    assert_ne!(adopted, story.me.token);
+    assert!(!story.asks("list_peers", json!({})).await.failed());
+    let warned = story.process().logged(LogLevel::Warn).concat();
+    assert!(warned.contains("the token from MOLECULE_WORKSPACE_TOKEN was revoked"), "{warned}");
+    assert!(!warned.contains(&adopted), "{warned}");
+    assert_eq!(status(&story), Status::Online);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_workspace_is_told_by_the_token_that_it_is_offered() {
     let story = Setting::default().begin();
     let path = format!("/workspaces/{}?confirm=true", story.me.id);

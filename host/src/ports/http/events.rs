@@ -9,7 +9,7 @@ use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 
-use super::{Failure, Http, answer, causes};
+use super::{Failure, Http, answer, trouble::causes};
 use crate::{
     credentials::Token,
     guest::wire::{Limits, Method, PlatformRequest},
