@@ -78,7 +78,8 @@ fn angled(rest: &str) -> Found<'_> {
     let inside = rest.strip_prefix('<')?;
     let length =
         inside.find(['<', '>']).filter(|end| inside.get(*end..).is_some_and(|rest| rest.starts_with('>')))?;
-    let is_hint = length > 0 && inside.get(..length)?.chars().count() <= HINT_CHARS;
+    let hint = inside.get(..length)?;
+    let is_hint = hint.starts_with(char::is_alphabetic) && hint.chars().count() <= HINT_CHARS;
     is_hint.then(|| rest.get(..length + 2)).flatten().map(|text| (text, "<…>"))
 }
 
@@ -148,7 +149,8 @@ mod tests {
             "a < b",
             "<",
             "<>",
-            "1 < 2 and 3 > 2 but this is far too long to be a hint at what belongs there",
+            "1 < 2 and 3 > 2",
+            "<this is far too long to be a hint at what belongs there, so that it is text>",
             "QyN2bF9kZXYtdG9rZW4_0123-456789abcdefghijkl",
         ] {
             assert_eq!(within(text), None, "{text}");
