@@ -166,7 +166,7 @@ async fn certificates() -> Result<Vec<Case>> {
         (
             "A certificate for another name",
             "other-name.pem",
-            &["is for another name", "other.example", "PLATFORM_URL"],
+            &["is for another name (other.example)", "PLATFORM_URL"],
         ),
         ("A certificate of an authority that nobody trusts", "unknown-authority.pem", &["SSL_CERT_FILE"]),
     ] {

@@ -108,7 +108,7 @@ impl Hop {
             );
         }
         if chain(error).any(|cause| cause.to_string() == "dns error") {
-            let said = said.trim_start_matches("dns error: ");
+            let said = said.rsplit_once("dns error: ").map_or(said.as_str(), |(_, detail)| detail);
             return format!(
                 "the name {name} of {variable} cannot be found ({said}): check {variable} and the network{otherwise}"
             );
@@ -151,7 +151,7 @@ impl Hop {
                 end_of(cause)
             ),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                format!("the certificate of {what} is not valid yet: is the clock of this machine right?")
+                format!("the certificate of {what} is not valid yet: look at the clock of this machine")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 let names = names_of(cause);
@@ -255,10 +255,15 @@ fn names_of(cause: &CertificateError) -> String {
     if let CertificateError::NotValidForNameContext { presented, .. } = cause
         && !presented.is_empty()
     {
-        let shown: Vec<_> = presented.iter().take(NAMES).map(|name| one_line(name)).collect();
+        let shown: Vec<_> = presented.iter().take(NAMES).map(|name| bare(name)).collect();
         return format!(" ({})", shown.join(", "));
     }
     String::new()
+}
+
+/// `other.example` of `DnsName("other.example")`.
+fn bare(name: &str) -> String {
+    one_line(name.split('"').nth(1).unwrap_or(name))
 }
 
 #[cfg(test)]
