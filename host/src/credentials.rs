@@ -10,7 +10,7 @@
 //! rotated while the program runs; what the environment says stays.
 
 use std::{
-    fmt,
+    fmt, mem,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::{
     env, log,
+    settings::placeholder,
     small_file::{self, Exposure, Links, Unreadable},
 };
 
@@ -40,6 +41,9 @@ pub enum TokenProblem {
     /// Two words, two lines, or the word `Bearer`.
     #[error("contains internal whitespace, but one token and nothing else is expected")]
     InternalWhitespace,
+    /// Something that stands for a token; this is what it looks like.
+    #[error("still holds {0} in place of the token, and nothing has replaced it: write the token itself")]
+    Placeholder(&'static str),
     /// More than 16,384 characters.
     #[error("is longer than {LONGEST} characters, which no token is")]
     TooLong,
@@ -57,6 +61,9 @@ impl Token {
         let text = text.trim();
         if text.is_empty() {
             return Err(TokenProblem::Empty);
+        }
+        if let Some(found) = placeholder::within(text) {
+            return Err(TokenProblem::Placeholder(found.shape));
         }
         if text.contains(char::is_whitespace) {
             return Err(TokenProblem::InternalWhitespace);
@@ -124,6 +131,8 @@ impl fmt::Display for TokenSource {
 pub struct Credentials {
     source: Arc<TokenSource>,
     current: Arc<RwLock<Token>>,
+    /// The token of the source that opens nothing any more.
+    given_up: Arc<RwLock<Option<Token>>>,
 }
 
 impl Credentials {
@@ -131,7 +140,7 @@ impl Credentials {
     #[must_use]
     pub fn new(source: TokenSource, token: Token) -> Self {
         log::hide(token.reveal());
-        Self { source: Arc::new(source), current: Arc::new(RwLock::new(token)) }
+        Self { source: Arc::new(source), current: Arc::new(RwLock::new(token)), given_up: Arc::default() }
     }
 
     /// The token to use.
@@ -144,6 +153,14 @@ impl Credentials {
     #[must_use]
     pub fn source(&self) -> &TokenSource {
         &self.source
+    }
+
+    /// Uses `token` from here on, which came from elsewhere: the one of the source opens nothing any more.
+    pub fn adopt(&self, token: Token) {
+        log::hide(token.reveal());
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = mem::replace(&mut *current, token);
+        *self.given_up.write().unwrap_or_else(PoisonError::into_inner) = Some(before);
     }
 
     /// Looks at the source again; true if it holds another token than before, which is used from
@@ -160,6 +177,9 @@ impl Credentials {
                 return false;
             }
         };
+        if self.given_up.read().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&token) {
+            return false;
+        }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if *current == token {
             return false;
@@ -231,6 +251,10 @@ mod tests {
             ("t\u{f6}ken", TokenProblem::NotVisibleAscii),
             ("a\0b", TokenProblem::NotVisibleAscii),
             ("a\u{a0}b", TokenProblem::InternalWhitespace),
+            ("${TOKEN}", TokenProblem::Placeholder("${NAME}")),
+            ("$TOKEN", TokenProblem::Placeholder("$NAME")),
+            ("%TOKEN%", TokenProblem::Placeholder("%NAME%")),
+            ("<your token>", TokenProblem::Placeholder("<…>")),
         ] {
             assert_eq!(Token::parse(text), Err(problem), "{text:?}");
         }
@@ -261,6 +285,20 @@ mod tests {
         assert!(credentials.reload());
         assert!(!credentials.reload());
         assert_eq!(credentials.token().reveal(), "second-token");
+    }
+
+    #[test]
+    fn a_token_from_elsewhere_stays_until_the_file_holds_a_third_one() {
+        let (_dir, path) = token_file("first-token");
+        let credentials = from_file(&path);
+
+        credentials.adopt(Token::parse("issued-token").unwrap());
+
+        assert!(!credentials.reload());
+        assert_eq!(credentials.token().reveal(), "issued-token");
+        fs::write(&path, "third-token").unwrap();
+        assert!(credentials.reload());
+        assert_eq!(credentials.token().reveal(), "third-token");
     }
 
     #[test]

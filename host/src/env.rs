@@ -206,7 +206,7 @@ pub const ALL_PROXY: Variable = Variable {
 pub const NO_PROXY: Variable = Variable {
     name: "NO_PROXY",
     default: "none",
-    meaning: "Hosts, separated by commas, that are reached without a proxy; also in lower case.",
+    meaning: "Names, addresses, networks or `*`, maybe with a port, reached without a proxy; also in lower case.",
 };
 
 /// Trusted certificates in a file.
@@ -220,7 +220,7 @@ pub const SSL_CERT_FILE: Variable = Variable {
 pub const SSL_CERT_DIR: Variable = Variable {
     name: "SSL_CERT_DIR",
     default: "the system's",
-    meaning: "Directory of certificates (PEM) to trust in place of the system's.",
+    meaning: "Directories of certificates (PEM), as in PATH, to trust in place of the system's.",
 };
 
 /// The directory for temporary files.

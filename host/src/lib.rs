@@ -36,7 +36,7 @@ use crate::{
     driver::Driver,
     guest::{Guest, wire},
     ports::Powers,
-    presence::{Member, Presence, Rejected},
+    presence::{Member, Presence, Rejected, Tokens},
     session::Session,
     settings::Settings,
 };
@@ -139,6 +139,7 @@ fn presence(
     undying("presence", move || {
         let (ports, working) = (driver.shared_ports(), Arc::clone(driver.ports().working()));
         let presence = Presence::new(ports, member.clone(), working, presence::teach(Arc::clone(&driver)));
+        let presence = presence.with_tokens(Arc::clone(driver.ports().http()) as Arc<dyn Tokens>);
         let session = session.clone();
         async move { presence.run(&session).await }
     })

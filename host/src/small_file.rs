@@ -126,7 +126,8 @@ impl Exposure {
     }
 }
 
-fn unreadable(cause: io::Error) -> Unreadable {
+/// Why nothing can be read, from what the system says.
+pub(crate) fn unreadable(cause: io::Error) -> Unreadable {
     match Errno::from_io_error(&cause) {
         Some(Errno::LOOP) => return Unreadable::Link,
         // A socket, or a device without a driver.

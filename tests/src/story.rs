@@ -22,7 +22,7 @@ use std::{
 use molecule_mcp::{
     driver::Driver,
     guest::{Guest, wire::Settings},
-    presence::{Member, Presence, Rejected, teach},
+    presence::{Member, Presence, Rejected, Tokens, teach},
     session::Session,
     settings::AgentCard,
 };
@@ -100,7 +100,8 @@ impl Story {
         let member = Member { workspace: self.me.id.to_string(), source, card };
         let learn = teach(Arc::clone(&self.driver));
         let ports = Arc::clone(self.driver.ports());
-        let presence = Presence::new(ports, member, Arc::clone(self.process().busy()), learn);
+        let presence = Presence::new(ports, member, Arc::clone(self.process().busy()), learn)
+            .with_tokens(Arc::clone(self.driver.ports()) as Arc<dyn Tokens>);
         self.begin(async move {
             let session = Session::default();
             session.tool_called();

@@ -52,7 +52,8 @@ impl Powers {
     pub fn new(settings: &Settings) -> Self {
         let (base, workspace) = (settings.platform.clone(), settings.workspace.clone());
         let clock = Clock::machine();
-        let http = Arc::new(Http::new(base, workspace, settings.credentials.clone()));
+        let network = settings.network.clone();
+        let http = Arc::new(Http::through(network, base, workspace, settings.credentials.clone()));
         let stream = Arc::new(EventStream::new(Arc::clone(&http)));
         Self {
             clock,
@@ -63,6 +64,12 @@ impl Powers {
             working: Arc::default(),
             arrivals: watch::Sender::new(0),
         }
+    }
+
+    /// Exchanges with the platform.
+    #[must_use]
+    pub fn http(&self) -> &Arc<Http> {
+        &self.http
     }
 
     /// The files of the workspace.

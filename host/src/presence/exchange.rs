@@ -1,6 +1,8 @@
 //! Asks the registry, and judges its answer.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::rules::Answer;
 use crate::{
@@ -50,28 +52,91 @@ fn judge(outcome: Outcome) -> Answer {
 }
 
 fn judge_response(response: PlatformResponse) -> Answer {
-    let page = !response.json && response.body.trim_ascii_start().starts_with(b"<");
     match response.status {
-        200..300 if page => failed(format!(
-            "HTTP {} with a web page: something in front of the platform answered",
-            response.status
-        )),
+        200..300 if is_page(&response) => failed(in_front(&response)),
         200..300 => Answer::Accepted(response.body),
-        401 | 403 => Answer::Refused(response.status),
+        401 | 403 if refuses_the_token(&response) => Answer::Refused(response.status),
+        401 | 403 | 407 | 511 => {
+            Answer::Failed { why: in_front(&response), retry_after_ms: response.retry_after_ms }
+        }
         404 => Answer::Missing,
         410 => Answer::Removed,
-        // Too slow, too early, too many.
-        408 | 425 | 429 | 500.. => {
+        // Whoever says so means it, also without a pause of its own.
+        429 => {
+            Answer::Failed { why: excerpt(&response), retry_after_ms: response.retry_after_ms.or(Some(0)) }
+        }
+        // Too slow, too early.
+        408 | 425 | 500.. => {
             Answer::Failed { why: excerpt(&response), retry_after_ms: response.retry_after_ms }
         }
         _ => Answer::Declined(excerpt(&response)),
     }
 }
 
+/// What a call that only the workspace itself may make says of the token it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opens {
+    No,
+    /// The platform has not said.
+    Unknown,
+    Yes,
+}
+
+/// Judges the answer to such a call.
+pub(super) fn opens(outcome: Outcome) -> Opens {
+    match outcome {
+        Outcome::Responded(response) if response.status == 200 && response.json => Opens::Yes,
+        Outcome::Responded(response) if refuses_the_token(&response) => Opens::No,
+        // There is an answer, of which the rest does not matter.
+        Outcome::Overflowed => Opens::Yes,
+        Outcome::Heard(_)
+        | Outcome::Refused(_)
+        | Outcome::Responded(_)
+        | Outcome::Rested
+        | Outcome::StoreFailed(_)
+        | Outcome::Stored
+        | Outcome::Unreachable(_) => Opens::Unknown,
+    }
+}
+
+/// Whether the platform itself refuses the token: `{"error":"invalid workspace auth token"}`, or `missing …`.
+///
+/// The same status with anything else comes from a login page, a firewall or a proxy, which say nothing of it.
+fn refuses_the_token(response: &PlatformResponse) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal<'a> {
+        #[serde(borrow)]
+        error: Cow<'a, str>,
+    }
+    matches!(response.status, 401 | 403)
+        && serde_json::from_slice::<Refusal<'_>>(&response.body)
+            .is_ok_and(|refusal| refusal.error.to_ascii_lowercase().contains("auth token"))
+}
+
+fn is_page(response: &PlatformResponse) -> bool {
+    !response.json && response.body.trim_ascii_start().starts_with(b"<")
+}
+
+fn in_front(response: &PlatformResponse) -> String {
+    let status = response.status;
+    let with = match response.body.trim_ascii() {
+        b"" => "without a word".to_owned(),
+        _ if is_page(response) => "with a web page".to_owned(),
+        _ => format!("with other words than the platform's ({})", words(response)),
+    };
+    format!(
+        "HTTP {status} {with}, so that something in front of the platform answered: look for a login page, a firewall \
+         or a proxy, and check PLATFORM_URL"
+    )
+}
+
 fn excerpt(response: &PlatformResponse) -> String {
+    format!("HTTP {} {}", response.status, words(response)).trim_end().to_owned()
+}
+
+fn words(response: &PlatformResponse) -> String {
     let text = String::from_utf8_lossy(&response.body);
-    let shown: String = one_line(text.trim()).chars().take(SHOWN).collect();
-    format!("HTTP {} {shown}", response.status).trim_end().to_owned()
+    one_line(text.trim()).chars().take(SHOWN).collect()
 }
 
 fn failed(why: String) -> Answer {
@@ -89,16 +154,42 @@ mod tests {
         for (status, expected) in [
             (200, Answer::Accepted(b"{}".to_vec())),
             (202, Answer::Accepted(b"{}".to_vec())),
-            (401, Answer::Refused(401)),
-            (403, Answer::Refused(403)),
             (404, Answer::Missing),
             (410, Answer::Removed),
             (301, Answer::Declined("HTTP 301 {}".to_owned())),
             (400, Answer::Declined("HTTP 400 {}".to_owned())),
-            (429, failed("HTTP 429 {}".to_owned())),
+            (429, Answer::Failed { why: "HTTP 429 {}".to_owned(), retry_after_ms: Some(0) }),
             (500, failed("HTTP 500 {}".to_owned())),
         ] {
             assert_eq!(judge(Outcome::Responded(response(status, "{}"))), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_words_of_the_platform_refuse_a_token() {
+        for (status, json, body, refused) in [
+            (401, true, r#"{"error":"invalid workspace auth token"}"#, true),
+            (401, true, r#"{"error":"missing workspace auth token","code":7}"#, true),
+            (403, true, r#"{"error":"invalid workspace auth token"}"#, true),
+            // A proxy may lose the type.
+            (401, false, r#"{"error":"invalid workspace auth token"}"#, true),
+            (401, true, "{}", false),
+            (401, true, r#"{"message":"Unauthorized"}"#, false),
+            (403, true, r#"{"error":"forbidden by policy"}"#, false),
+            (403, false, "<html>Sign in to the auth token service</html>", false),
+            (401, false, "invalid workspace auth token", false),
+            (401, false, "", false),
+            (407, false, "", false),
+            (511, false, "<html>Welcome to our hotel</html>", false),
+        ] {
+            let answer = judge(Outcome::Responded(PlatformResponse { json, ..response(status, body) }));
+
+            if refused {
+                assert_eq!(answer, Answer::Refused(status), "{body}");
+            } else {
+                let Answer::Failed { why, .. } = answer else { panic!("{status} {body}: {answer:?}") };
+                assert!(why.contains("in front of the platform") && why.contains("PLATFORM_URL"), "{why}");
+            }
         }
     }
 

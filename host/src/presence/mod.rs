@@ -11,6 +11,7 @@
 
 mod beat;
 mod exchange;
+mod issued;
 mod register;
 mod rules;
 #[cfg(test)]
@@ -21,8 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
+pub use self::issued::Tokens;
 use self::rules::{Answer, Plan, Step, Streak, line};
 use crate::{
+    credentials::Token,
     driver::{Driver, Ports},
     guest::wire::{Effect, Instant, Level, LogLine, Rest},
     ports::Working,
@@ -74,6 +77,9 @@ pub struct Presence<P> {
     member: Member,
     working: Arc<Working>,
     learn: Box<dyn Fn(Vec<u8>) + Send + Sync>,
+    tokens: Option<Arc<dyn Tokens>>,
+    /// What came with a register, until it is known what it is good for.
+    issued: Option<Token>,
     plan: Plan,
     streak: Streak,
     start: Instant,
@@ -88,7 +94,24 @@ impl<P: Ports> Presence<P> {
         learn: impl Fn(Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
         let streak = Streak::new(&member.workspace, &member.source);
-        Self { ports, member, working, learn: Box::new(learn), plan: Plan::new(0), streak, start: 0 }
+        let learn = Box::new(learn);
+        Self {
+            ports,
+            member,
+            working,
+            learn,
+            tokens: None,
+            issued: None,
+            plan: Plan::new(0),
+            streak,
+            start: 0,
+        }
+    }
+
+    /// Also looks what a token that comes with a register is good for, and uses it if it is the only one.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Arc<dyn Tokens>) -> Self {
+        Self { tokens: Some(tokens), ..self }
     }
 
     /// Waits for the session, registers, and beats until the future is dropped.
@@ -109,6 +132,7 @@ impl<P: Ports> Presence<P> {
                     }
                 }
             }
+            self.settle_issued().await;
         }
     }
 
@@ -123,6 +147,7 @@ impl<P: Ports> Presence<P> {
                     self.log(line(Level::Warn, warning));
                 }
                 (self.learn)(registered.body);
+                self.issued = registered.issued;
             }
             Answer::Declined(why) | Answer::Failed { why, .. } => self.register_failed(why),
             Answer::Missing => self.register_failed("HTTP 404: check PLATFORM_URL"),
@@ -137,6 +162,15 @@ impl<P: Ports> Presence<P> {
         }
         self.plan.registered(&answer, self.ports.now(), fastrand::f64());
         Ok(())
+    }
+
+    async fn settle_issued(&mut self) {
+        let (Some(issued), Some(tokens)) = (&self.issued, &self.tokens) else { return };
+        let Member { workspace, source, .. } = &self.member;
+        if let Some(line) = issued::settle(&*self.ports, &**tokens, workspace, source, issued).await {
+            self.log(line);
+            self.issued = None;
+        }
     }
 
     async fn beat(&mut self) {

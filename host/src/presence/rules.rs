@@ -44,7 +44,7 @@ pub(super) enum Answer {
     Failed { why: String, retry_after_ms: Option<u64> },
     /// 404: the platform does not know the workspace.
     Missing,
-    /// 401 or 403.
+    /// 401 or 403 in the words of the platform.
     Refused(u16),
     /// 410: the workspace was deleted.
     Removed,
@@ -60,12 +60,14 @@ pub(super) struct Plan {
     beat: Instant,
     /// Tries in this slot.
     beats: u32,
+    /// How often in a row the platform has asked to be left alone.
+    put_off: u32,
 }
 
 impl Plan {
     /// Registers at `start`, and beats in slots counted from there.
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, register: Some(start), registers: 0, beat: start, beats: 0 }
+        Self { start, register: Some(start), registers: 0, beat: start, beats: 0, put_off: 0 }
     }
 
     /// What comes next, and when. Of two that are due, the register comes first.
@@ -82,7 +84,7 @@ impl Plan {
             Answer::Accepted(_) => None,
             Answer::Failed { retry_after_ms, .. } => {
                 let pause = pause_ms(self.registers, REGISTER_PAUSE_MS, chance);
-                Some(now + retry_after_ms.unwrap_or(pause))
+                Some(now + pause.max(retry_after_ms.unwrap_or_default()))
             }
             Answer::Declined(_) | Answer::Missing | Answer::Refused(_) | Answer::Removed => {
                 Some(now + REGISTER_PAUSE_MS)
@@ -94,8 +96,14 @@ impl Plan {
     /// Says how a beat went. `chance` is from 0 to 1.
     pub(super) fn beaten(&mut self, answer: &Answer, now: Instant, chance: f64) {
         let slot = self.slot_after(now);
+        let mut put_off = 0;
         let again = match answer {
-            Answer::Failed { retry_after_ms: Some(asked), .. } => Some(now + (*asked).min(OBEYED_MS)),
+            Answer::Failed { retry_after_ms: Some(asked), .. } => {
+                // A platform that asks for too little still gets more rest each time.
+                let pause = pause_ms(self.put_off, SLOT_MS, chance).min(SLOT_MS);
+                put_off = self.put_off + 1;
+                Some(now + (*asked).min(OBEYED_MS).max(pause))
+            }
             Answer::Failed { retry_after_ms: None, .. } => {
                 Some(now + pause_ms(self.beats, BEAT_PAUSE_MS, chance)).filter(|again| *again < slot)
             }
@@ -105,6 +113,7 @@ impl Plan {
             | Answer::Refused(_)
             | Answer::Removed => None,
         };
+        self.put_off = put_off;
         self.beats = if again.is_some() { self.beats + 1 } else { 0 };
         self.beat = again.unwrap_or(slot);
     }
@@ -314,6 +323,35 @@ mod tests {
 
             assert_eq!(plan.next().1, START + granted);
         }
+    }
+
+    #[test]
+    fn a_platform_that_asks_for_hardly_any_rest_gets_more_each_time() {
+        let mut plan = registered();
+        let mut now = START;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) }, now, 0.5);
+            pauses.push(plan.next().1 - now);
+            now = plan.next().1;
+        }
+        assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000, 20_000]);
+
+        plan.beaten(&accepted(), now, 0.5);
+        plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(0) }, now, 0.5);
+        assert_eq!(plan.next().1, now + 1_000);
+    }
+
+    #[test]
+    fn also_between_its_registers() {
+        let mut plan = Plan::new(START);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            plan.registered(&Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) }, START, 0.5);
+            pauses.push(plan.register.unwrap() - START);
+        }
+
+        assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
     }
 
     #[test]

@@ -11,12 +11,17 @@ mod attach_roots;
 mod configs_dir;
 mod environment;
 mod identity;
+mod network;
+mod no_proxy;
 mod permissions;
+pub(crate) mod placeholder;
 mod platform_url;
 mod problem;
+mod proxy;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trust;
 mod workspaces;
 
 use std::{
@@ -27,8 +32,8 @@ use std::{
 
 use url::Url;
 
-pub use self::problem::Problems;
 use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
+pub use self::{network::Network, problem::Problems, proxy::Proxy, trust::Trust};
 use crate::{credentials::Credentials, env, guest::wire::Permissions};
 
 /// Where `config.yaml` is looked for.
@@ -40,6 +45,10 @@ const LONGEST_BUDGET_SECS: f64 = 86_400.0;
 const POLL_TIMEOUT_SECS: u32 = 2;
 const LONGEST_POLL_TIMEOUT_SECS: u32 = 60;
 
+/// What a [`Place`] is made from.
+const PLACE: &[&env::Variable] =
+    &[&env::WORKSPACE_ID, &env::PLATFORM_URL, &env::WORKSPACES, &env::CONFIGS_DIR, &env::HOME];
+
 /// Everything that the program was told.
 #[derive(Debug)]
 pub struct Settings {
@@ -49,6 +58,8 @@ pub struct Settings {
     pub workspace: String,
     /// The token of the workspace.
     pub credentials: Credentials,
+    /// How the platform is reached.
+    pub network: Network,
     /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
     pub configs: Option<PathBuf>,
     /// What other workspaces see of this one.
@@ -99,6 +110,7 @@ impl Place {
     /// When something required is missing or cannot be used: all of it in one report.
     pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
         let mut environment = Environment::new(&lookup);
+        environment.refuse_placeholders(PLACE);
         let configs = configs_dir::find(&mut environment).path;
         let Identity { workspace, platform, .. } = identity::place(&mut environment);
         match (workspace, platform) {
@@ -128,6 +140,8 @@ impl Settings {
     /// When something required is missing or anything cannot be used: all of it in one report.
     pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
         let mut environment = Environment::new(&lookup);
+        environment.refuse_placeholders(env::ALL);
+        environment.tell_of_odd_home();
         let configs = configs_dir::find(&mut environment);
         let identity = identity::read(&mut environment, configs.path.as_deref());
         let has_token_file = identity.has_token_file();
@@ -148,18 +162,15 @@ impl Settings {
             inbox: !environment.any_value(&env::DISABLE_INBOX),
             verbose: environment.any_value(&env::VERBOSE),
             tool_notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
-            redeliver: environment
-                .text(&env::HANDOVER)
-                .is_some_and(|text| text.eq_ignore_ascii_case("redeliver")),
+            redeliver: environment.word(&env::HANDOVER, "redeliver", "keep"),
             structured: environment.switch(&env::STRUCTURED),
             bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
-            delegate_durably: environment
-                .text(&env::DELEGATION_SYNC_VIA_INBOX)
-                .is_some_and(|text| text == "1"),
+            delegate_durably: environment.word(&env::DELEGATION_SYNC_VIA_INBOX, "1", "0"),
             durable_budget_secs: durable_budget(environment),
             poll_timeout_secs: poll_timeout(environment),
             permissions: permissions(environment),
             attach_roots: attach_roots::read(environment),
+            network: network::read(environment, identity.platform.as_ref()),
             warnings: Vec::new(),
             workspace: identity.workspace?,
             platform: identity.platform?,
@@ -215,9 +226,17 @@ fn poll_timeout(environment: &mut Environment<'_>) -> u32 {
 }
 
 fn permissions(environment: &mut Environment<'_>) -> Permissions {
-    let directory = environment
-        .path(&env::WORKSPACE_CONFIG_PATH)
-        .unwrap_or_else(|| Path::new(CONFIG_DIRECTORY).to_owned());
+    let chosen = environment.path(&env::WORKSPACE_CONFIG_PATH);
+    if let Some(path) = &chosen {
+        let (name, shown) = (env::WORKSPACE_CONFIG_PATH.name, path.display());
+        if path.is_file() {
+            let why = format!("{name}: {shown} is a file: name the directory in which config.yaml lies");
+            environment.unusable(&env::WORKSPACE_CONFIG_PATH, why);
+        } else if !path.exists() {
+            environment.warn(format!("{name}: {shown} does not exist, so the role of the agent is operator"));
+        }
+    }
+    let directory = chosen.unwrap_or_else(|| Path::new(CONFIG_DIRECTORY).to_owned());
     let tier = environment.text(&env::WORKSPACE_TIER);
     let permissions::Granted { permissions, warning } = permissions::read(&directory, tier.as_deref());
     environment.warnings.extend(warning);

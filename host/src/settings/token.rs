@@ -24,6 +24,10 @@ pub(super) fn find(environment: &mut Environment<'_>, configs: Option<&Path>) ->
     if let Some(path) = named {
         return named_file(environment, path);
     }
+    if environment.is_set(&env::WORKSPACE_TOKEN_FILE) {
+        // What is wrong with it has been said.
+        return None;
+    }
     configs_file(environment, own)
 }
 
@@ -37,6 +41,10 @@ fn inline(environment: &mut Environment<'_>, file: Option<PathBuf>) -> Option<Cr
             return None;
         }
     };
+    if text.starts_with('/') || text.starts_with("~/") || text.starts_with("./") {
+        let (name, file) = (variable.name, env::WORKSPACE_TOKEN_FILE.name);
+        environment.warn(format!("{name} begins like a path; if it names a file with the token, use {file}"));
+    }
     if let Some(path) = file.filter(|path| holds_another(path, &token)) {
         environment.warn(format!(
             "{} is used; {} holds a different token, which is not",

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{environment::Environment, identity};
+use super::{environment::Environment, identity, placeholder};
 use crate::{credentials::Token, env};
 
 const SHAPE: &str = r#"[{"id": "…", "token": "…"}]"#;
@@ -84,6 +84,12 @@ fn entry(value: &Value) -> Result<Entry, String> {
     let (Some(id), Some(token)) = (field("id"), field("token")) else {
         return Err("missing 'id' or 'token'".to_owned());
     };
+    for name in ["id", "platform_url"] {
+        let value = field(name).unwrap_or_default();
+        if let Some(found) = placeholder::within(&value) {
+            return Err(format!("'{name}' still holds {}, which nothing has replaced", found.shape));
+        }
+    }
     let platform = match fields.get("platform_url") {
         None | Some(Value::Null) => None,
         Some(Value::String(url)) => Some(url.trim().to_owned()).filter(|url| !url.is_empty()),
@@ -145,6 +151,12 @@ mod tests {
             (r#"[{"id": "a"}, {"id": "b", "token": " "}]"#, vec!["[0] missing", "[1] missing"]),
             (r#"[{"id": "a/b", "token": "canary-token-7"}]"#, vec!["[0] 'id' "]),
             (r#"[{"id": "a", "token": "canary token-7"}]"#, vec!["[0] 'token' contains internal whitespace"]),
+            (r#"[{"id": "${ID}", "token": "canary-token-7"}]"#, vec!["[0] 'id' still holds ${NAME}"]),
+            (r#"[{"id": "a", "token": "<canary token>"}]"#, vec!["[0] 'token' still holds <…> in place"]),
+            (
+                r#"[{"id": "a", "token": "t", "platform_url": "https://$HOST"}]"#,
+                vec!["[0] 'platform_url' still holds $NAME"],
+            ),
             (
                 r#"[{"id": "a", "token": "t", "platform_url": 7}]"#,
                 vec!["[0] 'platform_url' must be a string"],

@@ -5,12 +5,14 @@
 mod calls;
 mod crash;
 mod ends;
+mod errors;
 mod events;
 mod faults;
 mod kill9;
 mod limits;
 mod lines;
 mod openings;
+mod proxies;
 mod secrets;
 mod sessions;
 mod settings;

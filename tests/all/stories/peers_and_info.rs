@@ -11,6 +11,9 @@ use standin::{
 
 use crate::props::LEVELS;
 
+/// What the platform says of a token that it does not take.
+const REFUSAL: &str = r#"{"error":"invalid workspace auth token"}"#;
+
 #[tokio::test(start_paused = true)]
 async fn peers_are_those_that_the_platform_lists() {
     for level in LEVELS {
@@ -45,12 +48,19 @@ async fn to_be_alone_is_no_failure() {
 async fn every_reason_for_an_empty_list_has_a_diagnosis_of_its_own() {
     let story = Setting::default().begin();
     let answers = [
-        (Response::empty(401), "Authentication to platform failed (HTTP 401)"),
-        (Response::empty(403), "Authentication to platform failed (HTTP 403)"),
+        (
+            Response { body: REFUSAL.into(), ..Response::empty(401) },
+            "Authentication to platform failed (HTTP 401)",
+        ),
+        (Response::empty(401), "Unexpected answer from http://platform.test: HTTP 401. Something between"),
+        (Response::empty(403), "Unexpected answer from http://platform.test: HTTP 403. Something between"),
         (Response::empty(404), "This workspace id is not registered (HTTP 404)"),
         (Response::empty(503), "Platform error: HTTP 503"),
         (Response { body: "{}".into(), ..Response::empty(200) }, "Unexpected response of the platform"),
-        (Response { body: "<html>".into(), ..Response::empty(200) }, "Unexpected response of the platform"),
+        (
+            Response { body: "<html>".into(), ..Response::empty(200) },
+            "Unexpected answer from http://platform.test",
+        ),
     ];
     for (answer, diagnosis) in answers {
         story.platform().inject(Fault::new(Effect::Answer(answer)).path("/registry/"));

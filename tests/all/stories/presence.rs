@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use molecule_mcp::guest::wire::Level as LogLevel;
+use molecule_mcp::{credentials::Token, guest::wire::Level as LogLevel, presence::Tokens as _};
 use molecule_tests::story::{Setting, Story};
 use serde_json::json;
 use standin::{
-    Request, Response, Script, Status,
+    Level, Request, Response, Script, Status,
     faults::{Effect, Fault},
 };
 
@@ -187,6 +187,41 @@ async fn beats_go_on_while_nothing_can_be_written() {
     story.pass(Duration::from_secs(20)).await;
 
     assert!(story.secret().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_newest_level_a_token_of_the_tokens_tab_is_no_reason_to_complain() {
+    let story = Setting::default().level(Level::Newest).begin();
+    let me = story.me.id;
+    story.platform().revoke_tokens(me);
+    let token = story.platform().mint_for(me);
+    story.process().adopt(Token::parse(&token).unwrap());
+
+    let _presence = story.appear();
+    story.pass(Duration::from_secs(70)).await;
+
+    assert_eq!(story.process().adopted(), Some(token));
+    assert_eq!(story.process().logged(LogLevel::Warn), Vec::<String>::new());
+    let told = story.process().logged(LogLevel::Info).concat();
+    assert!(told.contains("issued a further token") && status(&story) == Status::Online, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_alone_opens_the_workspace_is_used() {
+    let story = Setting::default().begin();
+    let me = story.me.id;
+    story.platform().revoke_tokens(me);
+
+    let _presence = story.appear();
+    story.pass(Duration::from_secs(70)).await;
+
+    let adopted = story.process().adopted().unwrap();
+    assert_ne!(adopted, story.me.token);
+    assert!(!story.asks("list_peers", json!({})).await.failed());
+    let warned = story.process().logged(LogLevel::Warn).concat();
+    assert!(warned.contains("the token from MOLECULE_WORKSPACE_TOKEN was revoked"), "{warned}");
+    assert!(!warned.contains(&adopted), "{warned}");
+    assert_eq!(status(&story), Status::Online);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,8 +16,13 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("host", "rmcp::", &["host/src/mcp"]),
     ("host", "wasmtime", &["host/build.rs", "host/src/guest"]),
     ("host", "\"registry\"", &["host/src/presence"]),
-    // Uploads are streamed by the host, and events are read by it: these addresses of the platform are spelled here.
-    ("host", "\"workspaces\"", &["host/src/ports/attachments", "host/src/ports/http/events.rs"]),
+    // Uploads are streamed by the host, events are read by it, and tokens tried: these addresses of the platform are
+    // spelled here.
+    (
+        "host",
+        "\"workspaces\"",
+        &["host/src/ports/attachments", "host/src/ports/http/events.rs", "host/src/presence/issued.rs"],
+    ),
 ];
 
 /// The crates that the guest is made of: none of them reaches for a clock, a file, the network or chance.

@@ -8,13 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use molecule_mcp::{
+    credentials::Token,
     driver::Ports,
     guest::wire::{
         Effect, FileUpdate, Level, Limits, Listen, Method, Outcome, PlatformRequest, PlatformResponse, Rest,
         Saved, Unreachable, UploadRequest,
     },
     ports::Working,
+    presence::Tokens,
 };
 use standin::{Reply, Request, Response};
 use tokio::{sync::watch, time};
@@ -52,6 +55,7 @@ struct Seen {
     at_once: usize,
     log: Vec<(Level, String)>,
     working: Vec<(u32, String)>,
+    adopted: Option<String>,
 }
 
 /// What is still to go wrong.
@@ -94,6 +98,12 @@ impl Process {
     #[must_use]
     pub fn working(&self) -> Vec<(u32, String)> {
         locked(&self.seen).working.clone()
+    }
+
+    /// The token that is used in place of the configured one.
+    #[must_use]
+    pub fn adopted(&self) -> Option<String> {
+        locked(&self.seen).adopted.clone()
     }
 
     /// The next requests, so many, do not find a connection.
@@ -160,7 +170,11 @@ impl Process {
             Method::Get => "GET",
             Method::Post => "POST",
         };
-        let mut request = authorised(&self.machine, Request::new(method, &target(&asked.path, &asked.query)));
+        let request = Request::new(method, &target(&asked.path, &asked.query));
+        let mut request = match self.adopted() {
+            Some(token) => with_token(request, &token),
+            None => authorised(&self.machine, request),
+        };
         if asked.identify {
             request = request.header("X-Workspace-ID", &self.machine.me.id.to_string());
         }
@@ -191,8 +205,23 @@ impl Process {
 }
 
 fn authorised(machine: &Machine, request: Request) -> Request {
+    with_token(request, &machine.me.token)
+}
+
+fn with_token(request: Request, token: &str) -> Request {
     let origin = format!("http://{HOST}");
-    request.header("Host", HOST).header("Origin", &origin).bearer(&machine.me.token)
+    request.header("Host", HOST).header("Origin", &origin).bearer(token)
+}
+
+impl Tokens for Process {
+    fn send_with<'a>(&'a self, token: &'a Token, request: PlatformRequest) -> BoxFuture<'a, Outcome> {
+        let asked = Request::new("GET", &target(&request.path, &request.query));
+        Box::pin(self.exchange(with_token(asked, token.reveal()), request.limits))
+    }
+
+    fn adopt(&self, token: Token) {
+        locked(&self.seen).adopted = Some(token.reveal().to_owned());
+    }
 }
 
 fn unreachable(reason: &str, maybe_sent: bool) -> Outcome {

@@ -142,19 +142,23 @@ fn an_outage_that_is_over_is_not_told() {
 
 #[test]
 fn a_refused_token_and_a_failing_platform_are_told_apart() {
-    for (status, expected) in
-        [(401, "refuses the token"), (502, "gives no messages"), (403, "refuses the token")]
-    {
+    const REFUSAL: &str = "invalid workspace auth token";
+    for (status, said, expected) in [
+        (401, REFUSAL, "The platform refuses the token of this workspace"),
+        (502, "no", "The platform gives no messages"),
+        (403, REFUSAL, "The platform refuses the token of this workspace"),
+        (403, "forbidden", "The platform gives no messages"),
+        (401, "sign in first", "Something in front of the platform answers in its place"),
+    ] {
         let mut rig = Rig::new();
-        rig.platform.script.extend((0..20).map(|_| error(status, "no")));
+        rig.platform.script.extend((0..20).map(|_| error(status, said)));
         rig.start();
         rig.pass(60_000);
 
         let told = peek(&mut rig)["platform"].as_str().unwrap().to_owned();
 
-        let expected = format!("The platform {expected} of this workspace for 60 s");
-        let expected = if status == 502 { expected.replace(" of this workspace", "") } else { expected };
-        assert!(told.starts_with(&expected) && told.contains(&format!("HTTP {status}: no")), "{told}");
+        let expected = format!("{expected} for 60 s");
+        assert!(told.starts_with(&expected) && told.contains(&format!("HTTP {status}: {said}")), "{told}");
     }
 }
 

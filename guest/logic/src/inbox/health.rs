@@ -60,19 +60,13 @@ impl Health {
         let doubled = FIRST_PAUSE_MS.saturating_mul(1 << self.failures.min(4));
         self.failures = self.failures.saturating_add(1);
         let why = trouble.as_error();
-        if matches!(why, PlatformError::Status { status: 401, .. }) && !self.asked_why_refused {
+        if why.refuses_token() && !self.asked_why_refused {
             self.asked_why_refused = true;
             host.log(Level::Error, refusal(host, world, workspace).await);
         } else {
             self.say(host, format!("inbox poll failed: {why}"));
         }
-        let asked_for = match why {
-            PlatformError::Status { retry_after_ms, .. } => retry_after_ms.unwrap_or_default(),
-            PlatformError::Overflowed
-            | PlatformError::Refused(_)
-            | PlatformError::Shape(_)
-            | PlatformError::Unreachable { .. } => 0,
-        };
+        let asked_for = why.asked_ms();
         let ours = jittered(doubled, world.random.jitter());
         Pause { ms: ours.max(asked_for), asked_for: asked_for > 0 }
     }

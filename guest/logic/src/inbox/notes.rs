@@ -76,9 +76,13 @@ pub(super) fn outage(why: &PlatformError, since: &str) -> String {
             "The platform cannot be reached {since}: {reason}. {KNOWN} messages sent since then come once it can be \
              reached again."
         ),
-        PlatformError::Status { status: 401 | 403, .. } => format!(
+        why if why.refuses_token() => format!(
             "The platform refuses the token of this workspace {since}: {why}. {KNOWN} messages sent since then come \
              once the operator has given this server a valid token."
+        ),
+        why if why.is_in_front() => format!(
+            "Something in front of the platform answers in its place {since}, such as a login page, a firewall or a \
+             proxy: {why}. {KNOWN} messages sent since then come once the operator has seen to that."
         ),
         PlatformError::Overflowed
         | PlatformError::Refused(_)

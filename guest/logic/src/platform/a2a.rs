@@ -103,7 +103,7 @@ fn tries(attempts: u32) -> String {
 
 /// Milliseconds to wait after the `attempt`-th failure in a row, counted from 1: 1 s, doubled
 /// each time up to 16 s, with a quarter of jitter.
-pub(super) fn backoff(world: &World, attempt: u32) -> Instant {
+pub(crate) fn backoff(world: &World, attempt: u32) -> Instant {
     let millis = 1_000.0 * f64::from(1_u32 << attempt.saturating_sub(1).min(4));
     (millis * world.random.jitter()) as Instant
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{get, read};
+use super::{get, read, says_token};
 use crate::{
     dialogue::Host,
     untrusted,
@@ -43,7 +43,7 @@ fn found(response: &PlatformResponse) -> Found {
     let Ok(Value::Object(body)) = serde_json::from_slice(&response.body) else { return Found::Unclear };
     let line = |key: &str| untrusted::name(body.get(key).and_then(Value::as_str).unwrap_or_default());
     match response.status {
-        401 => Found::TokenRefused,
+        401 if says_token(&line("error")) => Found::TokenRefused,
         403 | 404 => Found::Nobody,
         503 if body.get("status").is_some_and(|status| !status.is_null()) => {
             Found::NotOnline { status: line("status") }

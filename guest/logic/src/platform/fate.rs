@@ -15,7 +15,7 @@
 
 use serde_json::{Map, Value};
 
-use super::words;
+use super::{said, says_token, words};
 use crate::{dialogue::NoAnswer, redact, untrusted, wire::PlatformResponse};
 
 /// Longest piece of an answer that is shown when it makes no sense.
@@ -131,7 +131,11 @@ fn read_page(response: &PlatformResponse) -> Fate {
     if status >= 500 {
         return Fate::Unknown { why: format!("HTTP {status} without the platform's JSON"), arrived: false };
     }
-    let why = format!("HTTP {status} without the platform's JSON: something in front of it answered");
+    // Of a redirect it is known where it leads.
+    let leads = if (300..400).contains(&status) { said(&response.body) } else { String::new() };
+    let colon = if leads.is_empty() { "" } else { ": " };
+    let why =
+        format!("HTTP {status} without the platform's JSON: something in front of it answered{colon}{leads}");
     Fate::NotSent { why, again: if status == 429 { Some(pause(response, None)) } else { None } }
 }
 
@@ -252,7 +256,9 @@ fn read_refusal(response: &PlatformResponse, refusal: &Map<String, Value>) -> Fa
 /// What the platform's short words mean for whoever has to act.
 fn hint(status: u16, error: &str, refusal: &Map<String, Value>) -> String {
     match (status, error) {
-        (401, _) => " (the platform refuses the token of this workspace; tell the operator)".to_owned(),
+        (401, error) if says_token(error) => {
+            " (the platform refuses the token of this workspace; tell the operator)".to_owned()
+        }
         (402, _) => " (the peer has used up its budget; sending again does not help)".to_owned(),
         (403, "tool call failed") => {
             " (delegation is switched off for this workspace; sending again does not help)".to_owned()

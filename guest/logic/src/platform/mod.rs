@@ -34,6 +34,9 @@ const READ: Limits = Limits { first_byte_ms: 10_000, total_ms: 20_000, body_byte
 
 const MIB: u32 = 1 << 20;
 
+/// How a [`PlatformError::Shape`] reads that nobody but something in front of the platform sends.
+const WEB_PAGE: &str = "was a web page, not JSON";
+
 /// Before a second try to connect.
 const PAUSE_MS: u64 = 1_000;
 
@@ -54,6 +57,39 @@ pub(crate) enum PlatformError {
     Status { status: u16, said: String, retry_after_ms: Option<u64> },
     #[error("{reason}")]
     Unreachable { reason: String, maybe_sent: bool },
+}
+
+impl PlatformError {
+    /// Whether the platform itself refuses the token: `401 invalid workspace auth token`, or `missing …`.
+    pub(crate) fn refuses_token(&self) -> bool {
+        matches!(self, Self::Status { status: 401 | 403, said, .. } if says_token(said))
+    }
+
+    /// Milliseconds for which the platform asks to be left alone.
+    pub(crate) fn asked_ms(&self) -> u64 {
+        match self {
+            Self::Status { retry_after_ms, .. } => retry_after_ms.unwrap_or_default(),
+            Self::Overflowed | Self::Refused(_) | Self::Shape(_) | Self::Unreachable { .. } => 0,
+        }
+    }
+
+    /// Whether something else than the platform answered: a login page, a firewall, a proxy.
+    pub(crate) fn is_in_front(&self) -> bool {
+        match self {
+            Self::Shape(why) => why == WEB_PAGE,
+            // The platform never refuses without a word.
+            Self::Status { status: 300..=399 | 407 | 511, .. } => true,
+            Self::Status { status, said, .. } => {
+                *status == 401 && !says_token(said) || *status == 403 && said.is_empty()
+            }
+            Self::Overflowed | Self::Refused(_) | Self::Unreachable { .. } => false,
+        }
+    }
+}
+
+/// Whether these are the platform's words about a token.
+pub(crate) fn says_token(said: &str) -> bool {
+    said.to_ascii_lowercase().contains("auth token")
 }
 
 impl From<NoAnswer> for PlatformError {
@@ -88,7 +124,10 @@ fn post<const N: usize>(workspace: Workspace, path: [&str; N], body: &Value) -> 
 /// Reads a success as `T`.
 fn read<T: DeserializeOwned>(response: &PlatformResponse) -> Result<T, PlatformError> {
     let body = success(response)?;
-    serde_json::from_slice(body).map_err(|cause| PlatformError::Shape(format!("was not JSON: {cause}")))
+    serde_json::from_slice(body).map_err(|cause| {
+        let is_page = !response.json && body.trim_ascii_start().starts_with(b"<");
+        PlatformError::Shape(if is_page { WEB_PAGE.to_owned() } else { format!("was not JSON: {cause}") })
+    })
 }
 
 /// The elements of a list.

@@ -2,14 +2,27 @@
 
 use crate::platform::PlatformError;
 
+/// What an agent can do about something between here and the platform, and whom it has to tell.
+const IN_FRONT: &str = "Something between here and the platform answered in its place, such as a login page, a firewall or a \
+                        proxy: tell the operator, who should check PLATFORM_URL and the network.";
+
 /// The next step after `why`, as whole sentences.
 pub(super) fn advice(why: &PlatformError) -> String {
+    if why.is_in_front() {
+        return IN_FRONT.to_owned();
+    }
     match why {
-        PlatformError::Unreachable { .. } => "Check the network, then try again.".to_owned(),
-        PlatformError::Status { status: 401 | 403, .. } => {
+        // The reason says where to look.
+        PlatformError::Unreachable { .. } => {
+            "Try again in a minute; if it stays like this, tell the operator.".to_owned()
+        }
+        PlatformError::Status { status: 401, .. } => {
             "The token may be invalid: ask the operator for a new one from the canvas, Tokens tab, and to \
              restart this server."
                 .to_owned()
+        }
+        PlatformError::Status { status: 403, .. } => {
+            "This workspace may not do that, and trying again does not help: tell the operator.".to_owned()
         }
         PlatformError::Status { status: 404 | 410, .. } => {
             "The platform does not know this workspace: ask the operator to check WORKSPACE_ID, and whether the \
@@ -57,6 +70,29 @@ mod tests {
     fn a_rate_limit_is_given_in_seconds_that_suffice() {
         assert_eq!(advice(&status(429, Some(4_001))), "This is a rate limit: try again in 5 s.");
         assert_eq!(advice(&status(429, None)), "This is a rate limit: try again in 60 s.");
+    }
+
+    #[test]
+    fn what_is_in_front_of_the_platform_is_told_from_a_refused_token() {
+        let said = |status, said: &str| PlatformError::Status {
+            status,
+            said: said.to_owned(),
+            retry_after_ms: None,
+        };
+
+        for why in [
+            said(401, ""),
+            said(401, "Unauthorized"),
+            said(403, ""),
+            said(301, "redirected to https://www.acme.example/"),
+            said(407, ""),
+            said(511, ""),
+            PlatformError::Shape("was a web page, not JSON".to_owned()),
+        ] {
+            assert!(advice(&why).contains("PLATFORM_URL") && !advice(&why).contains("token"), "{why}");
+        }
+        assert!(advice(&said(401, "invalid workspace auth token")).contains("Tokens tab"));
+        assert!(advice(&said(403, "only root workspaces can write")).contains("may not do that"));
     }
 
     #[test]

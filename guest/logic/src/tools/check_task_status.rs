@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Facts, Failure, Spec, Tool, arguments::Text, delegation::State};
+use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text, delegation::State};
 use crate::{
     dialogue::Host,
     platform::{
@@ -289,14 +289,15 @@ fn state_and_note(found: &Delegation) -> (Option<State>, &'static str) {
 
 fn failure(why: &PlatformError) -> Failure {
     Failure::new(match why {
-        PlatformError::Status { status: 401, .. } => {
+        why if why.refuses_token() => {
             "Error: failed to check delegations (401): the platform refuses the token of this workspace. Ask the operator \
              for a new one."
                 .to_owned()
         }
         PlatformError::Status { status, said, .. } => {
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-            format!("Error: failed to check delegations ({status}){said}. Try again in a minute.")
+            let next = if why.is_in_front() { advice(why) } else { "Try again in a minute.".to_owned() };
+            format!("Error: failed to check delegations ({status}){said}. {next}")
         }
         PlatformError::Overflowed
         | PlatformError::Refused(_)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Facts, Failure, Spec, Tool,
+    advice::advice,
     arguments::{Text, WorkspaceId},
     delegation::recipient,
 };
@@ -132,9 +133,10 @@ fn not_started(why: &PlatformError, key: &str) -> Failure {
          is started at most once."
     );
     let next = match why {
-        PlatformError::Status { status: 401, .. } => {
+        why if why.refuses_token() => {
             "The token of this workspace is refused: ask the operator for a new one.".to_owned()
         }
+        PlatformError::Status { .. } if why.is_in_front() => format!("Nothing was started. {}", advice(why)),
         PlatformError::Status { status: 403, .. } => {
             "This workspace may not delegate; calling again does not help. Do the work yourself.".to_owned()
         }

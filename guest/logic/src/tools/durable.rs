@@ -9,7 +9,7 @@ use super::arguments::WorkspaceId;
 use crate::{
     dialogue::Host,
     platform::{
-        PlatformError,
+        PlatformError, a2a,
         delegate::{self, Order},
         delegations::{self, Delegation, Reply},
         fate::{self, Fate},
@@ -68,10 +68,16 @@ async fn wait(host: &Host, world: &World, id: &str, begun: Instant) -> (Fate, bo
     let deadline = begun + u64::from(budget_secs) * 1_000;
     let mut last_status = "unknown".to_owned();
     let mut seen_without_reply = false;
+    let mut failures = 0;
     loop {
         let since_secs = host.now().saturating_sub(begun) / 1_000 + OVERLAP_SECS;
         // A look that fails is made up for by the next one.
         let looked = delegations::find(host, workspace, world.id(workspace), id, Some(since_secs)).await;
+        let pause = match &looked {
+            Ok(_) => LOOK_MS,
+            Err(why) => LOOK_MS.max(why.asked_ms()).max(a2a::backoff(world, failures + 1)),
+        };
+        failures = if looked.is_err() { failures + 1 } else { 0 };
         if let Ok(Some(found)) = looked {
             // The state can be there a moment before the reply.
             let is_early = found.has_completed() && found.reply == Reply::Missing && !seen_without_reply;
@@ -89,7 +95,7 @@ async fn wait(host: &Host, world: &World, id: &str, begun: Instant) -> (Fate, bo
             );
             return (Fate::Unknown { why, arrived: false }, false);
         }
-        host.rest_until(host.now() + LOOK_MS).await;
+        host.rest_until(deadline.min(host.now() + pause)).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, rc::Rc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Failure, Spec, Tool};
+use super::{Facts, Failure, Spec, Tool, advice::advice};
 use crate::{
     dialogue::Host,
     platform::{
@@ -94,11 +94,14 @@ impl Facts for PeerList {
 /// What went wrong, and what helps.
 fn diagnosis(world: &World, why: &PlatformError) -> String {
     let platform = world.workspace(world.primary()).map_or("", |settings| &settings.platform);
+    if why.is_in_front() {
+        return format!("Unexpected answer from {platform}: {why}. {}", advice(why));
+    }
     match why {
         PlatformError::Unreachable { reason, .. } => {
-            format!("Cannot reach platform at {platform}: {reason}. Check the network, then try again.")
+            format!("Cannot reach platform at {platform}: {reason}. {}", advice(why))
         }
-        PlatformError::Status { status: status @ (401 | 403), .. } => format!(
+        PlatformError::Status { status: status @ 401, .. } => format!(
             "Authentication to platform failed (HTTP {status}): the token may be invalid. Ask the operator for a \
              new one from the canvas, Tokens tab, and to restart this server."
         ),
@@ -113,7 +116,7 @@ fn diagnosis(world: &World, why: &PlatformError) -> String {
         PlatformError::Status { .. }
         | PlatformError::Shape(_)
         | PlatformError::Overflowed
-        | PlatformError::Refused(_) => format!("Unexpected response of the platform: {why}."),
+        | PlatformError::Refused(_) => format!("Unexpected response of the platform: {why}. {}", advice(why)),
     }
 }
 

@@ -337,7 +337,7 @@ mod tests {
         call.then(unreachable(false), 5);
         assert_eq!(
             call.text(),
-            "Error recalling memory: connection reset. Check the network, then try again."
+            "Error recalling memory: connection reset. Try again in a minute; if it stays like this, tell the operator."
         );
 
         let mut call = open(&json!({}));

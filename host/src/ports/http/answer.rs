@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
+use super::trouble;
 use crate::{
     guest::wire::{Outcome, PlatformResponse, Unreachable},
     ports::clock::ms,
@@ -28,6 +29,13 @@ pub(super) async fn read(
     if let Some(reason) = objection(&response) {
         return Ok(Outcome::Unreachable(Unreachable { reason, maybe_sent: true }));
     }
+    if let Some(said) = redirect(&response) {
+        return Ok(Outcome::Responded(PlatformResponse {
+            json: false,
+            body: said.into(),
+            ..head_of(&response)
+        }));
+    }
     let wanted = usize::try_from(body_bytes).unwrap_or(usize::MAX);
     let is_error = !response.status().is_success();
     let limit = if is_error { wanted.min(ERROR_BODY_BYTES) } else { wanted };
@@ -47,15 +55,26 @@ pub(super) async fn read(
         body.truncate(limit);
         break;
     }
+    Ok(Outcome::Responded(PlatformResponse { body, ..head_of(&response) }))
+}
+
+/// What is known before the body.
+fn head_of(response: &reqwest::Response) -> PlatformResponse {
     let headers = response.headers();
     let server_time = date(headers, header::DATE);
-    Ok(Outcome::Responded(PlatformResponse {
+    PlatformResponse {
         status: response.status().as_u16(),
         json: is_json(headers),
         retry_after_ms: retry_after(headers, server_time).map(ms),
         server_time_ms: server_time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).map(ms),
-        body,
-    }))
+        body: Vec::new(),
+    }
+}
+
+/// Where the answer leads, if it leads elsewhere: its own body is for browsers.
+fn redirect(response: &reqwest::Response) -> Option<String> {
+    let location = text(response.headers(), header::LOCATION)?;
+    response.status().is_redirection().then(|| trouble::redirect(response.url(), location))
 }
 
 /// Why the answer is not worth reading.

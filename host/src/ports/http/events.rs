@@ -10,7 +10,7 @@ use futures::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 
-use super::{Failure, Http, answer, causes, idle};
+use super::{Failure, Http, answer, idle, trouble::causes};
 use crate::{
     credentials::Token,
     guest::wire::{Limits, Method, PlatformRequest},

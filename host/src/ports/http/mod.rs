@@ -19,8 +19,9 @@ mod progress;
 pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
-use std::{error::Error, io, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -35,13 +36,15 @@ use url::Url;
 
 pub use self::events::EventStream;
 use self::{
-    pool::Pool,
+    pool::{CONNECT_WITHIN, Pool},
     progress::{Stage, Watched},
+    trouble::{Way, causes},
 };
 use super::one_line;
 use crate::{
     credentials::{Credentials, Token},
     guest::wire::{Limits, Method, Outcome, PlatformRequest, Unreachable, Workspace},
+    settings::Network,
 };
 
 /// What every request says of us.
@@ -61,6 +64,7 @@ pub struct Http {
     workspace: String,
     credentials: Credentials,
     pool: Pool,
+    way: Way,
 }
 
 /// A file on its way to the platform.
@@ -102,11 +106,19 @@ struct Failure {
 }
 
 impl Http {
-    /// Exchanges with the platform at `base`, a clean address, on behalf of `workspace`.
+    /// Exchanges with the platform at `base`, a clean address, on behalf of `workspace`: without a proxy, and
+    /// with those trusted whom the system trusts.
     #[must_use]
     pub fn new(base: Url, workspace: String, credentials: Credentials) -> Self {
-        let pool = Pool::new(&base);
-        Self { base, workspace, credentials, pool }
+        Self::through(Network::default(), base, workspace, credentials)
+    }
+
+    /// As [`Self::new`], but by way of `network`.
+    #[must_use]
+    pub fn through(network: Network, base: Url, workspace: String, credentials: Credentials) -> Self {
+        let way = Way::new(&base, network.proxy.as_ref());
+        let pool = Pool::new(&base, network);
+        Self { base, workspace, credentials, pool, way }
     }
 
     /// The id of the workspace that asks.
@@ -143,6 +155,21 @@ impl Http {
             answer = self.exchange(&call, &other, document()).await;
         }
         answer.unwrap_or_else(Failure::into_outcome)
+    }
+
+    /// Sends one request with `token` in place of the one in use, once: outcomes as for [`Self::send`].
+    pub async fn send_with(&self, token: &Token, request: PlatformRequest) -> Outcome {
+        let call = match self.call(&request) {
+            Ok(call) => call,
+            Err(reason) => return Outcome::Refused(reason),
+        };
+        let document = request.body.map(|body| Document::json(body.into()));
+        self.exchange(&call, token, document).await.unwrap_or_else(Failure::into_outcome)
+    }
+
+    /// Uses `token` from here on.
+    pub fn adopt(&self, token: Token) {
+        self.credentials.adopt(token);
     }
 
     /// Sends `files` as one form, with `files` as the name of each: outcomes as for [`Self::send`].
@@ -261,18 +288,21 @@ impl Http {
         let maybe_sent = |stage: &Option<watch::Receiver<Stage>>| {
             stage.as_ref().is_none_or(|stage| *stage.borrow() != Stage::Waiting)
         };
-        tokio::select! {
+        let response = tokio::select! {
             biased;
             response = client.execute(request) => response.map_err(|cause| Failure {
-                reason: causes(&cause),
+                reason: self.way.explain(&cause, CONNECT_WITHIN),
                 maybe_sent: !cause.is_connect() && maybe_sent(&stage),
                 cut_off: !cause.is_connect() && !cause.is_timeout(),
-            }),
-            limit = too_late(call, stage.clone()) => Err(Failure {
-                reason: format!("no answer within {} s", limit.as_secs_f32()),
-                maybe_sent: maybe_sent(&stage),
-                cut_off: false,
-            }),
+            })?,
+            limit = too_late(call, stage.clone()) => {
+                let reason = format!("no answer from {} within {} s", self.way.platform(), limit.as_secs_f32());
+                return Err(Failure { reason, maybe_sent: maybe_sent(&stage), cut_off: false });
+            }
+        };
+        match self.way.locked().filter(|_| response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            Some(reason) => Err(Failure::before(reason)),
+            None => Ok(response),
         }
     }
 
@@ -365,18 +395,4 @@ async fn too_late(call: &Call, stage: Option<watch::Receiver<Stage>>) -> Duratio
 
 fn is_unauthorized(answer: &Result<Outcome, Failure>) -> bool {
     matches!(answer, Ok(Outcome::Responded(answer)) if answer.status == StatusCode::UNAUTHORIZED)
-}
-
-/// What lies below a library's error, which itself says no more than that there was one.
-fn causes(error: &reqwest::Error) -> String {
-    let mut texts = Vec::<String>::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !text.starts_with("client error (") && texts.last() != Some(&text) {
-            texts.push(text);
-        }
-        source = cause.source();
-    }
-    if texts.is_empty() { one_line(&error.to_string()) } else { one_line(&texts.join(": ")) }
 }

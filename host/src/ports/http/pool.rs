@@ -1,15 +1,20 @@
 //! The one client, its connections, and when they are given up.
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::{Certificate, Client, redirect};
 use tokio::{sync::Mutex, task};
 use url::Url;
 
-use crate::ports::clock::Asleep;
+use super::trouble::causes;
+use crate::{
+    env,
+    ports::clock::Asleep,
+    settings::{Network, Proxy, Trust},
+};
 
 /// More than this for a connection means that there is none to be had.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Below the idle limits of the proxies and load balancers a platform sits behind.
 const IDLE_FOR: Duration = Duration::from_secs(15);
 /// Calls in a row need one connection; this many calls at once keep theirs.
@@ -20,6 +25,7 @@ const SLEPT_TOO_LONG: Duration = Duration::from_secs(90);
 /// Connections to the platform. The trust store is read when they are first needed.
 pub(super) struct Pool {
     over_tls: bool,
+    network: Network,
     asleep: Box<dyn Fn() -> Duration + Send + Sync>,
     open: Mutex<Option<Open>>,
 }
@@ -31,15 +37,19 @@ struct Open {
 }
 
 impl Pool {
-    pub(super) fn new(base: &Url) -> Self {
+    pub(super) fn new(base: &Url, network: Network) -> Self {
         let asleep = Asleep::begin();
-        Self::beside(base, move || asleep.so_far())
+        Self::beside(base, network, move || asleep.so_far())
     }
 
     /// `asleep` says how long the machine has slept so far.
-    pub(super) fn beside(base: &Url, asleep: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        let over_tls = base.scheme() == "https";
-        Self { over_tls, asleep: Box::new(asleep), open: Mutex::new(None) }
+    pub(super) fn beside(
+        base: &Url,
+        network: Network,
+        asleep: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        let over_tls = base.scheme() == "https" || network.proxy.as_ref().is_some_and(Proxy::is_over_tls);
+        Self { over_tls, network, asleep: Box::new(asleep), open: Mutex::new(None) }
     }
 
     /// The client, with fresh connections after a sleep that was too long for the old ones.
@@ -53,18 +63,18 @@ impl Pool {
             open.slept = slept;
             return Ok(open.client.clone());
         }
-        let over_tls = self.over_tls;
-        let client =
-            task::spawn_blocking(move || build(over_tls)).await.map_err(|cause| cause.to_string())??;
+        let (over_tls, network) = (self.over_tls, self.network.clone());
+        let build = task::spawn_blocking(move || build(over_tls, &network));
+        let client = build.await.map_err(|cause| cause.to_string())??;
         *open = Some(Open { client: client.clone(), slept });
         Ok(client)
     }
 }
 
-fn build(over_tls: bool) -> Result<Client, String> {
+fn build(over_tls: bool, network: &Network) -> Result<Client, String> {
     // Whoever was first has installed one; any is good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
+    let mut builder = Client::builder()
         .user_agent(super::USER_AGENT)
         .http1_only()
         .redirect(redirect::Policy::none())
@@ -72,20 +82,35 @@ fn build(over_tls: bool) -> Result<Client, String> {
         .referer(false)
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE_FOR)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        // The library knows fewer forms of exceptions than operators write.
+        .no_proxy();
+    if let Some(proxy) = &network.proxy {
+        let way = reqwest::Proxy::all(proxy.reveal().clone());
+        builder =
+            builder.proxy(way.map_err(|_| format!("{} names no proxy that can be used", proxy.variable()))?);
+    }
     // A machine that speaks plain http needs no trust store, and may have none.
-    let builder = if over_tls || proxied_over_tls() { builder } else { builder.tls_certs_only([]) };
-    builder.build().map_err(|cause| {
-        format!(
-            "no secure connection can be made: {}; SSL_CERT_FILE names another trust store",
-            super::causes(&cause)
-        )
-    })
+    let trusted = if over_tls { certificates(&network.trust)? } else { Some(Vec::new()) };
+    if let Some(trusted) = trusted {
+        builder = builder.tls_certs_only(trusted);
+    }
+    builder.build().map_err(|cause| no_trust(&causes(&cause)))
 }
 
-fn proxied_over_tls() -> bool {
-    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .filter_map(|name| env::var(name).ok())
-        .any(|proxy| proxy.trim_start().to_ascii_lowercase().starts_with("https:"))
+/// Whom to trust; nothing if the library finds that out.
+fn certificates(trust: &Trust) -> Result<Option<Vec<Certificate>>, String> {
+    let Some(found) = trust.certificates() else { return Ok(None) };
+    if found.is_empty() {
+        return Err(no_trust("there are no certificates"));
+    }
+    let trusted: Result<Vec<_>, _> = found.iter().map(|one| Certificate::from_der(one)).collect();
+    trusted.map(Some).map_err(|cause| no_trust(&causes(&cause)))
+}
+
+fn no_trust(why: &str) -> String {
+    let file = env::SSL_CERT_FILE.name;
+    format!(
+        "nobody is trusted, so no secure connection can be made ({why}): name a file of certificates in {file}"
+    )
 }

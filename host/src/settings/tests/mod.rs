@@ -2,6 +2,8 @@
 
 mod choices;
 mod directories;
+mod every_variable;
+mod network;
 mod problems;
 mod token;
 
@@ -75,7 +77,7 @@ fn from(changes: &[(&str, &str)]) -> Result<Settings, Problems> {
         ("PLATFORM_URL", "https://acme.example"),
         ("MOLECULE_WORKSPACE_TOKEN", CANARY),
         ("CONFIGS_DIR", "/tmp/molecule-mcp-tests-never-made"),
-        ("WORKSPACE_CONFIG_PATH", "/tmp/molecule-mcp-tests-never-made"),
+        ("WORKSPACE_CONFIG_PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
     ]);
     variables.extend(changes.iter().copied());
     Settings::from_env(|name| variables.get(name).map(OsString::from))
