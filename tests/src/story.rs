@@ -21,7 +21,7 @@ use std::{
 
 use molecule_mcp::{
     driver::Driver,
-    guest::{Guest, wire::Settings},
+    guest::{Guest, GuestDown, wire::Settings},
     presence::{Member, Presence, Rejected, teach},
     session::Session,
     settings::AgentCard,
@@ -126,6 +126,15 @@ impl Story {
     /// Calls a tool and waits for its answer.
     pub async fn asks(&self, tool: &str, arguments: Value) -> Said {
         Said::of(self.driver.call_tool(tool, &arguments.to_string()).await)
+    }
+
+    /// The names of all tools.
+    ///
+    /// # Errors
+    /// When the guest traps.
+    pub async fn tools(&self) -> Result<Vec<String>, GuestDown> {
+        let specs = self.driver.guest().specs().await?;
+        Ok(specs.into_iter().map(|spec| spec.name).collect())
     }
 
     /// Shows the guest the body of a heartbeat.

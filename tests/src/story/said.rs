@@ -11,9 +11,14 @@ use serde_json::Value;
 pub struct Said(Result<Answer, String>);
 
 impl Said {
+    /// # Panics
+    /// When a client could not read the answer.
     pub(super) fn of(finished: Result<Finish, GuestDown>) -> Self {
         Self(match finished {
-            Ok(Finish::Answer(answer)) => Ok(answer),
+            Ok(Finish::Answer(answer)) => {
+                assert_readable(&answer);
+                Ok(answer)
+            }
             Ok(Finish::Done) => Err("there is no answer".to_owned()),
             Err(down) => Err(down.to_string()),
         })
@@ -26,6 +31,12 @@ impl Said {
             Ok(answer) => answer.text.first().map_or("", String::as_str),
             Err(why) => why,
         }
+    }
+
+    /// All text blocks; none if there is no answer.
+    #[must_use]
+    pub fn blocks(&self) -> &[String] {
+        self.0.as_ref().map_or(&[], |answer| &answer.text)
     }
 
     /// The text as JSON; null if it is none.
@@ -52,4 +63,16 @@ impl Said {
     pub fn is_lost(&self) -> bool {
         self.0.is_err()
     }
+}
+
+/// What every answer has to be: Gemini shows nothing of a text whose JSON is no object, and Copilot shows
+/// the texts of an answer without a break between them.
+fn assert_readable(answer: &Answer) {
+    for (place, text) in answer.text.iter().enumerate() {
+        if let Ok(json) = serde_json::from_str::<Value>(text) {
+            assert!(json.is_object(), "the top of a text is JSON and no object: {text}");
+        }
+        assert!(place == 0 || text.starts_with('\n'), "glued to the text before it: {text}");
+    }
+    assert!(!answer.text.is_empty(), "an answer without a text: {answer:?}");
 }

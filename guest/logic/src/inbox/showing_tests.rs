@@ -46,13 +46,13 @@ fn the_results_of_other_tools_mention_what_waits_once() {
     rig.pass(40_000);
 
     let info = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.clone();
-    assert_eq!(info(&mut rig).last().unwrap(), "1 message waits, for 40 s; inbox_peek shows it");
+    assert_eq!(info(&mut rig).last().unwrap(), "\n1 message waits, for 40 s; inbox_peek shows it");
     assert_eq!(info(&mut rig).len(), 1);
     for text in ["two", "three"] {
         rig.platform.say(text);
     }
     rig.pass(5_000);
-    assert!(info(&mut rig).last().unwrap().starts_with("2 messages wait, the oldest for "));
+    assert!(info(&mut rig).last().unwrap().starts_with("\n2 messages wait, the oldest for "));
 }
 
 #[test]
@@ -77,7 +77,9 @@ fn a_long_message_can_be_read_in_parts() {
     )
     .unwrap();
 
-    assert_eq!((&part[0]["text"], &part[0]["text_chars"]), (&json!("ßaßa"), &json!(100_000)));
+    let shown = &part["messages"][0];
+    assert_eq!((&shown["text"], &shown["text_chars"]), (&json!("ßaßa"), &json!(100_000)));
+    assert_eq!(part.get("more"), None);
     assert!(rig.call("inbox_peek", &json!({"activity_id": "other"})).answer().is_error);
 }
 
@@ -91,9 +93,9 @@ fn a_list_can_be_read_page_by_page() {
 
     let page = rig.call("inbox_peek", &json!({"limit": 10, "offset": 20}));
 
-    let messages: Vec<Value> = serde_json::from_str(page.text()).unwrap();
-    assert_eq!(messages.len(), 5);
-    assert_eq!(messages[0]["text"], "20");
+    let page: Value = serde_json::from_str(page.text()).unwrap();
+    assert_eq!(page["messages"].as_array().unwrap().len(), 5);
+    assert_eq!((&page["messages"][0]["text"], &page["more"]), (&json!("20"), &json!(0)));
 }
 
 #[test]

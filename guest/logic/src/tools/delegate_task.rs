@@ -123,7 +123,8 @@ impl Facts for Delegated {
             State::Answered => {
                 let reply = untrusted::fenced(world, name, self.reply.as_deref().unwrap_or_default());
                 // The bare text is for those who want the words of the peer and nothing else.
-                let state = if world.settings.bare_peer_text { "" } else { "state: answered\n" };
+                let is_bare = world.settings.bare_peer_text && !untrusted::is_json_but_no_object(&reply);
+                let state = if is_bare { "" } else { "state: answered\n" };
                 format!("{state}{reply}{}", if self.preview { BEGINNING_ONLY } else { "" })
             }
             State::Queued => format!(

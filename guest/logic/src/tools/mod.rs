@@ -84,7 +84,8 @@ pub(crate) struct Spec {
 
 /// The result of a tool, as text for an agent and as JSON for a program.
 pub(crate) trait Facts: Serialize + JsonSchema {
-    /// Words for an agent.
+    /// Words for an agent: an object as JSON, or no JSON at all. Some clients read the text as JSON
+    /// and refuse everything else.
     fn text(&self, world: &World) -> String;
 }
 
@@ -120,11 +121,13 @@ const fn entry<T: Tool + 'static>() -> Entry {
 
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer {
     let mut answer = answer::<T>(&host, &world, arguments).await;
-    if T::SPEC.inbox {
-        answer.text.extend(inbox::in_inbox(&host, &world).await);
+    let notes = if T::SPEC.inbox {
+        inbox::in_inbox(&host, &world).await
     } else {
-        answer.text.extend(inbox::waiting_mail(&world, host.now()));
-    }
+        inbox::waiting_mail(&world, host.now()).into_iter().collect()
+    };
+    // Some clients show the texts of an answer without a break between them; others read the first as JSON.
+    answer.text.extend(notes.into_iter().map(|note| format!("\n{note}")));
     answer
 }
 
