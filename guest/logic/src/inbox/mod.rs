@@ -220,7 +220,7 @@ impl Inbox {
                 let message = Rc::new(message);
                 book.ledger.wait_for(mark.clone());
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
-                let staged = Staged::new(message, mark.can_be_asked_after, now);
+                let staged = Staged::new(message, mark.can_be_asked_after);
                 if is_held {
                     self.queue.hold(staged);
                 } else {

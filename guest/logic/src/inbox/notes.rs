@@ -19,13 +19,25 @@ pub(crate) fn waiting_mail(world: &World, now: Instant) -> Option<String> {
     if !world.settings.notice {
         return None;
     }
-    let (count, since) = world.inbox.borrow_mut().queue.tell()?;
-    let secs = now.saturating_sub(since) / 1_000;
-    Some(if count == 1 {
-        format!("1 message waits, for {secs} s; inbox_peek shows it")
-    } else {
-        format!("{count} messages wait, the oldest for {secs} s; inbox_peek shows them")
+    let mut inbox = world.inbox.borrow_mut();
+    let (count, made) = inbox.queue.tell()?;
+    let age = inbox.age(made, now).map(in_words);
+    Some(match (count, age) {
+        (1, Some(age)) => format!("1 message waits, for {age}; inbox_peek shows it"),
+        (1, None) => "1 message waits; inbox_peek shows it".to_owned(),
+        (_, Some(age)) => format!("{count} messages wait, the oldest for {age}; inbox_peek shows them"),
+        (_, None) => format!("{count} messages wait; inbox_peek shows them"),
     })
+}
+
+/// A time that an agent can picture.
+fn in_words(secs: u64) -> String {
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7_200 => format!("{} min", secs / 60),
+        7_200..172_800 => format!("{} h", secs / 3_600),
+        172_800.. => format!("{} days", secs / 86_400),
+    }
 }
 
 /// Lines about what an inbox tool cannot show: that another process has the messages, and, once,
@@ -89,6 +101,14 @@ pub(super) fn silence(since: &str) -> String {
 const KNOWN: &str = "Only what was fetched before is known here;";
 
 impl Inbox {
+    /// How many seconds ago something was made, by the platform's clock alone; nothing if either is unknown.
+    fn age(&self, made: Stamp, now: Instant) -> Option<u64> {
+        let (at, server) = self.platform_time().filter(|_| made > Stamp::UNKNOWN)?;
+        let since = i64::try_from(now.saturating_sub(at)).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let age = server.microseconds().saturating_add(since).saturating_sub(made.microseconds());
+        Some(u64::try_from(age).unwrap_or_default() / 1_000_000)
+    }
+
     /// The gaps that the agent does not know of. It does now.
     fn tell_gaps(&mut self) -> Vec<(Workspace, Record, String)> {
         let mut told = Vec::new();

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use super::message::Message;
-use crate::wire::{Instant, Workspace};
+use crate::{platform::stamp::Stamp, wire::Workspace};
 
 /// More would wait in vain: nobody reads 200 messages at once. The platform keeps the rest.
 pub(crate) const MOST_STAGED: usize = 200;
@@ -33,7 +33,6 @@ pub(crate) struct Staged {
     shown: bool,
     /// The agent knows that it waits.
     told: bool,
-    since: Instant,
     place: Place,
 }
 
@@ -47,7 +46,7 @@ enum Place {
 }
 
 impl Staged {
-    pub(crate) const fn new(message: Rc<Message>, askable: bool, now: Instant) -> Self {
+    pub(crate) const fn new(message: Rc<Message>, askable: bool) -> Self {
         Self {
             message,
             askable,
@@ -57,7 +56,6 @@ impl Staged {
             parked: false,
             shown: false,
             told: false,
-            since: now,
             place: Place::Landing,
         }
     }
@@ -207,19 +205,20 @@ impl Queue {
         self.staged.iter().filter(|staged| staged.is_ready())
     }
 
-    /// Messages that the agent was not told of yet: how many, and since when the oldest waits. They
-    /// count as told now.
-    pub(crate) fn tell(&mut self) -> Option<(usize, Instant)> {
+    /// Messages that the agent was not told of yet: how many, and when the oldest was made. They count as
+    /// told now.
+    pub(crate) fn tell(&mut self) -> Option<(usize, Stamp)> {
         let untold =
             self.staged.iter_mut().filter(|staged| staged.is_ready() && !staged.told && !staged.parked);
-        let mut oldest = Instant::MAX;
+        let mut oldest = None;
         let mut count = 0_usize;
         for staged in untold {
             staged.told = true;
-            oldest = oldest.min(staged.since);
+            let made = staged.message.stamp;
+            oldest = Some(oldest.map_or(made, |oldest: Stamp| oldest.min(made)));
             count += 1;
         }
-        (count > 0).then_some((count, oldest))
+        oldest.map(|oldest| (count, oldest))
     }
 
     /// Takes the message with exactly this id out, wherever it stands.
@@ -375,7 +374,7 @@ mod tests {
     }
 
     fn staged(id: &str, text: &str) -> Staged {
-        Staged::new(Rc::new(message(id, text)), true, 7)
+        Staged::new(Rc::new(message(id, text)), true)
     }
 
     fn message(id: &str, text: &str) -> Message {

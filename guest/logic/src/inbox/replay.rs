@@ -172,7 +172,7 @@ impl Replay {
         let read = Rc::make_mut(&mut message);
         (read.workspace, read.stamp) = (self.workspace, stamp);
         self.newest = self.newest.max(stamp);
-        let staged = Staged::new(message, askable, self.now);
+        let staged = Staged::new(message, askable);
         self.book.ledger.wait_for(mark(&staged));
         self.staged.push_back(staged);
     }

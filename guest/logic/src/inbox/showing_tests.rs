@@ -41,6 +41,7 @@ fn a_quiet_week_is_no_gap() {
 #[test]
 fn the_results_of_other_tools_mention_what_waits_once() {
     let mut rig = Rig::new();
+    rig.platform.tells_time = true;
     rig.platform.say_as(PEER, "words of a stranger");
     rig.start();
     rig.pass(40_000);
@@ -53,6 +54,61 @@ fn the_results_of_other_tools_mention_what_waits_once() {
     }
     rig.pass(5_000);
     assert!(info(&mut rig).last().unwrap().starts_with("\n2 messages wait, the oldest for "));
+}
+
+#[test]
+fn mail_is_as_old_as_it_is_by_the_platforms_clock_however_late_it_was_fetched() {
+    let line = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.last().unwrap().clone();
+    for (secs, age) in [(12, "12 s"), (119, "119 s"), (120, "2 min"), (3 * 3_600, "3 h"), (200_000, "2 days")]
+    {
+        let mut rig = Rig::new();
+        rig.platform.tells_time = true;
+        rig.platform.say("first");
+        rig.start();
+        rig.platform.say("second");
+        rig.platform.clock += (secs - 1) * 1_000_000;
+        rig.restart();
+
+        assert_eq!(line(&mut rig), format!("\n2 messages wait, the oldest for {age}; inbox_peek shows them"));
+    }
+
+    let mut ahead = Rig::new();
+    ahead.platform.tells_time = true;
+    ahead.platform.say("from tomorrow");
+    ahead.platform.clock -= 1_000;
+    ahead.start();
+    assert_eq!(line(&mut ahead), "\n1 message waits, for 0 s; inbox_peek shows it");
+
+    let mut timeless = Rig::new();
+    timeless.platform.say("hello");
+    timeless.start();
+    assert_eq!(line(&mut timeless), "\n1 message waits; inbox_peek shows it");
+}
+
+#[test]
+fn a_peer_is_called_by_its_name_from_its_first_message_on_where_the_platform_tells_it() {
+    let mut rig = Rig::new();
+    let row = json!({"source_id": PEER, "peer_name": "Research\n[x]", "peer_role": "researcher",
+        "request_body": {"parts": [{"kind": "text", "text": "hi"}]}});
+    rig.platform.insert(&row, 1_000_000, 0);
+    rig.start();
+    assert!(rig.asked("include").iter().all(|asked| asked.as_deref() == Some("peer_info")));
+
+    for _ in 0..2 {
+        let message = rig.peek().remove(0);
+        assert_eq!(
+            (&message["peer_name"], &message["peer_role"]),
+            (&json!("Research [x]"), &json!("researcher"))
+        );
+        assert_eq!(rig.world.peers.borrow().name(PEER), "Research [x]", "also for the other tools");
+        rig.restart();
+    }
+
+    rig.world.peers.borrow_mut().saw(PEER, "Renamed", "online", 0);
+    rig.platform.say_as(PEER, "from an older platform");
+    rig.pass(5_000);
+    let names: Vec<_> = rig.peek().iter().map(|message| message["peer_name"].clone()).collect();
+    assert_eq!(names, ["Research [x]", "Renamed"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod recall_memory;
 mod send_message_to_user;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod vendor_tests;
 mod wait_for_message;
 
 use std::{future::Future, pin::Pin, rc::Rc};
@@ -32,7 +34,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     dialogue::{Dialogue, Host},
-    inbox, redact, untrusted,
+    inbox,
+    permissions::{self, Action},
+    redact, untrusted,
     wire::{Answer, Finish, Instant, ToolSpec, Turn},
     world::World,
 };
@@ -80,6 +84,8 @@ pub(crate) struct Spec {
     pub(crate) always_load: bool,
     /// It shows messages; the results of all others mention those that wait.
     pub(crate) inbox: bool,
+    /// What a role of this workspace has to allow; none: it is for everybody.
+    pub(crate) action: Option<Action>,
 }
 
 /// The result of a tool, as text for an agent and as JSON for a program.
@@ -132,6 +138,9 @@ async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Answer 
 }
 
 async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value) -> Answer {
+    if let Some(why) = permissions::refusal(&world.settings.permissions, T::SPEC.name, T::SPEC.action) {
+        return failed(&why);
+    }
     let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
         Err(Failure(text)) => return failed(&text),
