@@ -131,7 +131,7 @@ const EXPECTED: [Expected; 11] = [
         properties: &[("timeout_secs", "number")],
         required: &[],
         says: INBOX_RULES,
-        arguments_say: &[("timeout_secs", "60"), ("timeout_secs", "300")],
+        arguments_say: &[("timeout_secs", "50"), ("timeout_secs", "280")],
     },
     Expected {
         name: "inbox_peek",
@@ -196,8 +196,8 @@ fn a_tool_that_no_role_allows_is_refused_before_anything_is_read_or_done() {
         assert!(tool.needs.is_empty() || actions.contains(&tool.needs), "{}", tool.name);
         let others = actions.into_iter().filter(|action| *action != tool.needs).collect();
 
-        let refused = Call::open(&as_one_with(others), tool.name, &json!([]));
-        let allowed = Call::open(&as_one_with(vec![tool.needs]), tool.name, &json!([]));
+        let refused = Call::open(&as_one_with(others), tool.name, &json!("x"));
+        let allowed = Call::open(&as_one_with(vec![tool.needs]), tool.name, &json!("x"));
 
         for (call, is_refused) in [(refused, !tool.needs.is_empty()), (allowed, false)] {
             let Next::Finish(Finish::Answer(answer)) = &call.turn.next else { panic!("{}", tool.name) };
