@@ -51,7 +51,7 @@ async function session() {
   const wait = call(client, "wait_for_message", { timeout_secs: 300 }, { signal: patience.signal });
   const aborted = wait.then(() => "answered", () => "aborted");
   const meanwhile = await call(client, "inbox_peek");
-  check("calls beside a wait", text(meanwhile) === "[]", meanwhile);
+  check("calls beside a wait", JSON.parse(text(meanwhile)).messages.length === 0, meanwhile);
   patience.abort("enough");
   check("aborts a wait", (await aborted) === "aborted", await aborted);
   check("goes on after that", !(await call(client, "inbox_peek")).isError);

@@ -21,7 +21,7 @@ use std::{
 
 use molecule_mcp::{
     driver::Driver,
-    guest::{Guest, wire::Settings},
+    guest::{Guest, GuestDown, wire::Settings},
     presence::{Member, Presence, Rejected, Tokens, teach},
     session::Session,
     settings::AgentCard,
@@ -136,6 +136,15 @@ impl Story {
         // That the receipt is dropped gets to the guest by itself.
         time::sleep(LATENCY).await;
         said
+    }
+
+    /// The names of all tools.
+    ///
+    /// # Errors
+    /// When the guest traps.
+    pub async fn tools(&self) -> Result<Vec<String>, GuestDown> {
+        let specs = self.driver.guest().specs().await?;
+        Ok(specs.into_iter().map(|spec| spec.name).collect())
     }
 
     /// Shows the guest the body of a heartbeat.

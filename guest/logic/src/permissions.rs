@@ -15,14 +15,19 @@ const BUILT_IN: &[(&str, &[&str])] = &[
 /// What a tool asks permission for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Action {
+    Delegate,
+    /// Roles call it `approve`: to turn to the user.
+    MessageUser,
     ReadMemory,
     WriteMemory,
 }
 
 impl Action {
     /// Its name in roles.
-    pub(crate) const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
+            Self::Delegate => "delegate",
+            Self::MessageUser => "approve",
             Self::ReadMemory => "memory.read",
             Self::WriteMemory => "memory.write",
         }
@@ -30,8 +35,19 @@ impl Action {
 }
 
 /// Whether any of the roles allows `action`. The role `admin` allows everything.
-pub(crate) fn allows(permissions: &Permissions, action: Action) -> bool {
+fn allows(permissions: &Permissions, action: Action) -> bool {
     permissions.roles.iter().any(|role| role == "admin" || role_allows(permissions, role, action.name()))
+}
+
+/// Why a tool that needs `action` may not be used, as a whole text; nothing if it may.
+pub(crate) fn refusal(permissions: &Permissions, tool: &str, action: Option<Action>) -> Option<String> {
+    let action = action.filter(|action| !allows(permissions, *action))?;
+    Some(format!(
+        "Error: RBAC: PERMISSION DENIED: {tool} needs the permission {}, and no role of this workspace has it. Nothing was \
+         done, and calling again does not help: go on without it, or ask the operator to change the roles in \
+         config.yaml.",
+        action.name()
+    ))
 }
 
 /// Whether this is the root of the organisation.
@@ -52,19 +68,19 @@ mod tests {
 
     #[test]
     fn each_role_has_its_actions_and_an_unknown_one_none() {
-        for (role, read, write) in [
-            ("admin", true, true),
-            ("operator", true, true),
-            ("read-only", true, false),
-            ("memory-readonly", true, false),
-            ("no-delegation", true, true),
-            ("no-approval", true, true),
-            ("intern", false, false),
-            ("Operator", false, false),
+        let all = [Action::Delegate, Action::MessageUser, Action::ReadMemory, Action::WriteMemory];
+        for (role, allowed) in [
+            ("admin", [true, true, true, true]),
+            ("operator", [true, true, true, true]),
+            ("read-only", [false, false, true, false]),
+            ("memory-readonly", [false, false, true, false]),
+            ("no-delegation", [false, true, true, true]),
+            ("no-approval", [true, false, true, true]),
+            ("intern", [false, false, false, false]),
+            ("Operator", [false, false, false, false]),
         ] {
             let permissions = of(&[role], &[]);
-            assert_eq!(allows(&permissions, Action::ReadMemory), read, "{role}");
-            assert_eq!(allows(&permissions, Action::WriteMemory), write, "{role}");
+            assert_eq!(all.map(|action| allows(&permissions, action)), allowed, "{role}");
         }
         assert!(!allows(&of(&[], &[]), Action::ReadMemory));
     }

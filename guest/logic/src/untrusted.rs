@@ -3,6 +3,8 @@
 //! They are never rewritten. Names and the like become one line of limited length; longer
 //! texts stand between two lines with a marker that their author cannot have known.
 
+use serde::de::IgnoredAny;
+
 use crate::world::World;
 
 /// Longest name shown.
@@ -56,6 +58,17 @@ pub(crate) fn fenced(world: &World, author: &str, text: &str) -> String {
     )
 }
 
+/// Whether all of `text` is JSON, and no object.
+///
+/// Some clients take a text that is JSON for the facts of an answer, which have to be an object, and show none
+/// of it if they are not. JSON is understood here as the most lenient of them do.
+pub(crate) fn is_json_but_no_object(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    !text.starts_with('{')
+        && (serde_json::from_str::<IgnoredAny>(text).is_ok()
+            || matches!(text, "NaN" | "Infinity" | "-Infinity"))
+}
+
 /// Characters that change how a line looks without being seen.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -74,6 +87,31 @@ mod tests {
     fn a_name_is_cut_at_its_limit_and_not_within_a_character() {
         assert_eq!(one_line("äöü ß", 4), "äöü");
         assert_eq!(one_line("äöü ß", 5), "äöü ß");
+    }
+
+    #[test]
+    fn json_that_is_no_object_is_noticed_however_it_is_written() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for text in [
+            "42",
+            " -1.5e999\n",
+            "[]",
+            "\t[1, {}] ",
+            "null",
+            "true",
+            r#""x""#,
+            r#""\ud800""#,
+            "\u{feff}0",
+            "NaN",
+            &deep,
+        ] {
+            assert!(is_json_but_no_object(text), "{text}");
+        }
+        for text in
+            ["", " ", "{}", r#" {"a": 1}"#, "42 apples", "[TEAM] x", "[1", "'x'", "1 2", "{", "nul", "- a"]
+        {
+            assert!(!is_json_but_no_object(text), "{text}");
+        }
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn messages(seen: &View<'_>, list: &str, one: &str, many: &str) -> Vec<String> {
 }
 
 fn row(message: &View<'_>) -> [String; 6] {
-    let again = if message.is("/redelivered") { ", again" } else { "" };
+    let returned = message.at("/delivery_count").map(|_| message.cell("/delivery_count") + "x");
+    let looked_at = || if message.is("/redelivered") { "looked at" } else { NOTHING }.to_owned();
     let from = message.cell("/peer_id");
     [
         message.cell("/activity_id"),
@@ -58,7 +59,7 @@ fn row(message: &View<'_>) -> [String; 6] {
         if from.is_empty() { NOTHING.to_owned() } else { from },
         message.cell("/created_at"),
         message.cell("/bytes"),
-        format!("{}x{again}", message.cell("/delivery_count")),
+        returned.unwrap_or_else(looked_at),
     ]
 }
 
@@ -198,10 +199,11 @@ mod tests {
             "format": 1,
             "journal": "ok",
             "staged": [
-                message("row-1", "peer_agent", "peer-1", 2, true),
-                message("row-10", "canvas_user", "", 0, false),
+                message("row-1", "peer_agent", "peer-1", Some(2), true),
+                message("row-10", "canvas_user", "", None, false),
+                message("row-11", "canvas_user", "", None, true),
             ],
-            "parked": [message("row-0", "peer_agent", "peer-1", 5, true)],
+            "parked": [message("row-0", "peer_agent", "peer-1", Some(5), true)],
             "fetched_up_to": { "id": "row-10", "created_at": "2026-01-01T00:00:00Z" },
             "handled_up_to": null,
             "gaps": [{ "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" }],
@@ -213,13 +215,14 @@ mod tests {
             "\
 Inbox of workspace w-1 on https://acme.example.com
 
-2 messages wait:
+3 messages wait:
   MESSAGE  KIND         FROM    SENT                  BYTES  SHOWN
-  row-1    peer_agent   peer-1  2026-01-01T00:00:00Z  12     2x, again
-  row-10   canvas_user  -       2026-01-01T00:00:00Z  12     0x
+  row-1    peer_agent   peer-1  2026-01-01T00:00:00Z  12     2x
+  row-10   canvas_user  -       2026-01-01T00:00:00Z  12     -
+  row-11   canvas_user  -       2026-01-01T00:00:00Z  12     looked at
 1 message is parked after too many tries:
   MESSAGE  KIND        FROM    SENT                  BYTES  SHOWN
-  row-0    peer_agent  peer-1  2026-01-01T00:00:00Z  12     5x, again
+  row-0    peer_agent  peer-1  2026-01-01T00:00:00Z  12     5x
 Messages between 2026-01-01T00:00:00Z and 2026-01-02T00:00:00Z may be missing.
 
 handled    -
@@ -246,7 +249,7 @@ cursor     -, /c/cursor
 
     #[test]
     fn what_others_wrote_stays_in_its_cell() {
-        let staged = [message("a\u{1b}[2J\nb\u{202e}", &"x".repeat(500), "p", 1, false)];
+        let staged = [message("a\u{1b}[2J\nb\u{202e}", &"x".repeat(500), "p", Some(1), false)];
 
         let table = shown(json!({ "staged": staged }));
 
@@ -266,7 +269,7 @@ cursor     -, /c/cursor
         of(seen.as_object().unwrap())
     }
 
-    fn message(id: &str, kind: &str, peer: &str, deliveries: u32, redelivered: bool) -> Value {
+    fn message(id: &str, kind: &str, peer: &str, deliveries: Option<u32>, redelivered: bool) -> Value {
         json!({
             "activity_id": id,
             "kind": kind,

@@ -92,7 +92,7 @@ pub(crate) async fn shows(program: &mut Program, texts: &[&str]) -> Result<Value
     let limit = Instant::now() + DEADLINE;
     loop {
         beat.tick().await;
-        let peek = program.call("inbox_peek", json!({})).await?.json();
+        let peek = program.call("inbox_peek", json!({})).await?.json()["messages"].take();
         let shown: Vec<_> = peek.as_array().into_iter().flatten().map(|message| &message["text"]).collect();
         if shown == texts {
             return Ok(peek);

@@ -159,7 +159,7 @@ async fn s18_a_hundred_thousand_keys_are_served() -> Result<()> {
 
     let peek = program.call("inbox_peek", Value::Object(arguments)).await?;
 
-    assert!(peek.json() == json!([]) || peek.failed(), "{peek:?}");
+    assert!(peek.json()["messages"] == json!([]) || peek.failed(), "{peek:?}");
     Ok(())
 }
 
@@ -191,7 +191,7 @@ async fn s22_a_byte_order_mark_and_windows_line_ends_are_accepted() -> Result<()
 async fn s29_tools_can_be_called_before_the_handshake() -> Result<()> {
     let mut program = started()?;
 
-    assert_eq!(program.call("inbox_peek", json!({})).await?.json(), json!([]));
+    assert_eq!(program.call("inbox_peek", json!({})).await?.json()["messages"], json!([]));
 
     assert_eq!(program.initialize().await?["protocolVersion"], WITH_HANDSHAKE);
     Ok(())

@@ -117,7 +117,7 @@ async fn opens_with(client: &str, version: &str, capabilities: Value) -> Result<
     assert!(welcome["instructions"].as_str().is_some_and(|text| !text.is_empty()));
     assert_eq!(pong["result"], json!({}));
     assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(11));
-    assert_eq!(peek["result"]["content"][0]["text"], "[]");
+    assert_eq!(peek["result"]["content"][0]["text"], r#"{"messages":[],"more":0}"#);
     Ok(())
 }
 

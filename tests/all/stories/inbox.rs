@@ -5,6 +5,7 @@ use std::time::Duration;
 use molecule_mcp::guest::wire::Level as LogLevel;
 use molecule_tests::story::{Setting, Story};
 use serde_json::{Value, json};
+use standin::Level;
 
 use crate::props::{LEVELS, peeks, pops, waiting, waits};
 
@@ -191,6 +192,29 @@ async fn a_message_from_a_peer_says_who_it_is_and_that_its_words_are_not_orders(
     assert_eq!(message["text"], words);
     assert_eq!((&message["kind"], &message["peer_id"]), (&json!("peer_agent"), &json!(peer.id.to_string())));
     assert_eq!((&message["peer_name"], &message["peer_role"]), (&json!("Research"), &json!("researcher")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_platform_tells_who_a_peer_is_with_its_first_message() {
+    for level in LEVELS {
+        let mut story = Setting::default().level(level).begin();
+        story.fetch().await;
+        let peer = story.platform().poll_peer("Research");
+        story.platform().alter(peer.id, |peer| peer.role = Some("researcher".to_owned()));
+        story.platform().peer_sends(peer.id, story.me.id, "hi");
+
+        let message = waits(&story, 60).await;
+
+        let is_told = level == Level::Newest;
+        let expected = |text: &str| if is_told { json!(text) } else { Value::Null };
+        assert_eq!(
+            (&message["peer_name"], &message["peer_role"]),
+            (&expected("Research"), &expected("researcher"))
+        );
+        story.crash();
+        story.fetch().await;
+        assert_eq!(waits(&story, 60).await["peer_name"], expected("Research"), "{level:?}, after a restart");
+    }
 }
 
 #[tokio::test(start_paused = true)]

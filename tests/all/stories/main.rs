@@ -6,6 +6,7 @@
     reason = "a helper of a test that fails is a test that fails"
 )]
 
+mod answers;
 mod delegation;
 mod delegation_trouble;
 mod determinism;

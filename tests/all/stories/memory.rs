@@ -79,6 +79,30 @@ async fn what_teammates_wrote_is_fenced_and_ones_own_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_without_delegation_cannot_delegate_and_does_all_else() {
+    let story = Setting::default()
+        .settings(|settings| settings.permissions.roles = vec!["no-delegation".to_owned()])
+        .begin();
+    let peer = story.platform().poll_peer("Research").id.to_string();
+
+    for (tool, arguments) in [
+        ("delegate_task", json!({ "workspace_id": peer, "task": "dig" })),
+        ("delegate_task_async", json!({ "workspace_id": peer, "task": "dig" })),
+        ("check_task_status", json!({})),
+    ] {
+        let refused = story.asks(tool, arguments).await;
+        assert!(refused.failed(), "{tool}");
+        for word in ["RBAC", "PERMISSION DENIED", "delegate", "config.yaml"] {
+            assert!(refused.text().contains(word), "{}", refused.text());
+        }
+    }
+    assert!(story.platform().requests(0).is_empty());
+    let sent = story.asks("send_message_to_user", json!({ "message": "hi" })).await;
+    assert_eq!(sent.text(), "Message sent to user");
+    assert!(!save(&story, "a fact", "LOCAL").await.failed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn roles_decide_who_may_save_and_who_may_recall() {
     let reader =
         Setting::default().settings(|settings| settings.permissions.roles = vec!["read-only".to_owned()]);

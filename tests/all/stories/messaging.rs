@@ -27,15 +27,31 @@ async fn the_user_reads_what_the_agent_wrote() {
 async fn files_are_uploaded_and_shown_with_the_message() {
     let story = Setting::default().file("/tmp/a.txt", "first").file("/tmp/b.txt", "second").begin();
 
-    let answer = with_files(&story, json!(["/tmp/a.txt", { "path": "/tmp/b.txt" }, 5])).await;
+    let answer = with_files(&story, json!(["/tmp/a.txt", { "path": "/tmp/b.txt" }])).await;
 
-    let ignored = "; entries of attachments that are no paths were left out: 1";
-    assert_eq!(answer.text(), format!("Message sent to user with 2 attachment(s){ignored}"));
+    assert_eq!(answer.text(), "Message sent to user with 2 attachment(s)");
     let notified = notifies(&story);
     let files = notified[0]["attachments"].as_array().unwrap();
     assert_eq!(files.len(), 2);
     assert_eq!((&files[0]["name"], &files[0]["size"]), (&json!("a.txt"), &json!(5)));
     assert!(files[1]["uri"].as_str().unwrap().starts_with("platform-pending:"), "{files:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_files_may_be_a_text_and_what_is_no_path_stops_everything() {
+    let story = Setting::default().file("/tmp/a.txt", "first").begin();
+
+    for files in [json!("/tmp/a.txt"), json!(r#"["/tmp/a.txt"]"#)] {
+        let answer = with_files(&story, files).await;
+        assert_eq!(answer.text(), "Message sent to user with 1 attachment(s)");
+    }
+    for files in [json!(["/tmp/a.txt", 5]), json!("['/tmp/a.txt']"), json!("/tmp/a.txt, /tmp/a.txt")] {
+        assert!(with_files(&story, files).await.failed());
+    }
+
+    let notified = notifies(&story);
+    assert_eq!(notified.len(), 2);
+    assert!(notified.iter().all(|message| message["attachments"][0]["name"] == "a.txt"), "{notified:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ pub(crate) async fn waiting(story: &Story) -> Vec<String> {
 /// All messages that wait.
 pub(crate) async fn peeks(story: &Story) -> Vec<Value> {
     let peeked = story.asks("inbox_peek", json!({ "limit": 1_000 })).await.json();
-    peeked.as_array().cloned().unwrap_or_default()
+    peeked["messages"].as_array().cloned().unwrap_or_default()
 }
 
 /// Says that a message is dealt with; `id` is an activity_id.

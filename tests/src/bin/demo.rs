@@ -159,7 +159,10 @@ impl Scene {
             self.call("inbox_pop", json!({ "activity_id": id })).await?;
         }
         let left = self.call("inbox_peek", json!({})).await?;
-        ensure!(left.json() == json!([]), "after all was handled there is still {left:?}");
+        ensure!(
+            left.json().get("messages") == Some(&json!([])),
+            "after all was handled there is still {left:?}"
+        );
         self.program.end_input();
         let status = self.program.exit_within(DEADLINE).await?;
         self.line("agent", "molecule-mcp", &format!("end of input ({status})"));
@@ -175,7 +178,8 @@ impl Scene {
         loop {
             beat.tick().await;
             let peek = self.program.call("inbox_peek", json!({})).await?.json();
-            let messages = peek.as_array().context("inbox_peek shows no list")?;
+            let messages =
+                peek.get("messages").and_then(Value::as_array).context("inbox_peek shows no list")?;
             let ids: Vec<_> = messages.iter().map(|message| field(message, "activity_id")).collect();
             if ids == sent {
                 self.line("molecule-mcp", "agent", &format!("the inbox holds {} messages:", ids.len()));

@@ -8,7 +8,12 @@ use serde_json::Value;
 pub struct Said(Result<Answer, String>);
 
 impl Said {
+    /// # Panics
+    /// When a client could not read the answer.
     pub(super) fn of(answered: Result<Answer, GuestDown>) -> Self {
+        if let Ok(answer) = &answered {
+            assert_readable(answer);
+        }
         Self(answered.map_err(|down| down.to_string()))
     }
 
@@ -21,7 +26,7 @@ impl Said {
         }
     }
 
-    /// All text blocks.
+    /// All text blocks; none if there is no answer.
     #[must_use]
     pub fn blocks(&self) -> &[String] {
         self.0.as_ref().map_or(&[], |answer| &answer.text)
@@ -51,4 +56,16 @@ impl Said {
     pub fn is_lost(&self) -> bool {
         self.0.is_err()
     }
+}
+
+/// What every answer has to be: Gemini shows nothing of a text whose JSON is no object, and Copilot shows
+/// the texts of an answer without a break between them.
+fn assert_readable(answer: &Answer) {
+    for (place, text) in answer.text.iter().enumerate() {
+        if let Ok(json) = serde_json::from_str::<Value>(text) {
+            assert!(json.is_object(), "the top of a text is JSON and no object: {text}");
+        }
+        assert!(place == 0 || text.starts_with('\n'), "glued to the text before it: {text}");
+    }
+    assert!(!answer.text.is_empty(), "an answer without a text: {answer:?}");
 }

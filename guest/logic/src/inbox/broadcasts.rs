@@ -153,7 +153,7 @@ impl Poller {
     }
 
     fn stage_broadcasts(&self, rows: Vec<Row>, old: Option<Stamp>) -> (Vec<Record>, bool) {
-        let (now, own) = (self.host.now(), self.world.id(self.workspace));
+        let own = self.world.id(self.workspace);
         let mut inbox = self.world.inbox.borrow_mut();
         let inbox = &mut *inbox;
         let book = inbox.books.entry(self.workspace).or_default();
@@ -173,7 +173,7 @@ impl Poller {
                 let message = Rc::new(message);
                 book.ledger.names_up_to(mark.stamp);
                 records.push(book::staging(&message, false));
-                inbox.queue.stage(Staged::new(message, false, now));
+                inbox.queue.stage(Staged::new(message, false));
             }
             if mark.can_be_asked_after && old.is_some_and(|old| mark.stamp < old) {
                 anchor = Some(mark);

@@ -127,6 +127,11 @@ impl Inbox {
         }
     }
 
+    /// What time it was on the platform when it gave rows the last time, and when that was here.
+    pub(super) fn platform_time(&self) -> Option<(Instant, Stamp)> {
+        self.contacts.values().find_map(|contact| contact.good.and_then(|(at, stamp)| Some((at, stamp?))))
+    }
+
     /// A look has ended; says whether it was the first.
     pub(super) fn has_looked(&mut self, workspace: Workspace) -> bool {
         let Some(contact) = self.contacts.get_mut(&workspace).filter(|contact| !contact.looked) else {

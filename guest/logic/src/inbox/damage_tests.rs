@@ -55,8 +55,8 @@ fn a_message_that_a_damage_has_put_behind_a_younger_one_says_so() {
     rig.restart();
     rig.pass(5_000);
 
-    let shown: Value = serde_json::from_str(rig.call("inbox_peek", &json!({})).text()).unwrap();
-    let order: Vec<_> = shown.as_array().unwrap().iter().map(|message| &message["activity_id"]).collect();
+    let shown = rig.peek();
+    let order: Vec<_> = shown.iter().map(|message| &message["activity_id"]).collect();
     assert_eq!(order[1..], [&json!(three), &json!(two)]);
     assert_eq!((&shown[1]["late"], &shown[2]["late"]), (&Value::Null, &json!(true)));
 }

@@ -27,7 +27,10 @@ struct Line {
     peer_id: String,
     created_at: String,
     bytes: usize,
-    delivery_count: u32,
+    /// How often `wait_for_message` has returned it; absent if never. A look at it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_count: Option<u32>,
+    /// The agent has seen it, in whatever way.
     redelivered: bool,
 }
 
@@ -40,7 +43,7 @@ impl Line {
             peer_id: message.peer_id.clone(),
             created_at: message.created_at.clone(),
             bytes: message.text.len(),
-            delivery_count: staged.deliveries,
+            delivery_count: (staged.deliveries > 0).then_some(staged.deliveries),
             redelivered: staged.redelivered,
         }
     }

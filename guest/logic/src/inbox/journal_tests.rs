@@ -1,6 +1,6 @@
 //! What survives a crash, a damage and a full disk.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rig::Rig;
 use crate::{
@@ -50,8 +50,28 @@ fn what_was_shown_before_says_so() {
     rig.restart();
 
     let messages = rig.peek();
-    assert_eq!((&messages[0]["redelivered"], &messages[0]["delivery_count"]), (&json!(true), &json!(1)));
+    assert_eq!((&messages[0]["redelivered"], messages[0].get("delivery_count")), (&json!(true), None));
     assert_eq!(messages[1].get("redelivered"), None);
+    let again: Value = serde_json::from_str(rig.call("wait_for_message", &json!({})).text()).unwrap();
+    assert_eq!((&again["redelivered"], &again["delivery_count"]), (&json!(true), &json!(2)));
+}
+
+#[test]
+fn what_was_only_looked_at_was_shown_before_and_never_delivered() {
+    let mut rig = Rig::new();
+    rig.platform.say("seen");
+    rig.start();
+    rig.peek();
+
+    rig.restart();
+
+    for _ in 0..2 {
+        let message = rig.peek().remove(0);
+        assert_eq!((&message["redelivered"], message.get("delivery_count")), (&json!(true), None));
+    }
+    let people: Value = serde_json::from_str(&super::describe(&rig.world, 0, rig.saved())).unwrap();
+    let message = &people["staged"][0];
+    assert_eq!((&message["redelivered"], message.get("delivery_count")), (&json!(true), None));
 }
 
 #[test]

@@ -232,7 +232,7 @@ impl Inbox {
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
                 let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
                 let make = if repeats { Staged::again } else { Staged::new };
-                let staged = make(message, mark.can_be_asked_after, now);
+                let staged = make(message, mark.can_be_asked_after);
                 if repeats {
                     taken.records.push(told_of(&staged));
                 }

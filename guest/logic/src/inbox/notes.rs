@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{
+    Inbox,
     book::Gap,
     queue::Mail,
     showing::{self, Told},
@@ -27,17 +28,31 @@ pub(crate) fn waiting_mail(world: &World, now: Instant, told: &mut Told) -> Opti
     let inbox = world.inbox.borrow();
     let Mail { count, oldest, all_shown } = inbox.queue.untold(now)?;
     told.mail = Some(inbox.queue.arrivals());
-    let secs = now.saturating_sub(oldest) / 1_000;
-    Some(match (count, all_shown) {
-        (1, false) => format!("1 message waits, for {secs} s; inbox_peek shows it"),
-        (_, false) => format!("{count} messages wait, the oldest for {secs} s; inbox_peek shows them"),
-        (1, true) => {
+    let age = inbox.age(oldest, now).map(in_words);
+    Some(match (count, all_shown, age) {
+        (1, false, Some(age)) => format!("1 message waits, for {age}; inbox_peek shows it"),
+        (1, false, None) => "1 message waits; inbox_peek shows it".to_owned(),
+        (_, false, Some(age)) => {
+            format!("{count} messages wait, the oldest for {age}; inbox_peek shows them")
+        }
+        (_, false, None) => format!("{count} messages wait; inbox_peek shows them"),
+        (1, true, _) => {
             "1 message that was shown is not removed yet; once it is handled, inbox_pop removes it".to_owned()
         }
-        (_, true) => format!(
+        (_, true, _) => format!(
             "{count} messages that were shown are not removed yet; once they are handled, inbox_pop removes them"
         ),
     })
+}
+
+/// A time that an agent can picture.
+fn in_words(secs: u64) -> String {
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7_200 => format!("{} min", secs / 60),
+        7_200..172_800 => format!("{} h", secs / 3_600),
+        172_800.. => format!("{} days", secs / 86_400),
+    }
 }
 
 /// Lines about what an inbox tool cannot show: that another process has the messages, and, once,
@@ -101,6 +116,16 @@ pub(super) fn silence(since: &str) -> String {
 
 /// What an answer is worth while the platform gives no rows.
 const KNOWN: &str = "Only what was fetched before is known here;";
+
+impl Inbox {
+    /// How many seconds ago something was made, by the platform's clock alone; nothing if either is unknown.
+    fn age(&self, made: Stamp, now: Instant) -> Option<u64> {
+        let (at, server) = self.platform_time().filter(|_| made > Stamp::UNKNOWN)?;
+        let since = i64::try_from(now.saturating_sub(at)).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let age = server.microseconds().saturating_add(since).saturating_sub(made.microseconds());
+        Some(u64::try_from(age).unwrap_or_default() / 1_000_000)
+    }
+}
 
 /// That messages may be missing.
 pub(super) fn gap(gap: &Gap) -> String {

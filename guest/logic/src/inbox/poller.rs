@@ -28,6 +28,7 @@ use crate::{
         activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
         stamp::Stamp,
     },
+    untrusted,
     wire::{Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
@@ -338,6 +339,7 @@ impl Poller {
                     }
                     let page = activity::page(response, reach, limit)?;
                     self.world.inbox.borrow_mut().is_told(self.workspace, Ok(told), self.host.now());
+                    self.learn_names(&page.rows);
                     self.say_without_id(page.without_id);
                     return Ok(page);
                 }
@@ -355,6 +357,18 @@ impl Poller {
                 NoAnswer::Overflowed | NoAnswer::Refused(_) | NoAnswer::Unreachable { .. } => {
                     return Err(PlatformError::from(why).into());
                 }
+            }
+        }
+    }
+
+    /// Remembers how peers are called, where the platform tells it with their messages.
+    fn learn_names(&self, rows: &[Row]) {
+        let now = self.host.now();
+        let mut peers = self.world.peers.borrow_mut();
+        for row in rows.iter().filter(|row| !row.source_id.is_empty() && !row.peer_name.is_empty()) {
+            peers.saw(&row.source_id, &untrusted::name(&row.peer_name), "", now);
+            if !row.peer_role.is_empty() {
+                peers.plays(&row.source_id, &untrusted::name(&row.peer_role));
             }
         }
     }

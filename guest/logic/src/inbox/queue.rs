@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use super::message::Message;
-use crate::wire::{Instant, Workspace};
+use crate::{
+    platform::stamp::Stamp,
+    wire::{Instant, Workspace},
+};
 
 /// More would wait in vain: nobody reads 200 messages at once. The platform keeps the rest.
 pub(crate) const MOST_STAGED: usize = 200;
@@ -37,7 +40,6 @@ pub(crate) struct Staged {
     showings: u32,
     /// The how many-th to arrive it was.
     arrival: u64,
-    since: Instant,
     place: Place,
 }
 
@@ -51,7 +53,7 @@ enum Place {
 }
 
 impl Staged {
-    pub(crate) const fn new(message: Rc<Message>, askable: bool, now: Instant) -> Self {
+    pub(crate) const fn new(message: Rc<Message>, askable: bool) -> Self {
         Self {
             message,
             askable,
@@ -61,14 +63,13 @@ impl Staged {
             parked: false,
             showings: 0,
             arrival: 0,
-            since: now,
             place: Place::Landing,
         }
     }
 
     /// As [`Staged::new`], shown by another program before.
-    pub(crate) fn again(message: Rc<Message>, askable: bool, now: Instant) -> Self {
-        Self { redelivered: true, starts: 1, ..Self::new(message, askable, now) }
+    pub(crate) fn again(message: Rc<Message>, askable: bool) -> Self {
+        Self { redelivered: true, starts_before: 1, ..Self::new(message, askable) }
     }
 
     pub(crate) fn id(&self) -> Rc<str> {
@@ -104,8 +105,8 @@ pub(crate) struct Load {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mail {
     pub(crate) count: usize,
-    /// Since when the oldest waits.
-    pub(crate) oldest: Instant,
+    /// When the oldest was made, by the platform's clock.
+    pub(crate) oldest: Stamp,
     /// This process has shown all of them.
     pub(crate) all_shown: bool,
 }
@@ -233,7 +234,7 @@ impl Queue {
     /// it was told, or because that was a while ago.
     pub(crate) fn untold(&self, now: Instant) -> Option<Mail> {
         let waiting = || self.ready().filter(|staged| !staged.parked);
-        let oldest = waiting().map(|staged| staged.since).min()?;
+        let oldest = waiting().map(|staged| staged.message.stamp).min()?;
         let is_due = self.told.is_none_or(|(arrivals, at)| {
             now.saturating_sub(at) >= TELL_AGAIN_MS || waiting().any(|staged| staged.arrival > arrivals)
         });
@@ -394,7 +395,7 @@ mod tests {
     fn what_is_not_handled_is_told_with_each_arrival_and_after_a_minute() {
         let mut queue = queue(["a", "b"]);
         queue.deliver();
-        let mail = |count, all_shown| Some(Mail { count, oldest: 7, all_shown });
+        let mail = |count, all_shown| Some(Mail { count, oldest: Stamp::UNKNOWN, all_shown });
         assert_eq!(queue.untold(10), mail(2, false));
 
         queue.told(queue.arrivals(), 10);
@@ -431,7 +432,7 @@ mod tests {
     }
 
     fn staged(id: &str, text: &str) -> Staged {
-        Staged::new(Rc::new(message(id, text)), true, 7)
+        Staged::new(Rc::new(message(id, text)), true)
     }
 
     fn message(id: &str, text: &str) -> Message {

@@ -185,7 +185,7 @@ impl Replay {
         let read = Rc::make_mut(&mut message);
         (read.workspace, read.stamp) = (self.workspace, stamp);
         self.newest = self.newest.max(stamp);
-        let staged = Staged::new(message, askable, self.now);
+        let staged = Staged::new(message, askable);
         if staged.message.kind != Kind::Broadcast {
             self.book.ledger.wait_for(mark(&staged));
         }

@@ -67,8 +67,8 @@ fn who_else_fetches_is_told_and_nothing_is_shown() {
     rig.world.inbox.borrow_mut().follow(0, "process 4711".to_owned());
 
     let answer = rig.call("inbox_peek", &json!({}));
-    assert_eq!(answer.text(), "[]");
-    assert!(answer.answer().text[1].contains("process 4711"));
+    assert_eq!(answer.text(), r#"{"messages":[],"more":0}"#);
+    assert!(answer.answer().text[1].starts_with("\nAnother molecule-mcp (process 4711"));
     rig.restart();
     assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
 }

@@ -41,23 +41,27 @@ fn a_quiet_week_is_no_gap() {
 #[test]
 fn the_results_of_other_tools_mention_what_waits_once_a_minute_and_with_each_arrival() {
     let mut rig = Rig::new();
+    rig.platform.tells_time = true;
     rig.platform.say_as(PEER, "words of a stranger");
     rig.start();
     rig.pass(40_000);
 
     let info = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.clone();
-    assert_eq!(info(&mut rig).last().unwrap(), "1 message waits, for 40 s; inbox_peek shows it");
+    assert_eq!(info(&mut rig).last().unwrap(), "\n1 message waits, for 40 s; inbox_peek shows it");
     assert_eq!(info(&mut rig).len(), 1);
     for text in ["two", "three"] {
         rig.platform.say(text);
     }
     rig.pass(5_000);
-    assert_eq!(info(&mut rig).last().unwrap(), "3 messages wait, the oldest for 45 s; inbox_peek shows them");
+    assert_eq!(
+        info(&mut rig).last().unwrap(),
+        "\n3 messages wait, the oldest for 45 s; inbox_peek shows them"
+    );
     assert_eq!(info(&mut rig).len(), 1);
     rig.pass(60_000);
     assert_eq!(
         info(&mut rig).last().unwrap(),
-        "3 messages wait, the oldest for 105 s; inbox_peek shows them"
+        "\n3 messages wait, the oldest for 105 s; inbox_peek shows them"
     );
 }
 
@@ -69,7 +73,7 @@ fn a_message_that_was_shown_is_mentioned_until_it_is_popped() {
     rig.call("wait_for_message", &json!({}));
 
     let mention = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.get(1).cloned();
-    let shown = "1 message that was shown is not removed yet; once it is handled, inbox_pop removes it";
+    let shown = "\n1 message that was shown is not removed yet; once it is handled, inbox_pop removes it";
     assert_eq!(mention(&mut rig).as_deref(), Some(shown));
     rig.pass(60_000);
     assert_eq!(mention(&mut rig).as_deref(), Some(shown));
@@ -157,6 +161,61 @@ fn a_gap_that_the_client_was_not_told_is_told_later() {
 }
 
 #[test]
+fn mail_is_as_old_as_it_is_by_the_platforms_clock_however_late_it_was_fetched() {
+    let line = |rig: &mut Rig| rig.call("commit_memory", &json!({})).answer().text.last().unwrap().clone();
+    for (secs, age) in [(12, "12 s"), (119, "119 s"), (120, "2 min"), (3 * 3_600, "3 h"), (200_000, "2 days")]
+    {
+        let mut rig = Rig::new();
+        rig.platform.tells_time = true;
+        rig.platform.say("first");
+        rig.start();
+        rig.platform.say("second");
+        rig.platform.clock += (secs - 1) * 1_000_000;
+        rig.restart();
+
+        assert_eq!(line(&mut rig), format!("\n2 messages wait, the oldest for {age}; inbox_peek shows them"));
+    }
+
+    let mut ahead = Rig::new();
+    ahead.platform.tells_time = true;
+    ahead.platform.say("from tomorrow");
+    ahead.platform.clock -= 1_000;
+    ahead.start();
+    assert_eq!(line(&mut ahead), "\n1 message waits, for 0 s; inbox_peek shows it");
+
+    let mut timeless = Rig::new();
+    timeless.platform.say("hello");
+    timeless.start();
+    assert_eq!(line(&mut timeless), "\n1 message waits; inbox_peek shows it");
+}
+
+#[test]
+fn a_peer_is_called_by_its_name_from_its_first_message_on_where_the_platform_tells_it() {
+    let mut rig = Rig::new();
+    let row = json!({"source_id": PEER, "peer_name": "Research\n[x]", "peer_role": "researcher",
+        "request_body": {"parts": [{"kind": "text", "text": "hi"}]}});
+    rig.platform.insert(&row, 1_000_000, 0);
+    rig.start();
+    assert!(rig.asked("include").iter().all(|asked| asked.as_deref() == Some("peer_info")));
+
+    for _ in 0..2 {
+        let message = rig.peek().remove(0);
+        assert_eq!(
+            (&message["peer_name"], &message["peer_role"]),
+            (&json!("Research [x]"), &json!("researcher"))
+        );
+        assert_eq!(rig.world.peers.borrow().name(PEER), "Research [x]", "also for the other tools");
+        rig.restart();
+    }
+
+    rig.world.peers.borrow_mut().saw(PEER, "Renamed", "online", 0);
+    rig.platform.say_as(PEER, "from an older platform");
+    rig.pass(5_000);
+    let names: Vec<_> = rig.peek().iter().map(|message| message["peer_name"].clone()).collect();
+    assert_eq!(names, ["Research [x]", "Renamed"]);
+}
+
+#[test]
 fn nothing_is_mentioned_where_that_is_switched_off() {
     let mut rig = Rig::of(Settings { notice: false, ..settings() });
     rig.platform.say("one");
@@ -178,7 +237,9 @@ fn a_long_message_can_be_read_in_parts() {
     )
     .unwrap();
 
-    assert_eq!((&part[0]["text"], &part[0]["text_chars"]), (&json!("ßaßa"), &json!(100_000)));
+    let shown = &part["messages"][0];
+    assert_eq!((&shown["text"], &shown["text_chars"]), (&json!("ßaßa"), &json!(100_000)));
+    assert_eq!(part.get("more"), None);
     assert!(rig.call("inbox_peek", &json!({"activity_id": "other"})).answer().is_error);
 }
 
@@ -192,9 +253,9 @@ fn a_list_can_be_read_page_by_page() {
 
     let page = rig.call("inbox_peek", &json!({"limit": 10, "offset": 20}));
 
-    let messages: Vec<Value> = serde_json::from_str(page.text()).unwrap();
-    assert_eq!(messages.len(), 5);
-    assert_eq!(messages[0]["text"], "20");
+    let page: Value = serde_json::from_str(page.text()).unwrap();
+    assert_eq!(page["messages"].as_array().unwrap().len(), 5);
+    assert_eq!((&page["messages"][0]["text"], &page["more"]), (&json!("20"), &json!(0)));
 }
 
 #[test]

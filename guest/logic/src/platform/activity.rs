@@ -71,6 +71,8 @@ pub(crate) fn request(
     let mut ask = |key: &str, value: String| request.query.push((key.to_owned(), value));
     ask("type", "a2a_receive".to_owned());
     ask("limit", limit.to_string());
+    // Older platforms do not know it, and let it be.
+    ask("include", "peer_info".to_owned());
     match reach {
         Reach::After(id) => ask("since_id", id.clone()),
         Reach::Window { secs, part } => {
@@ -205,7 +207,7 @@ mod tests {
     fn rows_after_a_row_and_rows_of_a_window_are_asked_for() {
         assert_eq!(
             query(&Reach::After("a1".to_owned()), 500),
-            [("type", "a2a_receive"), ("limit", "500"), ("since_id", "a1")]
+            [("type", "a2a_receive"), ("limit", "500"), ("include", "peer_info"), ("since_id", "a1")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
         );
         let before = Stamp::parse("2026-04-30T23:12:00.1Z").unwrap();

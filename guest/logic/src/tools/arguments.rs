@@ -30,9 +30,55 @@ pub(super) fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Failure>
         let place = untrusted::name(&cause.path().to_string());
         Failure::new(match place.as_str() {
             "." => format!("Error: the arguments do not fit: {what}. Give an object as the schema shows it."),
-            place => format!("Error: the argument {place} does not fit: {what}. Correct it and call again."),
+            place => misfit(place, &what).0,
         })
     })
+}
+
+/// The answer to an argument that cannot be understood. Everything in a call is read before anything is done.
+pub(super) fn misfit(argument: &str, what: &str) -> Failure {
+    Failure::new(format!(
+        "Error: the argument {argument} does not fit: {what}. Nothing was done. Correct it and call again."
+    ))
+}
+
+/// The entries of a list, however it is written: as an array, as a text that holds one, or as a single entry
+/// without a list around it. `null` and an empty text are an empty list.
+///
+/// What is meant by a text that only begins like a list is not guessed.
+pub(super) fn entries(list: Value) -> Result<Vec<Value>, String> {
+    let text = match list {
+        Value::Array(entries) => return Ok(entries),
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(_) => return Ok(vec![list]),
+        Value::Bool(_) | Value::Number(_) => return Err(format!("{list} is no list")),
+        Value::String(text) => text,
+    };
+    match text.trim() {
+        "" | "null" => Ok(Vec::new()),
+        json if json.starts_with(['[', '{', '"']) => match serde_json::from_str(json) {
+            Ok(Value::Array(entries)) => Ok(entries),
+            Ok(entry @ (Value::Object(_) | Value::String(_))) => Ok(vec![entry]),
+            Ok(Value::Bool(_) | Value::Null | Value::Number(_)) | Err(_) => {
+                Err(format!("this text is no list as JSON: {}", untrusted::excerpt(json, SHOWN_CHARS)))
+            }
+        },
+        _ => Ok(vec![Value::String(text)]),
+    }
+}
+
+/// What each entry of a list is read as by `read`; if that is nothing for one of them, why the whole list is refused.
+pub(super) fn all<T>(list: Value, kind: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
+    let entries = entries(list)?.into_iter().enumerate();
+    entries
+        .map(|(place, entry)| {
+            let refused = || {
+                let shown = untrusted::excerpt(&entry.to_string(), SHOWN_CHARS);
+                format!("entry {} is no {kind}: {shown}", place.saturating_add(1))
+            };
+            read(&entry).ok_or_else(refused)
+        })
+        .collect()
 }
 
 /// A text; empty if it was `null` or missing.
@@ -229,7 +275,7 @@ mod tests {
             assert_eq!(
                 parse::<Arguments>(json!({"task": task})),
                 Err(Failure(format!(
-                    "Error: the argument task does not fit: {what}. Correct it and call again."
+                    "Error: the argument task does not fit: {what}. Nothing was done. Correct it and call again."
                 )))
             );
         }
@@ -285,6 +331,39 @@ mod tests {
         assert_eq!(count(json!(1e30)), Some(usize::MAX));
         for value in [json!(0), json!(-5), json!(1.5), json!("inf"), json!("NaN"), json!(null), json!("x")] {
             assert_eq!(count(value.clone()), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_however_it_is_written() {
+        let read = |list: Value| all(list, "text", |entry| entry.as_str().map(str::to_owned));
+
+        for (list, texts) in [
+            (json!(["a", "b"]), vec!["a", "b"]),
+            (json!(r#"["a", "b"]"#), vec!["a", "b"]),
+            (json!(" [\n\"a\"\n]\n"), vec!["a"]),
+            (json!("a"), vec!["a"]),
+            (json!(" a, b "), vec![" a, b "]),
+            (json!(r#""a""#), vec!["a"]),
+            (json!([]), vec![]),
+            (json!("[]"), vec![]),
+            (json!(""), vec![]),
+            (json!("null"), vec![]),
+            (json!(null), vec![]),
+        ] {
+            assert_eq!(read(list.clone()), Ok(texts.into_iter().map(str::to_owned).collect()), "{list}");
+        }
+        for (list, why) in [
+            (json!(["a", 5]), "entry 2 is no text: 5"),
+            (json!([null]), "entry 1 is no text: null"),
+            (json!([["a"]]), r#"entry 1 is no text: ["a"]"#),
+            (json!({"a": 1}), r#"entry 1 is no text: {"a":1}"#),
+            (json!(5), "5 is no list"),
+            (json!(true), "true is no list"),
+            (json!("['a']"), "this text is no list as JSON: ['a']"),
+            (json!(r#"["a""#), r#"this text is no list as JSON: ["a""#),
+        ] {
+            assert_eq!(read(list.clone()), Err(why.to_owned()), "{list}");
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use super::{
     Failure,
     advice::{advice, after_colon},
+    arguments,
 };
 use crate::{
     dialogue::Host,
@@ -17,29 +18,14 @@ use crate::{
     world::World,
 };
 
-/// The paths, and how much else there was.
-///
-/// Of an array the texts count, and objects with a path. A value that is no array is one entry that
-/// is no path.
+/// The paths of files. Each entry is a text, or an object with a `path` or `file_path`; with any other entry
+/// the call is refused.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Attachments {
-    pub(super) paths: Vec<String>,
-    /// How many entries were no paths.
-    pub(super) ignored: usize,
-}
+pub(super) struct Attachments(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for Attachments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = match Value::deserialize(deserializer)? {
-            Value::Array(entries) => entries,
-            Value::Null => Vec::new(),
-            other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
-                return Ok(Self { paths: Vec::new(), ignored: usize::from(other != "") });
-            }
-        };
-        let given = entries.len();
-        let paths: Vec<_> = entries.iter().filter_map(path).collect();
-        Ok(Self { ignored: given.saturating_sub(paths.len()), paths })
+        arguments::all(Value::deserialize(deserializer)?, "path", path).map(Self).map_err(de::Error::custom)
     }
 }
 
@@ -92,7 +78,7 @@ fn not_uploaded(why: &PlatformError) -> Failure {
 
 fn path(entry: &Value) -> Option<String> {
     let path = entry.as_str().or_else(|| entry["path"].as_str()).or_else(|| entry["file_path"].as_str())?;
-    (!path.is_empty()).then(|| path.to_owned())
+    (!path.trim().is_empty()).then(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -102,19 +88,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paths_count_and_the_rest_is_counted() {
-        for (given, paths, ignored) in [
-            (json!(["/a", "/b"]), vec!["/a", "/b"], 0),
-            (json!([{"path": "/a"}, {"file_path": "/b", "name": "b"}]), vec!["/a", "/b"], 0),
-            (json!(["/a", 5, "", null, {"uri": "x"}, ["/b"]]), vec!["/a"], 5),
-            (json!([]), vec![], 0),
-            (json!(null), vec![], 0),
-            (json!(""), vec![], 0),
-            (json!("/a"), vec![], 1),
-            (json!({"path": "/a"}), vec![], 1),
+    fn paths_are_read_however_they_are_written() {
+        for (given, paths) in [
+            (json!(["/a", "/b"]), vec!["/a", "/b"]),
+            (json!([{"path": "/a"}, {"file_path": "/b", "name": "b"}]), vec!["/a", "/b"]),
+            (json!("/a"), vec!["/a"]),
+            (json!(r#"["/a", "/b"]"#), vec!["/a", "/b"]),
+            (json!(r#"[{"path": "/a"}]"#), vec!["/a"]),
+            (json!({"path": "/a"}), vec!["/a"]),
+            (json!(r#"{"path": "/a"}"#), vec!["/a"]),
+            (json!([]), vec![]),
+            (json!(null), vec![]),
+            (json!(""), vec![]),
         ] {
-            let expected = Attachments { paths: paths.into_iter().map(str::to_owned).collect(), ignored };
+            let expected = Attachments(paths.into_iter().map(str::to_owned).collect());
             assert_eq!(serde_json::from_value::<Attachments>(given).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_path_refuses_the_whole_list() {
+        for (given, why) in [
+            (json!(["/a", 5]), "entry 2 is no path: 5"),
+            (json!(["/a", ""]), r#"entry 2 is no path: """#),
+            (json!([null]), "entry 1 is no path: null"),
+            (json!([{"uri": "x"}]), r#"entry 1 is no path: {"uri":"x"}"#),
+            (json!([["/b"]]), r#"entry 1 is no path: ["/b"]"#),
+            (json!({"name": "a"}), r#"entry 1 is no path: {"name":"a"}"#),
+            (json!(true), "true is no list"),
+            (json!("['/a']"), "this text is no list as JSON: ['/a']"),
+        ] {
+            assert_eq!(serde_json::from_value::<Attachments>(given).unwrap_err().to_string(), why);
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text, delegation::State};
 use crate::{
     dialogue::Host,
+    permissions::Action,
     platform::{
         PlatformError,
         delegations::{self, Delegation, Reply},
@@ -48,12 +49,14 @@ pub(super) struct CheckTaskStatus;
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Arguments {
-    /// The peer that has the task, from list_peers. Not used: the task_id suffices.
-    #[expect(dead_code, reason = "clients of other versions give it")]
-    workspace_id: Text,
-    /// The delegation_id returned by delegate_task_async, or the queue_id from delegate_task. Empty: the
-    /// latest tasks.
+    /// The delegation_id returned by delegate_task_async, or the queue_id from delegate_task. Leave it
+    /// out for the latest tasks.
+    #[serde(default)]
     task_id: Text,
+    /// Not needed: the task_id suffices.
+    #[serde(default)]
+    #[expect(dead_code, reason = "agents give it, as other versions require it")]
+    workspace_id: Text,
 }
 
 /// How one task is going, or the latest tasks.
@@ -124,12 +127,13 @@ impl Tool for CheckTaskStatus {
         description: "Polls a task started with delegate_task_async, and gives its result when it is done, as JSON. \
                       status pending, dispatched or in_progress: still working, check again later; queued: the peer is \
                       busy and the platform will deliver it, do not retry; completed: the result is there, or, with \
-                      state stored, the peer has the task in its inbox and will answer with a message; failed: a real \
+                      state stored, the peer has the task in its inbox and will answer with a message to yours (inbox_peek); failed: a real \
                       error, use another peer or do the work yourself. Without task_id: the latest tasks.",
         read_only: true,
         idempotent: true,
         always_load: false,
         inbox: false,
+        action: Some(Action::Delegate),
     };
 
     type Arguments = Arguments;

@@ -66,6 +66,7 @@ impl Tool for CommitMemory {
         idempotent: false,
         always_load: false,
         inbox: false,
+        action: Some(Action::WriteMemory),
     };
 
     type Arguments = Arguments;
@@ -101,13 +102,6 @@ impl Facts for Saved {
 }
 
 fn permitted(permissions: &Permissions, scope: Scope) -> Result<(), Failure> {
-    if !permissions::allows(permissions, Action::WriteMemory) {
-        return Err(Failure::new(format!(
-            "Error: RBAC: no role of this workspace has the permission {}. Nothing was saved; ask the operator to \
-             change the roles in config.yaml.",
-            Action::WriteMemory.name()
-        )));
-    }
     if scope == Scope::Global && !permissions::is_root(permissions) {
         return Err(Failure::new(format!(
             "Error: RBAC: only the root of the organisation (tier 0) may write GLOBAL memory, and this workspace is \

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
+    permissions::Action,
     platform::{
         a2a::{self, Message},
         fate::Fate,
@@ -78,7 +79,8 @@ impl Tool for DelegateTask {
         name: "delegate_task",
         title: "Delegate a task and wait",
         description: "Sends a task or a message to a peer workspace (another agent, a teammate) over A2A and waits for \
-                      its answer: synchronous, for quick questions. Also the way to reply to a peer's message. For \
+                      its answer: synchronous, for quick questions. Also the way to reply to a message of the kind \
+                      peer_agent in the inbox: workspace_id is its peer_id; call inbox_pop for it after that. For \
                       long work use delegate_task_async and check_task_status, so that you are not blocked. A peer \
                       that polls, or is busy, answers later with a message to your inbox: the result then says stored \
                       or queued, and the task must not be sent again. On DELEGATION FAILED use another peer, do the \
@@ -87,6 +89,7 @@ impl Tool for DelegateTask {
         idempotent: false,
         always_load: false,
         inbox: false,
+        action: Some(Action::Delegate),
     };
 
     type Arguments = Arguments;
@@ -123,7 +126,8 @@ impl Facts for Delegated {
             State::Answered => {
                 let reply = untrusted::fenced(world, name, self.reply.as_deref().unwrap_or_default());
                 // The bare text is for those who want the words of the peer and nothing else.
-                let state = if world.settings.bare_peer_text { "" } else { "state: answered\n" };
+                let is_bare = world.settings.bare_peer_text && !untrusted::is_json_but_no_object(&reply);
+                let state = if is_bare { "" } else { "state: answered\n" };
                 format!("{state}{reply}{}", if self.preview { BEGINNING_ONLY } else { "" })
             }
             State::Queued => format!(

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
+    permissions::Action,
     platform::{
         PlatformError,
         delegate::{self, Order, Placed},
@@ -60,11 +61,12 @@ impl Tool for DelegateTaskAsync {
         description: "Sends a task to a peer workspace (another agent, a teammate) and returns at once with a \
                       delegation_id: non-blocking, for long work. The platform queues it, delivers it and retries. \
                       Poll with check_task_status, which takes the delegation_id as its task_id: they are the same \
-                      thing.",
+                      thing. The answer of a peer can also come to your inbox as a message (inbox_peek).",
         read_only: false,
         idempotent: false,
         always_load: false,
         inbox: false,
+        action: Some(Action::Delegate),
     };
 
     type Arguments = Arguments;

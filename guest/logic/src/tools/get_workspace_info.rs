@@ -43,6 +43,7 @@ impl Tool for GetWorkspaceInfo {
         idempotent: true,
         always_load: false,
         inbox: false,
+        action: None,
     };
 
     type Arguments = Arguments;

@@ -6,10 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    messages::{ActivityId, require_inbox},
-};
+use super::{Facts, Failure, Spec, Tool, arguments, messages::require_inbox};
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Pops},
@@ -21,26 +18,28 @@ pub(super) struct InboxPop;
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Arguments {
     /// The activity_id of the message, exactly as wait_for_message or inbox_peek showed it.
-    activity_id: ActivityId,
+    activity_id: Ids,
     /// Further messages to remove in the same call.
     #[serde(default)]
-    activity_ids: Several,
+    #[schemars(with = "Vec<String>")]
+    activity_ids: Ids,
 }
 
-/// A list of texts; everything else in it is left out.
-#[derive(Default, JsonSchema)]
-#[schemars(with = "Vec<String>")]
-struct Several(Vec<String>);
+/// Ids of messages; or why they are none, which is said only where there is an inbox.
+#[derive(JsonSchema)]
+#[schemars(with = "String")]
+struct Ids(Result<Vec<String>, String>);
 
-impl<'de> Deserialize<'de> for Several {
+impl Default for Ids {
+    fn default() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts =
-            |list: Vec<Value>| list.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
-        Ok(Self(match Option::<Value>::deserialize(deserializer)? {
-            Some(Value::Array(list)) => texts(list),
-            Some(Value::String(text)) => vec![text],
-            Some(_) | None => Vec::new(),
-        }))
+        let list = Option::<Value>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(Self(arguments::all(list, "activity_id", |entry| entry.as_str().map(str::to_owned))))
     }
 }
 
@@ -72,13 +71,14 @@ impl Tool for InboxPop {
         name: "inbox_pop",
         title: "Remove a handled message",
         description: "Removes a message from the inbox by its activity_id, so that it does not come back. Call it once \
-                      you have answered or otherwise handled the message, not before: whatever is not popped is \
-                      shown again, also after a restart. Popping twice does no harm; the second answer says \
-                      removed=false.",
+                      the reply has succeeded (send_message_to_user to the user, delegate_task to a peer), or the \
+                      message is handled without one, not before: whatever is not popped is shown again, also after \
+                      a restart. Popping twice does no harm; the second answer says removed=false.",
         read_only: false,
         idempotent: true,
         always_load: true,
         inbox: true,
+        action: None,
     };
 
     type Arguments = Arguments;
@@ -86,13 +86,13 @@ impl Tool for InboxPop {
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Popped, Failure> {
         let access = require_inbox(&host, &world).await?;
-        let ActivityId(first) = arguments.activity_id;
-        let ids: Vec<String> =
-            [first].into_iter().chain(arguments.activity_ids.0).filter(|id| !id.is_empty()).collect();
+        let Ids(first) = arguments.activity_id;
+        let Ids(others) = arguments.activity_ids;
+        let mut ids = first.map_err(|_| required())?;
+        ids.extend(others.map_err(|why| arguments::misfit("activity_ids", &why))?);
+        ids.retain(|id| !id.is_empty());
         if ids.is_empty() {
-            return Err(Failure::new(
-                "Error: activity_id is required. Take it from the message that wait_for_message or inbox_peek showed.",
-            ));
+            return Err(required());
         }
         if access == Access::Followed {
             return Err(Failure::new(
@@ -102,10 +102,16 @@ impl Tool for InboxPop {
         let Pops { removed, durable } = inbox::popped(&host, &world, ids).await;
         let mut all = removed.into_iter().map(|(activity_id, removed)| Also { removed, activity_id });
         let Some(Also { removed, activity_id }) = all.next() else {
-            return Err(Failure::new("Error: activity_id is required."));
+            return Err(required());
         };
         Ok(Popped { removed, activity_id, durable: (!durable).then_some(false), also: all.collect() })
     }
+}
+
+fn required() -> Failure {
+    Failure::new(
+        "Error: activity_id is required. Take it from the message that wait_for_message or inbox_peek showed.",
+    )
 }
 
 impl Facts for Popped {
@@ -187,7 +193,7 @@ mod tests {
         rig.start();
         let synced = rig.syncs;
 
-        let answer = rig.call("inbox_pop", &json!({"activity_id": one, "activity_ids": [two, 7, "unknown"]}));
+        let answer = rig.call("inbox_pop", &json!({"activity_id": one, "activity_ids": [two, "unknown"]}));
 
         assert_eq!(
             serde_json::from_str::<Value>(answer.text()).unwrap(),
@@ -197,6 +203,28 @@ mod tests {
         assert_eq!((rig.waiting(), rig.syncs), (vec![three.clone()], synced + 1));
         let alone = rig.call("inbox_pop", &json!({"activity_ids": [three]}));
         assert_eq!(alone.text(), format!(r#"{{"removed":true,"activity_id":"{three}"}}"#));
+    }
+
+    #[test]
+    fn ids_are_read_however_they_are_written_and_all_or_none_is_removed() {
+        let mut rig = Rig::new();
+        let [one, two, three] = ["one", "two", "three"].map(|text| rig.platform.say(text));
+        rig.start();
+
+        for arguments in [
+            json!({"activity_id": one, "activity_ids": [two, 7]}),
+            json!({"activity_id": 7, "activity_ids": [two]}),
+            json!({"activity_id": [one, null]}),
+            json!({"activity_id": one, "activity_ids": format!("['{two}']")}),
+        ] {
+            assert!(rig.call("inbox_pop", &arguments).answer().is_error, "{arguments}");
+        }
+        assert_eq!(rig.waiting().len(), 3);
+
+        rig.call("inbox_pop", &json!({"activity_id": one, "activity_ids": format!("[\"{two}\"]")}));
+        assert_eq!(rig.waiting(), [three.as_str()]);
+        rig.call("inbox_pop", &json!({"activity_id": [three]}));
+        assert!(rig.waiting().is_empty());
     }
 
     #[test]

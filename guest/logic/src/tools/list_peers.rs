@@ -48,6 +48,7 @@ impl Tool for ListPeers {
         idempotent: true,
         always_load: false,
         inbox: false,
+        action: None,
     };
 
     type Arguments = Arguments;

@@ -44,10 +44,10 @@ pub(super) struct Shown {
     note: Option<String>,
     #[serde(flatten)]
     message: Rc<Message>,
-    /// A name for display, no proof of identity.
+    /// As in the message, where the platform did not tell it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_name: Option<String>,
-    /// A role for display, no proof of anything.
+    /// As in the message, where the platform did not tell it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_role: Option<String>,
     /// Where the platform describes the sender.
@@ -56,7 +56,7 @@ pub(super) struct Shown {
     /// It was shown before, perhaps by a process that has ended since: it may be handled already.
     #[serde(skip_serializing_if = "Option::is_none")]
     redelivered: Option<bool>,
-    /// How often wait_for_message has returned it, if more than once.
+    /// How often wait_for_message has returned it, if more than once; inbox_peek does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_count: Option<u32>,
     /// It was returned so often without being popped that wait_for_message passes over it.
@@ -75,15 +75,15 @@ impl Shown {
         let message = &staged.message;
         let peers = world.peers.borrow();
         let peer = peers.of(&message.peer_id);
-        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let known = |text: &str, told: &str| (told.is_empty() && !text.is_empty()).then(|| text.to_owned());
         Self {
             note: (!world.settings.bare_peer_text).then(|| NOTE.to_owned()),
             message: Rc::clone(message),
-            peer_name: peer.and_then(|peer| known(&peer.name)),
-            peer_role: peer.and_then(|peer| known(&peer.role)),
+            peer_name: peer.and_then(|peer| known(&peer.name, &message.peer_name)),
+            peer_role: peer.and_then(|peer| known(&peer.role, &message.peer_role)),
             agent_card_url: card(world, message),
             redelivered: staged.redelivered.then_some(true),
-            delivery_count: (staged.deliveries > 1 || staged.redelivered).then_some(staged.deliveries),
+            delivery_count: (staged.deliveries > 1).then_some(staged.deliveries),
             parked: staged.parked.then_some(true),
             text_chars: None,
             text_offset: None,

@@ -22,6 +22,8 @@ mod recall_memory;
 mod send_message_to_user;
 #[cfg(test)]
 mod surface_tests;
+#[cfg(test)]
+mod vendor_tests;
 mod wait_for_message;
 
 use std::{future::Future, pin::Pin, rc::Rc};
@@ -33,6 +35,7 @@ use serde_json::{Map, Value};
 use crate::{
     dialogue::{Dialogue, Host},
     inbox::{self, Showing, Told},
+    permissions::{self, Action},
     redact, untrusted,
     wire::{Answer, Finish, Instant, ToolSpec, Turn},
     world::World,
@@ -81,11 +84,14 @@ pub(crate) struct Spec {
     pub(crate) always_load: bool,
     /// It shows messages; the results of all others mention those that wait.
     pub(crate) inbox: bool,
+    /// What a role of this workspace has to allow; none: it is for everybody.
+    pub(crate) action: Option<Action>,
 }
 
 /// The result of a tool, as text for an agent and as JSON for a program.
 pub(crate) trait Facts: Serialize + JsonSchema {
-    /// Words for an agent.
+    /// Words for an agent: an object as JSON, or no JSON at all. Some clients read the text as JSON
+    /// and refuse everything else.
     fn text(&self, world: &World) -> String;
 
     /// The messages among them, which count as shown once the client has the answer.
@@ -127,11 +133,13 @@ const fn entry<T: Tool + 'static>() -> Entry {
 async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Finish {
     let mut told = Told::default();
     let mut answer = answer::<T>(&host, &world, arguments, &mut told).await;
-    if T::SPEC.inbox {
-        answer.text.extend(inbox::in_inbox(&host, &world, &mut told).await);
+    let notes = if T::SPEC.inbox {
+        inbox::in_inbox(&host, &world, &mut told).await
     } else {
-        answer.text.extend(inbox::waiting_mail(&world, host.now(), &mut told));
-    }
+        inbox::waiting_mail(&world, host.now(), &mut told).into_iter().collect()
+    };
+    // Some clients show the texts of an answer without a break between them; others read the first as JSON.
+    answer.text.extend(notes.into_iter().map(|note| format!("\n{note}")));
     if told.is_nothing() {
         return Finish::Answer(answer);
     }
@@ -142,6 +150,9 @@ async fn run<T: Tool>(host: Host, world: Rc<World>, arguments: Value) -> Finish 
 }
 
 async fn answer<T: Tool>(host: &Host, world: &Rc<World>, arguments: Value, told: &mut Told) -> Answer {
+    if let Some(why) = permissions::refusal(&world.settings.permissions, T::SPEC.name, T::SPEC.action) {
+        return failed(&why);
+    }
     let arguments = match arguments::parse(arguments) {
         Ok(arguments) => arguments,
         Err(Failure(text)) => return failed(&text),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text};
 use crate::{
     dialogue::Host,
-    permissions::{self, Action},
+    permissions::Action,
     platform::{
         PlatformError,
         memory::{self, Memory, MemoryError, Scope},
@@ -28,9 +28,9 @@ pub(super) struct Arguments {
     /// Whole words that must all occur, such as "deploy staging". Leave it out to get everything.
     #[serde(default)]
     query: Text,
-    /// Only memories of this scope. Leave it out, or empty, for all that you can read.
+    /// Only memories of this scope. Leave it out for all that you can read.
     #[serde(default)]
-    #[schemars(extend("enum" = ["LOCAL", "TEAM", "GLOBAL", ""]))]
+    #[schemars(extend("enum" = ["LOCAL", "TEAM", "GLOBAL"]))]
     scope: Text,
 }
 
@@ -65,19 +65,13 @@ impl Tool for RecallMemory {
         idempotent: true,
         always_load: false,
         inbox: false,
+        action: Some(Action::ReadMemory),
     };
 
     type Arguments = Arguments;
     type Facts = Recalled;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Recalled, Failure> {
-        if !permissions::allows(&world.settings.permissions, Action::ReadMemory) {
-            return Err(Failure::new(format!(
-                "Error: RBAC: no role of this workspace has the permission {}. Ask the operator to change the roles \
-                 in config.yaml.",
-                Action::ReadMemory.name()
-            )));
-        }
         let workspace = world.primary();
         let id = world.id(workspace);
         let (query, scope) = (cut(&arguments.query.0), Scope::parse(&arguments.scope.0));

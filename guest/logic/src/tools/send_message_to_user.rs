@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
+    permissions::Action,
     platform::{
         PlatformError,
         messages::{self, NotifyError, REQUEST_BYTES},
@@ -40,7 +41,14 @@ pub(super) struct Arguments {
     /// paths of files on the machine that runs this server: at most 10, up to 25 MB per file. Write a
     /// file first if it does not exist yet. Each is uploaded and shown as a download chip with icon,
     /// name and size.
-    #[serde(default)]
+    #[serde(
+        default,
+        alias = "attachment",
+        alias = "file",
+        alias = "files",
+        alias = "file_paths",
+        alias = "paths"
+    )]
     #[schemars(with = "Vec<String>")]
     attachments: Attachments,
 }
@@ -50,8 +58,6 @@ pub(super) struct Arguments {
 pub(super) struct Sent {
     /// How many files went with it.
     attachments: usize,
-    /// How many entries of attachments were left out, because they were no paths.
-    ignored: usize,
 }
 
 impl Tool for SendMessageToUser {
@@ -59,7 +65,8 @@ impl Tool for SendMessageToUser {
         name: "send_message_to_user",
         title: "Message the user",
         description: "Sends a message to the user: it appears at once in their canvas chat. This is also the reply \
-                      to a message of the kind canvas_user. Use it through the whole life of a task: acknowledge \
+                      to a message of the kind canvas_user in the inbox (inbox_peek): call inbox_pop for that \
+                      message after it. Use it through the whole life of a task: acknowledge \
                       the request before you begin, report progress while you work, deliver results as a \
                       follow-up, and attach files by naming their absolute paths in attachments. NEVER paste \
                       file URLs into the message.",
@@ -67,13 +74,14 @@ impl Tool for SendMessageToUser {
         idempotent: false,
         always_load: true,
         inbox: false,
+        action: Some(Action::MessageUser),
     };
 
     type Arguments = Arguments;
     type Facts = Sent;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Sent, Failure> {
-        let Arguments { message: Text(message), attachments: Attachments { paths, ignored } } = arguments;
+        let Arguments { message: Text(message), attachments: Attachments(paths) } = arguments;
         check(&message, &paths)?;
         let workspace = world.primary();
         let sent = paths.len();
@@ -81,7 +89,7 @@ impl Tool for SendMessageToUser {
         messages::notify(&host, workspace, world.id(workspace), &message, &files)
             .await
             .map_err(|why| not_sent(&why))?;
-        Ok(Sent { attachments: sent, ignored })
+        Ok(Sent { attachments: sent })
     }
 }
 
@@ -91,11 +99,7 @@ impl Facts for Sent {
             0 => String::new(),
             files => format!(" with {files} attachment(s)"),
         };
-        let ignored = match self.ignored {
-            0 => String::new(),
-            ignored => format!("; entries of attachments that are no paths were left out: {ignored}"),
-        };
-        format!("Message sent to user{files}{ignored}")
+        format!("Message sent to user{files}")
     }
 }
 
@@ -202,15 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_left_out_and_said_to_be() {
-        let mut call = open(&json!({"message": "m", "attachments": ["/a", 5]}));
-        assert_eq!(upload(&call).files, ["/a"]);
-        call.then(responded(200, &json!({"files": [{}]})), 5).then(responded(200, &json!({})), 6);
-
-        assert_eq!(
-            call.text(),
-            "Message sent to user with 1 attachment(s); entries of attachments that are no paths were left out: 1"
-        );
+    fn a_message_never_goes_out_with_fewer_files_than_were_named() {
+        for attachments in [json!("/a"), json!(r#"["/a"]"#), json!(["/a"]), json!([{"path": "/a"}])] {
+            for name in ["attachments", "attachment", "files", "file", "paths", "file_paths"] {
+                let call = open(&json!({"message": "m", name: attachments}));
+                assert_eq!(upload(&call).files, ["/a"], "{name}: {attachments}");
+            }
+        }
+        for attachments in [json!(["/a", 5]), json!(["/a", ""]), json!([null]), json!("['/a']"), json!(true)]
+        {
+            let call = open(&json!({"message": "m", "attachments": attachments}));
+            let said = "Error: the argument attachments does not fit: ";
+            assert!(call.answer().is_error && call.text().starts_with(said), "{}", call.text());
+            assert!(call.text().contains("Nothing was done."), "{}", call.text());
+        }
+        let call = open(&json!({"message": "m", "attachments": ["/a"], "file": "/b"}));
+        assert!(call.answer().is_error, "{}", call.text());
     }
 
     #[test]

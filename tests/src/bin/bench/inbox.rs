@@ -278,7 +278,7 @@ fn staged(server: &mut Server, least: usize) -> Result<Vec<String>> {
     let start = Instant::now();
     loop {
         let list = server.call("inbox_peek", &json!({ "limit": PAGE }))?;
-        let list = list.as_array().context("not a list")?;
+        let list = list.get("messages").and_then(Value::as_array).context("not a list")?;
         if list.len() >= least {
             let id = |message: &Value| Some(message.get("activity_id")?.as_str()?.to_owned());
             return Ok(list.iter().filter_map(id).collect());

@@ -325,7 +325,9 @@ impl Rig {
 
     /// All staged messages, as `inbox_peek` shows them.
     pub(crate) fn peek(&mut self) -> Vec<Value> {
-        serde_json::from_str(self.call("inbox_peek", &json!({"limit": 200})).text()).unwrap()
+        let shown: Value =
+            serde_json::from_str(self.call("inbox_peek", &json!({"limit": 200})).text()).unwrap();
+        shown["messages"].as_array().unwrap().clone()
     }
 
     /// The lines for the operator at this level.

@@ -23,6 +23,9 @@ pub(crate) struct Row {
     pub(crate) summary: String,
     pub(crate) status: String,
     pub(crate) error_detail: String,
+    /// The name and the role of the workspace that sent it, from platforms that look them up.
+    pub(crate) peer_name: String,
+    pub(crate) peer_role: String,
     /// What was sent, if the row says so.
     pub(crate) request: Option<RequestBody>,
     /// What was answered, if the row says so.
@@ -45,6 +48,8 @@ impl Default for Row {
             summary: String::new(),
             status: String::new(),
             error_detail: String::new(),
+            peer_name: String::new(),
+            peer_role: String::new(),
             request: None,
             response: None,
             was_called: false,
@@ -87,6 +92,8 @@ impl Row {
             "summary" => &mut self.summary,
             "status" => &mut self.status,
             "error_detail" => &mut self.error_detail,
+            "peer_name" => &mut self.peer_name,
+            "peer_role" => &mut self.peer_role,
             _ => return None,
         })
     }

@@ -53,9 +53,20 @@ fn an_answer_is_fenced_and_both_ends_are_reported() {
 fn the_bare_text_is_the_peers_and_nothing_else() {
     let world = Rc::new(World::new(Settings { bare_peer_text: true, ..settings() }));
     let mut call = open(&world);
-    call.then(found("Research"), 1).then(answer("4"), 2);
+    call.then(found("Research"), 1).then(answer("four"), 2);
 
-    assert_eq!(call.text(), "4");
+    assert_eq!(call.text(), "four");
+}
+
+#[test]
+fn a_bare_text_that_clients_would_take_for_facts_begins_with_its_state() {
+    let world = Rc::new(World::new(Settings { bare_peer_text: true, ..settings() }));
+    for words in ["4", "[]", "\"x\"", "null", "\n 4 \n", "[\n]"] {
+        let mut call = open(&world);
+        call.then(found("Research"), 1).then(answer(words), 2);
+
+        assert_eq!(call.text(), format!("state: answered\n{words}"));
+    }
 }
 
 #[test]
