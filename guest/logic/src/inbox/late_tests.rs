@@ -233,7 +233,7 @@ fn an_agent_is_told_once_where_an_inbox_begins_that_the_platform_gives_no_more_o
     rig.start();
 
     let told = rig.call("inbox_peek", &json!({})).answer().text.clone();
-    assert!(told[1].starts_with("This inbox begins at 2026-05-01T00:00:10.1Z: "), "{told:?}");
+    assert!(told[1].starts_with("\nThis inbox begins at 2026-05-01T00:00:10.1Z: "), "{told:?}");
     rig.restart();
     assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
 }

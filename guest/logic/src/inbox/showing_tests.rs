@@ -55,13 +55,13 @@ fn the_results_of_other_tools_mention_what_waits_once_a_minute_and_with_each_arr
     rig.pass(5_000);
     assert_eq!(
         info(&mut rig).last().unwrap(),
-        "\n3 messages wait, the oldest for 45 s; inbox_peek shows them"
+        "\n3 messages wait, the oldest for 47 s; inbox_peek shows them"
     );
     assert_eq!(info(&mut rig).len(), 1);
     rig.pass(60_000);
     assert_eq!(
         info(&mut rig).last().unwrap(),
-        "\n3 messages wait, the oldest for 105 s; inbox_peek shows them"
+        "\n3 messages wait, the oldest for 107 s; inbox_peek shows them"
     );
 }
 

@@ -194,7 +194,7 @@ mod tests {
             }
         }
 
-        assert_eq!(now, 300_100);
+        assert_eq!(now, 300_000);
         let text = call.text();
         assert!(
             text.contains("polling timeout after 300s (delegation_id=d, last_status=dispatched)"),

@@ -155,7 +155,7 @@ mod tests {
             (responded(404, &json!({"error": "workspace not found"})), "not found"),
             (responded(500, &json!({"error": "query failed"})), "HTTP 500: query failed"),
             (unreachable(true), "connection reset"),
-            (page(), "HTTP 200, but the body was not JSON"),
+            (page(), "HTTP 200, but the body was a web page, not JSON"),
             (responded(200, &json!([])), "HTTP 200, but the body was not JSON"),
         ] {
             let call = answered(outcome);
