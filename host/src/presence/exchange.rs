@@ -91,6 +91,7 @@ pub(super) fn opens(outcome: Outcome) -> Opens {
         Outcome::Overflowed => Opens::Yes,
         Outcome::Heard(_)
         | Outcome::Refused(_)
+        | Outcome::Replied
         | Outcome::Responded(_)
         | Outcome::Rested
         | Outcome::StoreFailed(_)
