@@ -94,7 +94,7 @@ impl Bench {
     pub(crate) fn rows(&self, only: Option<&str>, done: impl Fn(&str)) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         type Group = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
-        let groups: [Group; 12] = [
+        let groups: [Group; 13] = [
             ("starts", Self::starts),
             ("memory", Self::memory),
             ("local calls", Self::local_calls),
