@@ -6,7 +6,9 @@
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 /// What is wanted of an object.
@@ -136,6 +138,33 @@ impl<'de, T: Shape> Deserialize<'de> for Loose<T> {
     }
 }
 
+/// The name of a field. Most of them have no escapes, and are read where they stand.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(name.to_owned())))
+    }
+}
+
 struct Whatever<T>(PhantomData<T>);
 
 impl<'de, T: Shape> Visitor<'de> for Whatever<T> {
@@ -147,7 +176,7 @@ impl<'de, T: Shape> Visitor<'de> for Whatever<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose<T>, A::Error> {
         let mut object = T::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Key(key)) = map.next_key()? {
             object.field(&key, Field(&mut map))?;
         }
         Ok(Loose::Object(object))
@@ -189,7 +218,7 @@ struct Elements<'f, T, F> {
     shape: PhantomData<T>,
 }
 
-impl<'de, T: Shape, F: FnMut(T)> serde::de::DeserializeSeed<'de> for Elements<'_, T, F> {
+impl<'de, T: Shape, F: FnMut(T)> DeserializeSeed<'de> for Elements<'_, T, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {

@@ -13,19 +13,17 @@ use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use wasmtime::{
     Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder,
-    component::{Linker, ResourceTable},
+    component::{Component, Linker},
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     bindings::{Agent, AgentPre},
-    embedded, engine,
+    embedded,
+    engine::MEMORY_BYTES,
     watchdog::Watchdog,
     wire::{Effect, Instant, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
 };
 
-/// Room for one message of the largest size the platform has, several times over.
-const MEMORY_BYTES: usize = 256 << 20;
 const TABLE_ELEMENTS: usize = 20_000;
 /// One part in so many of the component's memory counts as messages that a turn may have to go through: while a
 /// page is read, its messages are there several times.
@@ -61,11 +59,9 @@ struct Live {
     agent: Agent,
 }
 
-/// What the guest has: limits, and a WASI without arguments, environment, files, clocks to wait on or sockets.
+/// What the guest has: limits.
 struct Powers {
     limits: Limits,
-    wasi: WasiCtx,
-    table: ResourceTable,
 }
 
 /// How much the guest may have, and how much memory it has.
@@ -110,24 +106,16 @@ impl ResourceLimiter for Limits {
     }
 }
 
-impl WasiView for Powers {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
 impl Guest {
     /// Loads the component that was built into this program.
     ///
     /// # Errors
     /// When the component does not fit this machine; a program in that state cannot work.
     pub fn embedded(settings: Settings) -> anyhow::Result<Arc<Self>> {
-        let engine = Engine::new(&engine::config())?;
-        let component = embedded::load(&engine)?;
-        let mut linker = Linker::<Powers>::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        let (engine, component) = embedded::load()?;
+        let linker = linker(&engine, &component, settings.seed)?;
         let pre = AgentPre::new(linker.instantiate_pre(&component)?)?;
-        let watchdog = Watchdog::new(&engine)?;
+        let watchdog = Watchdog::new(engine.clone())?;
         Ok(Arc::new(Self {
             engine,
             pre,
@@ -371,16 +359,34 @@ impl Guest {
                     .build(),
                 memory: 0,
             },
-            wasi: WasiCtx::builder().build(),
-            table: ResourceTable::new(),
         };
         let mut store = Store::new(&self.engine, powers);
         store.limiter(|powers| &mut powers.limits);
+        let verdict = self.watchdog.verdict();
+        store.epoch_deadline_callback(move |_| Ok(verdict()));
         store.set_epoch_deadline(u64::MAX / 2);
         let agent = self.pre.instantiate(&mut store)?;
         agent.molecule_mcp_setup().call_start(&mut store, &self.settings)?;
         Ok(Live { store, agent })
     }
+}
+
+/// What the component gets of WASI: where the order of its hash maps begins. The rest, which its standard library
+/// would use to print why it gives up, ends it.
+fn linker(
+    engine: &Engine,
+    component: &Component,
+    seed: (u64, u64, u64, u64),
+) -> wasmtime::Result<Linker<Powers>> {
+    let mut linker = Linker::<Powers>::new(engine);
+    linker
+        .instance("wasi:random/insecure-seed@0.2.6")?
+        .func_wrap("insecure-seed", move |_, ()| Ok(((seed.0, seed.1),)))?;
+    linker
+        .instance("wasi:cli/stderr@0.2.6")?
+        .func_new("get-stderr", |_, _, _, _| wasmtime::bail!("it panicked, or ran out of memory"))?;
+    linker.define_unknown_imports_as_traps(component)?;
+    Ok(linker)
 }
 
 fn bytes_of(saved: &Saved) -> usize {

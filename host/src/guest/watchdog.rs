@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::Engine;
+use wasmtime::{Engine, UpdateDeadline};
 
 /// How long one turn may compute.
 const BUDGET: Duration = Duration::from_millis(250);
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// No call is running.
 const IDLE: u64 = 0;
 
-/// Notes when calls begin and end.
+/// Notes when calls begin and end, of one guest among those of an engine.
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
     thread: Thread,
@@ -36,28 +36,36 @@ struct Shared {
     used: AtomicBool,
     /// The thread waits to be woken.
     asleep: AtomicBool,
+    /// The guest is gone.
+    ended: AtomicBool,
 }
 
 impl Watchdog {
-    /// Watches the calls of one engine, which must all go through [`Self::watch`].
-    pub(super) fn new(engine: &Engine) -> std::io::Result<Self> {
+    /// Watches the calls of one guest, which must all go through [`Self::watch`].
+    pub(super) fn new(engine: Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             start: Instant::now(),
             due: AtomicU64::new(IDLE),
             used: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
-        let (engine, watched) = (engine.weak(), Arc::clone(&shared));
+        let watched = Arc::clone(&shared);
         let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
-            while let Some(engine) = engine.upgrade() {
+            while !watched.ended.load(Ordering::Acquire) {
                 if watched.is_overdue() {
                     engine.increment_epoch();
                 }
-                drop(engine);
                 watched.rest();
             }
         })?;
         Ok(Self { shared, thread: thread.thread().clone() })
+    }
+
+    /// What a store asks at each tick of its engine, which other guests may have caused: whether to go on.
+    pub(super) fn verdict(&self) -> impl Fn() -> UpdateDeadline + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || if shared.is_overdue() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) }
     }
 
     /// Runs `call`, which has to read so many bytes, under the budget.
@@ -77,6 +85,7 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
         self.thread.unpark();
     }
 }

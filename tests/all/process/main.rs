@@ -11,6 +11,7 @@ mod faults;
 mod kill9;
 mod limits;
 mod lines;
+mod memory;
 mod openings;
 mod proxies;
 mod secrets;

@@ -30,6 +30,7 @@ pub const HOOKS: &[(&str, &str)] = &[
     ("POST faults/clear", "ends all faults that are still to come"),
     ("POST outage", "breaks or mends a `store`: activity, memories, org_tokens or tokens; `on`"),
     ("POST peer-message", "the workspace `from` writes `text` to `workspace_id`"),
+    ("POST peers", "adds `count` peers that poll, each with an agent card as agents publish it"),
     ("POST streams/close", "closes all event streams"),
     ("POST streams/silence", "keeps all event streams open, but nothing comes through them any more"),
     ("POST sweep", "looks for stale workspaces now"),
@@ -68,6 +69,7 @@ impl Platform {
                 let from = self.hooked_workspace(fields, "from")?;
                 self.message_hook(fields, Some(from))
             }
+            "peers" => self.peers_hook(fields),
             "streams/close" => {
                 self.close_streams();
                 done()
@@ -126,6 +128,20 @@ impl Platform {
                 self.alter(id, |workspace| workspace.status = status);
             }
             _ => return Err(no_hook()),
+        }
+        done()
+    }
+
+    fn peers_hook(&mut self, fields: &Fields) -> Answer {
+        let count = fields.integer("count").map_err(malformed)?.unwrap_or(0);
+        for number in 1..=count {
+            let peer = self.poll_peer(&format!("peer {number}"));
+            let card = json!({
+                "name": format!("peer {number}"), "version": "1.0.0", "description": "Does one thing, and does it well.",
+                "capabilities": { "streaming": false, "pushNotifications": true },
+                "skills": [{ "id": "one", "name": "The one thing", "tags": ["one", "thing"] }],
+            });
+            self.alter(peer.id, |workspace| workspace.agent_card = Some(card));
         }
         done()
     }

@@ -54,6 +54,9 @@ const LOST_CONNECTIONS: u32 = 3;
 /// Rows asked for beyond the room for messages: others are among them.
 const MORE_ROWS: usize = 20;
 
+/// A page that was larger than accepted is asked for with so many times fewer rows: each try may cost 8 MiB.
+const FEWER_ROWS: u32 = 8;
+
 /// Pages in a row; then even a platform that answers nonsense is left alone for a while.
 const MOST_PAGES: usize = 1_000;
 
@@ -337,7 +340,7 @@ impl Poller {
                     if let Some(told) = told {
                         self.note_time(asked, told);
                     }
-                    let page = activity::page(response, reach, limit)?;
+                    let page = activity::page(&response, reach, limit)?;
                     self.world.inbox.borrow_mut().is_told(self.workspace, Ok(told), self.host.now());
                     self.learn_names(&page.rows);
                     self.say_without_id(page.without_id);
@@ -346,8 +349,8 @@ impl Poller {
                 Err(why) => why,
             };
             match why {
-                NoAnswer::Overflowed if self.limit > 1 => {
-                    self.limit /= 2;
+                NoAnswer::Overflowed if limit > 1 => {
+                    self.limit = (limit / FEWER_ROWS).max(1);
                     self.crowded = true;
                 }
                 NoAnswer::Unreachable { .. } if self.health.failures() >= LOST_CONNECTIONS => {

@@ -8,11 +8,8 @@ mod row;
 use std::collections::BTreeSet;
 
 pub(crate) use self::row::{RequestBody, Row};
-use super::{Limits, MIB, PlatformError, READ, get, stamp::Stamp, success};
-use crate::{
-    loose,
-    wire::{PlatformRequest, PlatformResponse, Workspace},
-};
+use super::{Limits, MIB, PlatformError, READ, get, list_of, stamp::Stamp, success};
+use crate::wire::{PlatformRequest, PlatformResponse, Workspace};
 
 /// The most rows that the platform gives at once.
 pub(crate) const MOST_ROWS: u32 = 500;
@@ -141,18 +138,11 @@ pub(crate) struct Page {
 }
 
 /// Reads the answer to [`request`].
-pub(crate) fn page(response: PlatformResponse, reach: &Reach, limit: u32) -> Result<Page, Trouble> {
+pub(crate) fn page(response: &PlatformResponse, reach: &Reach, limit: u32) -> Result<Page, Trouble> {
     if response.status != 200 {
-        return Err(trouble(&response, reach));
+        return Err(trouble(response, reach));
     }
-    let text = match String::from_utf8(response.body) {
-        Ok(text) => text,
-        Err(cause) => String::from_utf8_lossy(cause.as_bytes()).into_owned(),
-    };
-    let list = loose::list(&text, Row::read).map_err(|cause| {
-        let what = if text.trim_start().starts_with('{') { "was not a list" } else { "was not JSON" };
-        PlatformError::Shape(format!("{what}: {cause}"))
-    })?;
+    let list = list_of(response, Row::read)?;
     let length = list.len();
     let full = length >= limit.try_into().unwrap_or(usize::MAX);
     let mut rows: Vec<Row> = list.into_iter().flatten().filter(|row| !row.id.is_empty()).collect();
@@ -271,7 +261,7 @@ mod tests {
                 {{"id": "odd"}}, {{"id": "last"}}]"#
         );
 
-        let page = page(answer(200, body), &after(), 500).unwrap();
+        let page = page(&answer(200, body), &after(), 500).unwrap();
 
         assert_eq!(ids(&page), ["deep", "odd", "surrogate", "wrong", "last"]);
         assert_eq!(page.without_id, 8);
@@ -282,8 +272,8 @@ mod tests {
     fn a_page_with_as_many_rows_as_asked_for_is_full() {
         let rows = json!([{"id": "a"}, {"no": "id"}]);
 
-        assert!(page(answer(200, rows.to_string()), &after(), 2).unwrap().full);
-        assert!(!page(answer(200, rows.to_string()), &after(), 3).unwrap().full);
+        assert!(page(&answer(200, rows.to_string()), &after(), 2).unwrap().full);
+        assert!(!page(&answer(200, rows.to_string()), &after(), 3).unwrap().full);
     }
 
     #[test]
@@ -291,7 +281,7 @@ mod tests {
         let mut response = answer(200, String::new());
         response.body = b"[{\"id\": \"a\", \"summary\": \"\xff\"}]".to_vec();
 
-        assert_eq!(page(response, &after(), 500).unwrap().rows[0].summary, "\u{fffd}");
+        assert_eq!(page(&response, &after(), 500).unwrap().rows[0].summary, "\u{fffd}");
     }
 
     #[test]
@@ -300,9 +290,9 @@ mod tests {
         let mut html = answer(410, "<html>".to_owned());
         html.json = false;
 
-        assert_eq!(page(answer(410, gone.clone()), &after(), 500).unwrap_err(), Trouble::CursorGone);
-        assert!(matches!(page(answer(410, gone), &window(), 500).unwrap_err(), Trouble::Failed(_)));
-        assert!(matches!(page(html, &after(), 500).unwrap_err(), Trouble::Failed(_)));
+        assert_eq!(page(&answer(410, gone.clone()), &after(), 500).unwrap_err(), Trouble::CursorGone);
+        assert!(matches!(page(&answer(410, gone), &window(), 500).unwrap_err(), Trouble::Failed(_)));
+        assert!(matches!(page(&html, &after(), 500).unwrap_err(), Trouble::Failed(_)));
     }
 
     #[test]
@@ -310,14 +300,14 @@ mod tests {
         let lookup = json!({"error": "cursor lookup failed"}).to_string();
         let query = json!({"error": "query failed"}).to_string();
 
-        assert_eq!(page(answer(500, lookup), &after(), 500).unwrap_err(), Trouble::CursorUnreadable);
-        assert!(matches!(page(answer(500, query), &after(), 500).unwrap_err(), Trouble::Failed(_)));
+        assert_eq!(page(&answer(500, lookup), &after(), 500).unwrap_err(), Trouble::CursorUnreadable);
+        assert!(matches!(page(&answer(500, query), &after(), 500).unwrap_err(), Trouble::Failed(_)));
     }
 
     #[test]
     fn only_a_list_under_200_is_a_page() {
         for (status, body) in [(200, "{}"), (200, ""), (200, "<html>"), (204, ""), (206, "[]"), (404, "[]")] {
-            let trouble = page(answer(status, body.to_owned()), &after(), 500).unwrap_err();
+            let trouble = page(&answer(status, body.to_owned()), &after(), 500).unwrap_err();
             assert!(matches!(trouble, Trouble::Failed(_)), "{status} {body}");
         }
     }
@@ -348,7 +338,7 @@ mod tests {
     }
 
     fn read(rows: &Value, reach: &Reach) -> Result<Page, Trouble> {
-        page(answer(200, rows.to_string()), reach, 500)
+        page(&answer(200, rows.to_string()), reach, 500)
     }
 
     fn ids(page: &Page) -> Vec<&str> {

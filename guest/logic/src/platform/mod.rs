@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::{
     dialogue::{Host, NoAnswer},
+    loose::{self, Shape},
     redact, untrusted,
     wire::{Limits, Method, PlatformRequest, PlatformResponse, Workspace},
 };
@@ -127,6 +128,22 @@ fn read<T: DeserializeOwned>(response: &PlatformResponse) -> Result<T, PlatformE
     serde_json::from_slice(body).map_err(|cause| {
         let is_page = !response.json && body.trim_ascii_start().starts_with(b"<");
         PlatformError::Shape(if is_page { WEB_PAGE.to_owned() } else { format!("was not JSON: {cause}") })
+    })
+}
+
+/// Reads a success as a list of objects, of which no more is kept than `T` wants. Nothing stands for an element
+/// that is no object; what is beyond reading in one of them is left to `one`.
+fn list_of<T: Shape>(
+    response: &PlatformResponse,
+    one: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<Option<T>>, PlatformError> {
+    let text = String::from_utf8_lossy(success(response)?);
+    loose::list(&text, one).map_err(|cause| {
+        let what = match text.trim_start().bytes().next() {
+            Some(b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => "was not a list",
+            Some(_) | None => "was not JSON",
+        };
+        PlatformError::Shape(format!("{what}: {cause}"))
     })
 }
 

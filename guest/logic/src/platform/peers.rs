@@ -1,10 +1,14 @@
 //! Who is reachable.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::MapAccess;
 
-use super::{Limits, MIB, PlatformError, READ, get, read, rows};
-use crate::{dialogue::Host, untrusted, wire::Workspace};
+use super::{Limits, MIB, PlatformError, READ, get, list_of};
+use crate::{
+    dialogue::Host,
+    loose::{self, Field, Shape},
+    untrusted,
+    wire::Workspace,
+};
 
 /// A workspace that may be talked to, cleaned for showing.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,28 +27,43 @@ pub(crate) async fn list(host: &Host, workspace: Workspace, id: &str) -> Result<
     let mut request = get(workspace, ["registry", id, "peers"]);
     request.identify = true;
     request.limits = Limits { body_bytes: 2 * MIB, ..READ };
-    let response = host.send(request).await?;
-    Ok(rows(read(&response)?)?.into_iter().filter_map(peer_row).collect())
+    let rows: Vec<Option<Row>> = list_of(&host.send(request).await?, loose::object)?;
+    Ok(rows.into_iter().flatten().filter_map(PeerRow::of).collect())
 }
 
-fn peer_row(row: Value) -> Option<PeerRow> {
-    #[derive(Deserialize)]
-    struct Row {
-        id: String,
-        #[serde(default)]
-        name: Value,
-        #[serde(default)]
-        status: Value,
-        #[serde(default)]
-        role: Value,
+impl PeerRow {
+    fn of(row: Row) -> Option<Self> {
+        if row.id.is_empty() {
+            return None;
+        }
+        let status = untrusted::name(&row.status);
+        Some(Self {
+            id: untrusted::name(&row.id),
+            name: untrusted::name(&row.name),
+            status: if status.is_empty() { "unknown".to_owned() } else { status },
+            role: untrusted::name(&row.role),
+        })
     }
-    let row: Row = serde_json::from_value(row).ok()?;
-    let line = |value: &Value| untrusted::name(value.as_str().unwrap_or_default());
-    let status = line(&row.status);
-    Some(PeerRow {
-        id: untrusted::name(&row.id),
-        name: line(&row.name),
-        status: if status.is_empty() { "unknown".to_owned() } else { status },
-        role: line(&row.role),
-    })
+}
+
+/// As much of a row as is shown: most of it is the agent's card.
+#[derive(Default)]
+struct Row {
+    id: String,
+    name: String,
+    status: String,
+    role: String,
+}
+
+impl Shape for Row {
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
+        match key {
+            "id" => self.id = value.text()?,
+            "name" => self.name = value.text()?,
+            "status" => self.status = value.text()?,
+            "role" => self.role = value.text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
 }

@@ -256,7 +256,7 @@ fn messages_at(
 }
 
 /// Stores messages without events.
-fn backlog(platform: &Platform, count: usize) -> Result<()> {
+pub(super) fn backlog(platform: &Platform, count: usize) -> Result<()> {
     for _ in 0..count.div_ceil(BATCH) {
         let rows: Vec<Value> =
             (0..count.min(BATCH)).map(|_| row(platform, "waits")).collect::<Result<_>>()?;
@@ -274,7 +274,7 @@ fn row(platform: &Platform, text: &str) -> Result<Value> {
 }
 
 /// The ids of the staged messages, once there are so many.
-fn staged(server: &mut Server, least: usize) -> Result<Vec<String>> {
+pub(super) fn staged(server: &mut Server, least: usize) -> Result<Vec<String>> {
     let start = Instant::now();
     loop {
         let list = server.call("inbox_peek", &json!({ "limit": PAGE }))?;

@@ -10,6 +10,13 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     Ok(kib(&status, "VmRSS:")? / 1_024.0)
 }
 
+/// Page faults of a process so far, those that needed no disk.
+pub(crate) fn page_faults(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").context("no statistics of the process")?;
+    Ok(fields.split(' ').nth(7).context("no page faults")?.parse()?)
+}
+
 /// CPU time that a process uses within a span, in milliseconds.
 ///
 /// Its own sum comes in steps of 10 ms, those of its threads are exact but end with the thread: the larger

@@ -11,6 +11,7 @@
 
 mod driver;
 mod inbox;
+mod loads;
 mod machine;
 mod measures;
 mod platform;

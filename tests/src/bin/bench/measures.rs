@@ -20,8 +20,8 @@ use crate::{
 /// Times that a process is started for a median.
 const STARTS: usize = 21;
 /// Times that a throughput is measured for a median.
-const ROUNDS: usize = 5;
-const WINDOW: usize = 64;
+pub(crate) const ROUNDS: usize = 5;
+pub(crate) const WINDOW: usize = 64;
 const IDLE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
@@ -29,19 +29,19 @@ pub(crate) struct Bench {
 }
 
 /// A server in the middle of its session, and its platform.
-struct Session {
-    server: Server,
-    platform: Platform,
+pub(crate) struct Session {
+    pub(crate) server: Server,
+    pub(crate) platform: Platform,
 }
 
 #[derive(Clone, Copy)]
-enum Subject {
+pub(crate) enum Subject {
     Bare,
     Ours,
 }
 
 impl Subject {
-    fn binary(self) -> &'static str {
+    pub(crate) fn binary(self) -> &'static str {
         match self {
             Self::Bare => "bare-server",
             Self::Ours => "molecule-mcp",
@@ -57,7 +57,7 @@ impl Subject {
     }
 
     /// A tool that asks the platform once.
-    fn hop(self) -> &'static str {
+    pub(crate) fn hop(self) -> &'static str {
         match self {
             Self::Bare => "hop",
             Self::Ours => "list_peers",
@@ -67,20 +67,20 @@ impl Subject {
 
 /// The same figure of both.
 #[derive(Default)]
-struct Pair {
+pub(crate) struct Pair {
     ours: Vec<f64>,
     bare: Vec<f64>,
 }
 
 impl Pair {
-    fn push(&mut self, subject: Subject, value: f64) {
+    pub(crate) fn push(&mut self, subject: Subject, value: f64) {
         match subject {
             Subject::Bare => self.bare.push(value),
             Subject::Ours => self.ours.push(value),
         }
     }
 
-    fn medians(self) -> (f64, f64) {
+    pub(crate) fn medians(self) -> (f64, f64) {
         (median(self.ours), median(self.bare))
     }
 }
@@ -94,11 +94,14 @@ impl Bench {
     pub(crate) fn rows(&self, only: Option<&str>, done: impl Fn(&str)) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         type Group = (&'static str, fn(&Bench) -> Result<Vec<Row>>);
-        let groups: [Group; 13] = [
+        let groups: [Group; 16] = [
             ("starts", Self::starts),
             ("memory", Self::memory),
             ("local calls", Self::local_calls),
             ("one-hop calls", Self::hops),
+            ("ten peers", Self::ten_peers),
+            ("fifty messages", Self::fifty_messages),
+            ("large messages", Self::large_messages),
             ("connections", Self::connections),
             ("ends", Self::ends),
             ("wake-up", Self::wake_up),
@@ -120,18 +123,28 @@ impl Bench {
     }
 
     fn starts(&self) -> Result<Vec<Row>> {
-        let (mut initialized, mut listed) = (Pair::default(), Pair::default());
+        let (mut initialized, mut listed, mut faults) = (Pair::default(), Pair::default(), Pair::default());
         let platform = Platform::start(&self.directory)?;
         for _ in 0..STARTS {
             for subject in [Subject::Bare, Subject::Ours] {
                 let mut server = Server::spawn(&platform.launch(self.binary(subject))?)?;
                 initialized.push(subject, ms(server.initialize()?));
+                faults.push(subject, machine::page_faults(server.pid())?);
                 listed.push(subject, ms(server.list_tools()?));
             }
         }
+        let (ours, bare) = faults.medians();
         Ok(vec![
             beside("spawn → `initialize` answered", initialized.medians(), 4.0),
             beside("spawn → `tools/list` answered", listed.medians(), 6.0),
+            Row {
+                measure: "page faults until `initialize` is answered",
+                ours: format!("{ours:.0}"),
+                floor: format!("{bare:.0}"),
+                ratio: ratio(ours, bare),
+                budget: "≤ 450".to_owned(),
+                held: ours <= 450.0,
+            },
         ])
     }
 
@@ -288,7 +301,7 @@ impl Bench {
     }
 
     /// It has served a call, is registered, has beaten and fetches its inbox.
-    fn working(&self, subject: Subject) -> Result<Session> {
+    pub(crate) fn working(&self, subject: Subject) -> Result<Session> {
         let platform = Platform::start(&self.directory)?;
         let mut server = Server::spawn(&platform.launch(self.binary(subject))?)?;
         server.initialize()?;
@@ -343,7 +356,7 @@ pub(crate) fn ratio(ours: f64, bare: f64) -> String {
     format!("{:.2}", ours / bare)
 }
 
-fn per_second(calls: f64) -> String {
+pub(crate) fn per_second(calls: f64) -> String {
     format!("{calls:.0} a second")
 }
 

@@ -36,7 +36,7 @@ const BEGINNING: i64 = 1_777_593_600_000_000;
 /// A row as the platform would send it.
 pub(crate) fn row(json: &Value) -> Row {
     let response = answer(200, &json!([json]));
-    activity::page(response, &Reach::After("x".to_owned()), 500).unwrap().rows.remove(0)
+    activity::page(&response, &Reach::After("x".to_owned()), 500).unwrap().rows.remove(0)
 }
 
 /// Rows from the JSON of a page.
