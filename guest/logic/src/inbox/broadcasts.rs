@@ -140,7 +140,7 @@ impl Poller {
     async fn page_of_broadcasts(&mut self, reach: &Reach) -> Result<Page, Trouble> {
         let request = activity::broadcasts(self.workspace, self.world.id(self.workspace), reach, MOST_ROWS);
         let response = self.host.send(request).await.map_err(PlatformError::from)?;
-        activity::page(response, reach, MOST_ROWS)
+        activity::page(&response, reach, MOST_ROWS)
     }
 
     /// Stages what is new, on disk first; false if there was no room for all. Before `old` nothing becomes visible

@@ -42,7 +42,7 @@ pub(crate) fn row(json: &Value) -> Row {
 /// Rows from the JSON of a page.
 pub(crate) fn rows(json: &str) -> Vec<Row> {
     let response = PlatformResponse { body: json.into(), ..answer(200, &Value::Null) };
-    activity::page(response, &Reach::After("x".to_owned()), 500).unwrap().rows
+    activity::page(&response, &Reach::After("x".to_owned()), 500).unwrap().rows
 }
 
 fn answer(status: u16, body: &Value) -> PlatformResponse {
