@@ -163,6 +163,22 @@ mod tests {
     }
 
     #[test]
+    fn a_platform_that_is_busy_is_looked_at_ever_less() {
+        let mut call = placed();
+        let (mut now, mut pauses) = (100, Vec::new());
+        for _ in 0..6 {
+            call.then(responded(429, &json!({"error": "rate limit exceeded"})), now);
+            let Next::Rest(rest) = &call.turn.next else { panic!("{:?}", call.turn.next) };
+            pauses.push(rest.until - now);
+            now = rest.until;
+            call.then(Outcome::Rested, now);
+        }
+
+        assert_eq!(pauses[..2], [3_000, 3_000]);
+        assert!(pauses[4] >= 12_000 && pauses[5] >= 12_000, "{pauses:?}");
+    }
+
+    #[test]
     fn the_order_is_placed_with_the_platform_and_not_sent_to_the_peer() {
         let call = placed_request();
 
