@@ -5,7 +5,7 @@ use std::time::Duration;
 use molecule_tests::story::{Setting, Story};
 use serde_json::{Value, json};
 use standin::{
-    Request, Response, Script,
+    Level, Request, Response, Script,
     faults::{Effect, Fault},
 };
 
@@ -25,6 +25,42 @@ async fn what_the_agent_itself_did_does_not_come_back() {
         let received = |row: &&&standin::Row| row.activity_type == "a2a_receive";
         assert_eq!(story.platform().rows(story.me.id).iter().filter(received).count(), 2, "{level:?}");
         assert_eq!(waiting(&story).await, [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_is_shown_with_its_sender_where_the_platform_has_them() {
+    for level in LEVELS {
+        let story = Setting::default().level(level).begin();
+        story.fetch().await;
+        let boss = story.platform().poll_peer("Boss");
+        story.platform().alter(story.me.id, |me| me.parent = Some(boss.id));
+        story.platform().alter(boss.id, |boss| (boss.parent, boss.broadcast_enabled) = (None, true));
+        for text in ["all hands".to_owned(), "y".repeat(130)] {
+            let request = Request::new("POST", &format!("/workspaces/{}/broadcast", boss.id))
+                .bearer(&boss.token)
+                .json(&json!({ "message": text }));
+            drop(story.somebody_sends(&request));
+        }
+        story.pass(Duration::from_secs(40)).await;
+
+        let shown = peeks(&story).await;
+        if level == Level::Baseline {
+            assert_eq!(shown, [] as [Value; 0]);
+            continue;
+        }
+        let texts: Vec<_> = shown.iter().map(|shown| shown["text"].as_str().unwrap()).collect();
+        assert_eq!(
+            texts,
+            [
+                "Broadcast from Boss: all hands".to_owned(),
+                format!("Broadcast from Boss: {}…", "y".repeat(120))
+            ]
+        );
+        assert!(
+            shown.iter().all(|shown| shown["kind"] == "broadcast" && shown["peer_id"] == boss.id.to_string())
+        );
+        assert_eq!((shown[0].get("beginning_only"), &shown[1]["beginning_only"]), (None, &json!(true)));
     }
 }
 

@@ -377,7 +377,8 @@ impl History {
             self.tally.messages += 1;
             let message = self.messages.get(id).cloned().unwrap_or_default();
             let may_be_gone = self.unsafe_disk && row.gone_at.is_some();
-            let by_another = self.is_with_another(id) && !self.staged_before.contains(id);
+            let by_another =
+                self.is_passed_over(row) || (self.is_with_another(id) && !self.staged_before.contains(id));
             if message.shown_in.is_none() && by_another {
                 self.tally.by_another += 1;
             } else if message.shown_in.is_none() && self.excuses(row) {
@@ -394,9 +395,13 @@ impl History {
     fn excuses(&self, row: &Row) -> bool {
         let created_at = BEGINNING.saturating_add(i64::try_from(row.created_at).unwrap_or(i64::MAX));
         let is_told = self.gaps.iter().any(|(from, to)| (*from..=*to).contains(&created_at));
-        let is_passed = self.first_left.is_some_and(|first| row.created_at <= first);
         // Nobody can know of a late row that was deleted unseen.
-        is_told || is_passed || (row.gone_at.is_some() && row.late)
+        is_told || self.is_passed_over(row) || (row.gone_at.is_some() && row.late)
+    }
+
+    /// Whether a message lies before the first row that another implementation has left.
+    fn is_passed_over(&self, row: &Row) -> bool {
+        self.first_left.is_some_and(|first| row.created_at <= first)
     }
 
     /// Whether another implementation has shown a message, or may have.

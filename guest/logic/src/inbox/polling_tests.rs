@@ -67,7 +67,7 @@ fn an_inbox_without_news_writes_nothing_and_polls_every_five_seconds() {
 
     assert_eq!(rig.stores, 1);
     let looks_behind = rig.asked("before_ts").into_iter().flatten().count();
-    assert_eq!((rig.platform.requests.len(), looks_behind), (13 + looks_behind, 2), "half a minute apart");
+    assert_eq!((rig.asked("type").len(), looks_behind), (13 + looks_behind, 2), "half a minute apart");
     assert_eq!(rig.said, []);
 }
 
