@@ -69,8 +69,11 @@ struct Event<'a> {
     kind: Cow<'a, str>,
 }
 
+/// An event that is what the platform says it is; a large one is not read twice.
 #[derive(Deserialize)]
-struct Named {
+struct Whole<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
     data: Names,
 }
 
@@ -92,24 +95,41 @@ pub(super) fn of(chunks: Chunks) -> impl Stream<Item = Result<News, String>> + S
 }
 
 fn meaning(text: &str) -> News {
-    let Ok(event) = serde_json::from_str::<Event<'_>>(text) else { return News::Nothing };
-    match event.kind.as_ref() {
-        "ACTIVITY_LOGGED" => News::Row(subject(text, true)),
-        "USER_MESSAGE" => News::Row(subject(text, false)),
+    match serde_json::from_str::<Whole<'_>>(text) {
+        Ok(event) => of_kind(&event.kind, Some(&event.data)),
+        Err(_) => {
+            serde_json::from_str::<Event<'_>>(text).map_or(News::Nothing, |event| of_kind(&event.kind, None))
+        }
+    }
+}
+
+fn of_kind(kind: &str, names: Option<&Names>) -> News {
+    match kind {
+        "ACTIVITY_LOGGED" => News::Row(names.and_then(Names::of_row)),
+        "USER_MESSAGE" => News::Row(names.and_then(Names::of_message)),
         "BROADCAST_MESSAGE" => News::Row(None),
         kind if kind.starts_with("DELEGATION_") => News::Rows,
         _ => News::Nothing,
     }
 }
 
-/// The message that an event names. Only the event of a row says what kind of row that is.
-fn subject(event: &str, stored: bool) -> Option<Subject> {
-    let Names { activity_type, message_id } = serde_json::from_str::<Named>(event).ok()?.data;
-    let id = message_id.as_str().filter(|id| !id.is_empty())?;
-    let kind = if stored { activity_type.as_str()? } else { "a2a_receive" };
-    let mut digest = DefaultHasher::new();
-    (kind, id).hash(&mut digest);
-    Some(Subject { digest: digest.finish(), stored })
+impl Names {
+    /// The message whose row is there.
+    fn of_row(&self) -> Option<Subject> {
+        self.subject(self.activity_type.as_str()?, true)
+    }
+
+    /// The message whose row may be there.
+    fn of_message(&self) -> Option<Subject> {
+        self.subject("a2a_receive", false)
+    }
+
+    fn subject(&self, kind: &str, stored: bool) -> Option<Subject> {
+        let id = self.message_id.as_str().filter(|id| !id.is_empty())?;
+        let mut digest = DefaultHasher::new();
+        (kind, id).hash(&mut digest);
+        Some(Subject { digest: digest.finish(), stored })
+    }
 }
 
 /// The same chunks, until an event is too large for the parser, which would take one of any size.

@@ -40,10 +40,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// `at` is the other end of a connection to it. Where that is a proxy, or where something else ends TLS, its
 /// idle connections tell nothing of the platform.
 pub(super) async fn gone(base: &Url, at: SocketAddr) {
-    if is_direct(base, at).await {
-        watch(base, at).await;
+    if !is_direct(base, at).await {
+        return future::pending().await;
     }
-    future::pending().await
+    watch(base, at).await;
 }
 
 async fn is_direct(base: &Url, at: SocketAddr) -> bool {
