@@ -82,7 +82,7 @@ fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
                 body: body.to_vec(),
             }),
             Next::Store(_) => Outcome::Stored,
-            Next::Upload(_) => return,
+            Next::Fetch(_) | Next::Sweep(_) | Next::Upload(_) => return,
         };
         if rested == rounds {
             return;

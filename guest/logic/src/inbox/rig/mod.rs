@@ -1,5 +1,6 @@
 //! A platform with an activity log, and a poller driven by hand against it.
 
+mod lanes;
 mod platform;
 mod story;
 
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use self::platform::query;
+use self::{lanes::Lanes, platform::query};
 pub(crate) use self::{
     platform::{Platform, error},
     story::{assert_recovered, story},
@@ -82,6 +83,8 @@ pub(crate) struct Rig {
     pub(crate) look_again: bool,
     pub(crate) said: Vec<LogLine>,
     settings: Settings,
+    /// The dialogues of files, if they are to run.
+    lanes: Lanes,
     /// Until when it rests, and, if it listens, after how many hints.
     poller: Option<(Dialogue, Instant, Option<u64>)>,
 }
@@ -108,6 +111,7 @@ impl Rig {
             handled: false,
             look_again: false,
             said: Vec::new(),
+            lanes: Lanes::default(),
             settings,
             poller: None,
         }
@@ -121,6 +125,7 @@ impl Rig {
         let (dialogue, turn) =
             Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, saved).await });
         self.carry_out(dialogue, turn);
+        self.open_lanes();
     }
 
     /// The process is killed, and another one starts.
@@ -136,11 +141,14 @@ impl Rig {
         while let Some((_, until, _)) = self.poller.as_ref()
             && *until <= end
         {
+            self.run_lanes(*until);
             let (mut dialogue, until, hints) = self.poller.take().unwrap();
             self.advance(until);
             let turn = dialogue.resume(hints.map_or(Outcome::Rested, Outcome::Heard), self.now);
             self.carry_out(dialogue, turn);
+            self.run_lanes(self.now);
         }
+        self.run_lanes(end);
         self.advance(end);
     }
 
@@ -204,7 +212,7 @@ impl Rig {
                 }
                 Next::Send(request) => self.platform.handle(&request),
                 Next::Store(update) => self.store(update.change),
-                Next::Finish(_) | Next::Reply(_) | Next::Upload(_) => {
+                Next::Fetch(_) | Next::Finish(_) | Next::Reply(_) | Next::Sweep(_) | Next::Upload(_) => {
                     panic!("a poller does not do this: {:?}", turn.next)
                 }
             };
