@@ -61,7 +61,7 @@ impl Rig {
     /// Lets the lanes do what is due up to `end`.
     pub(super) fn run_lanes(&mut self, end: Instant) {
         for _ in 0..10_000 {
-            let arrived = self.arrived.unwrap_or(0);
+            let arrived = self.news;
             let woken = |(_, until, seen): &&(Dialogue, Instant, u64)| arrived > *seen || *until <= end;
             let Some(place) = self.lanes.resting.iter().position(|lane| woken(&lane)) else { return };
             let (mut dialogue, until, seen) = self.lanes.resting.remove(place);

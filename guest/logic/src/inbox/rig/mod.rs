@@ -77,6 +77,8 @@ pub(crate) struct Rig {
     pub(crate) stores: usize,
     /// How many messages those who rest were woken for.
     pub(crate) arrived: Option<u64>,
+    /// The last count by which those who rest are woken.
+    news: u64,
     /// The cursor file is to be brought up to date.
     pub(crate) handled: bool,
     /// There is room again.
@@ -108,6 +110,7 @@ impl Rig {
             disk_full: false,
             stores: 0,
             arrived: None,
+            news: 0,
             handled: false,
             look_again: false,
             said: Vec::new(),
@@ -131,7 +134,7 @@ impl Rig {
     /// The process is killed, and another one starts.
     pub(crate) fn restart(&mut self) {
         self.world = Rc::new(World::new(self.settings.clone()));
-        self.poller = None;
+        (self.poller, self.news) = (None, 0);
         self.start();
     }
 
@@ -223,7 +226,8 @@ impl Rig {
     fn perform(&mut self, turn: &Turn) {
         for effect in &turn.effects {
             match effect {
-                Effect::Arrived(_) => {
+                Effect::Arrived(count) => {
+                    self.news = *count;
                     let arrivals = self.world.inbox.borrow().queue().arrivals();
                     self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
                 }
