@@ -16,8 +16,8 @@ use tokio::{
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Answer, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest, Rest,
-        Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
+        Answer, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest,
+        Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
     },
 };
 
@@ -165,7 +165,7 @@ impl<P: Ports> Driver<P> {
     pub async fn keep_files(self: &Arc<Self>, workspace: Workspace, lane: u32) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
         let turn = self.guest.open_files(open.dialogue, workspace, lane, self.ports.now()).await?;
-        self.drive(open, turn).await
+        self.drive(open, turn).await.map(End::finish)
     }
 
     /// Shows the guest the body of a successful register or heartbeat.

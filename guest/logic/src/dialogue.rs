@@ -23,8 +23,9 @@ use std::{
 use crate::{
     redact,
     wire::{
-        Answer, Effect, FetchRequest, FetchedFile, FileChange, FileUpdate, Finish, Instant, Level, Listen, LogLine,
-        Next, Outcome, PlatformRequest, PlatformResponse, Rest, SweepRequest, Turn, UploadRequest, Workspace,
+        Answer, Effect, FetchRequest, FetchedFile, FileChange, FileUpdate, Finish, Instant, Level, Listen,
+        LogLine, Next, Outcome, PlatformRequest, PlatformResponse, Rest, SweepRequest, Turn, UploadRequest,
+        Workspace,
     },
 };
 

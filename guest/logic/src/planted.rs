@@ -41,7 +41,7 @@ pub enum Bug {
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 13] = [
+pub const BUGS: [Bug; 15] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
     Bug::ClockBelieved,

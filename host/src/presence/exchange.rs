@@ -91,7 +91,9 @@ pub(super) fn opens(outcome: Outcome) -> Opens {
         Outcome::Responded(response) if refuses_the_token(&response) => Opens::No,
         // There is an answer, of which the rest does not matter.
         Outcome::Overflowed => Opens::Yes,
-        Outcome::Heard(_)
+        Outcome::Fetched(_)
+        | Outcome::Swept(_)
+        | Outcome::Heard(_)
         | Outcome::Refused(_)
         | Outcome::Replied
         | Outcome::Responded(_)

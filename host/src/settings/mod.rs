@@ -33,8 +33,8 @@ use std::{
 
 use url::Url;
 
-use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
 pub use self::{chat_uploads::ChatUploads, network::Network, problem::Problems, proxy::Proxy, trust::Trust};
+use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
 use crate::{credentials::Credentials, env, guest::wire::Permissions};
 
 /// Where `config.yaml` is looked for.

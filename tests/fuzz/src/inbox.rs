@@ -99,7 +99,12 @@ fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
             Next::Reply(_) => (Outcome::Replied, 0),
             Next::Rest(rest) => (Outcome::Rested, rest.until),
             Next::Store(_) => (Outcome::Stored, 0),
-            Next::Finish(_) | Next::Listen(_) | Next::Send(_) | Next::Upload(_) => return turn,
+            Next::Finish(_)
+            | Next::Listen(_)
+            | Next::Send(_)
+            | Next::Fetch(_)
+            | Next::Sweep(_)
+            | Next::Upload(_) => return turn,
         };
         turn = agent.resume(2, outcome, now);
     }

@@ -399,8 +399,12 @@ impl History {
             let was_there =
                 row.visible_at.is_some_and(|visible| Some(visible) <= named.visible_at) && !row.late;
             let is_there = is_shown || row.gone_at.is_none();
-            let counts =
-                was_there && is_there && !row.filtered && !row.may_fold && !self.excuses(row) && !self.is_with_another(id);
+            let counts = was_there
+                && is_there
+                && !row.filtered
+                && !row.may_fold
+                && !self.excuses(row)
+                && !self.is_with_another(id);
             (counts && !is_done && row.created_at <= named.created_at).then(|| id.clone())
         };
         if let Some(waiting) = rows.iter().find_map(waits) {

@@ -8,8 +8,8 @@ use super::{
     platform::Time,
     process::{LANES, POLLER, Ticket, Wait},
     wire::{
-        Answer, Effect, FetchRequest, FetchedFile, FileUpdate, Finish, Method, Next, Outcome, PlatformRequest, Turn,
-        Unreachable,
+        Answer, Effect, FetchRequest, FetchedFile, FileUpdate, Finish, Method, Next, Outcome,
+        PlatformRequest, Turn, Unreachable,
     },
     world::{Event, World},
 };
