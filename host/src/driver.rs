@@ -16,8 +16,8 @@ use tokio::{
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Answer, Effect, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest, Rest, Saved,
-        Turn, UploadRequest, Working, Workspace,
+        Answer, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest,
+        Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
     },
 };
 
@@ -44,6 +44,16 @@ pub trait Ports: Send + Sync + 'static {
 
     /// As `send`; `Refused` if a file may not or cannot be read.
     fn upload(&self, request: UploadRequest) -> impl Future<Output = Outcome> + Send;
+
+    /// `Fetched` once the file would survive a crash, else as `next.fetch` in `wit/turns.wit` says.
+    fn fetch(&self, _request: FetchRequest) -> impl Future<Output = Outcome> + Send {
+        async { Outcome::Refused("this host keeps no files".to_owned()) }
+    }
+
+    /// `Swept` with the paths of the files that were removed, or `StoreFailed`.
+    fn sweep(&self, _request: SweepRequest) -> impl Future<Output = Outcome> + Send {
+        async { Outcome::Swept(Vec::new()) }
+    }
 }
 
 /// Opens dialogues and carries them out.
@@ -148,6 +158,16 @@ impl<P: Ports> Driver<P> {
         self.drive(open, turn).await.map(drop)
     }
 
+    /// Takes care of the files of a workspace in one lane, until the guest traps.
+    ///
+    /// # Errors
+    /// As for [`Self::fetch_inbox`], which also begins anew.
+    pub async fn keep_files(self: &Arc<Self>, workspace: Workspace, lane: u32) -> Result<Finish, GuestDown> {
+        let open = Open::new(self);
+        let turn = self.guest.open_files(open.dialogue, workspace, lane, self.ports.now()).await?;
+        self.drive(open, turn).await.map(End::finish)
+    }
+
     /// Shows the guest the body of a successful register or heartbeat.
     ///
     /// # Errors
@@ -177,7 +197,12 @@ impl<P: Ports> Driver<P> {
                 Next::Reply(answer) => return Ok(End::Reply(answer, open)),
                 // Carried out to its end, so that no other change of the file overtakes it.
                 Next::Store(update) => self.ports.store(update).await,
-                next @ (Next::Listen(_) | Next::Rest(_) | Next::Send(_) | Next::Upload(_)) => {
+                next @ (Next::Fetch(_)
+                | Next::Listen(_)
+                | Next::Rest(_)
+                | Next::Send(_)
+                | Next::Sweep(_)
+                | Next::Upload(_)) => {
                     tokio::select! {
                         biased;
                         () = open.orphaned() => {
@@ -193,6 +218,7 @@ impl<P: Ports> Driver<P> {
 
     async fn carry_out(&self, instance: u64, next: Next) -> Outcome {
         match next {
+            Next::Fetch(request) => self.ports.fetch(request).await,
             Next::Listen(listen) => self.ports.listen(listen).await,
             Next::Rest(rest) => {
                 let arrivals_over = rest.arrivals_over.map(|seen| self.arrivals(instance, seen));
@@ -200,6 +226,7 @@ impl<P: Ports> Driver<P> {
             }
             Next::Send(request) => self.ports.send(request).await,
             Next::Store(update) => self.ports.store(update).await,
+            Next::Sweep(request) => self.ports.sweep(request).await,
             Next::Upload(request) => self.ports.upload(request).await,
             Next::Finish(_) | Next::Reply(_) => {
                 Outcome::Refused("a dialogue that is over has no next turn".to_owned())

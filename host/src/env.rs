@@ -174,6 +174,27 @@ pub const ATTACH_ROOTS: Variable = Variable {
     meaning: "Directories, separated as in PATH, below which the agent may send files to the user.",
 };
 
+/// Where files from the user are kept.
+pub const CHAT_UPLOAD_DIR: Variable = Variable {
+    name: "MOLECULE_CHAT_UPLOAD_DIR",
+    default: "`chat-uploads` in the configs directory",
+    meaning: "Directory for the files that the user sends, in a folder for each workspace; made when needed, 0700.",
+};
+
+/// How long files from the user are kept.
+pub const CHAT_UPLOAD_KEEP_DAYS: Variable = Variable {
+    name: "MOLECULE_CHAT_UPLOAD_KEEP_DAYS",
+    default: "14",
+    meaning: "Days that a file from the user stays on disk after its message was handled.",
+};
+
+/// How large a file from the user may be.
+pub const CHAT_UPLOAD_MAX_MB: Variable = Variable {
+    name: "MOLECULE_CHAT_UPLOAD_MAX_MB",
+    default: "100",
+    meaning: "Megabytes (MiB) of the largest file from the user that is fetched.",
+};
+
 /// Plain HTTP to anywhere.
 pub const ALLOW_HTTP: Variable = Variable {
     name: "MOLECULE_ALLOW_HTTP",
@@ -255,6 +276,9 @@ pub const ALL: &[&Variable] = &[
     &WORKSPACE_CONFIG_PATH,
     &WORKSPACE_TIER,
     &ATTACH_ROOTS,
+    &CHAT_UPLOAD_DIR,
+    &CHAT_UPLOAD_KEEP_DAYS,
+    &CHAT_UPLOAD_MAX_MB,
     &ALLOW_HTTP,
     &HTTPS_PROXY,
     &HTTP_PROXY,

@@ -8,8 +8,9 @@
 //!          another process has it                            ◄── begins anew ──────────┘
 //! ```
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
+use futures::future::select_all;
 use tokio::{
     task,
     time::{self, Instant},
@@ -17,7 +18,7 @@ use tokio::{
 
 use crate::{
     driver::{Driver, Ports},
-    guest::GuestDown,
+    guest::{GuestDown, wire::Saved},
     ports::files::{Files, Lead},
     session::Session,
 };
@@ -32,6 +33,8 @@ const LOCK_AGAIN: Duration = Duration::from_secs(2);
 const SETTLE_AFTER: Duration = Duration::from_millis(500);
 /// A lock is lost when somebody removes its file, which nothing tells.
 const LOCK_CHECK: Duration = Duration::from_secs(60);
+/// One that keeps files in order, and two that fetch them: a slow file leaves a way for the next.
+const FILE_LANES: u32 = 3;
 
 /// Tells the component what `files` hold and lets it fetch messages, for as long as the future is
 /// polled and no other process does. Without `fetch` nothing is fetched, and no lock is taken.
@@ -72,7 +75,7 @@ impl<P: Ports> Inbox<P> {
             self.driver.guest().remember_secret(0, &secret).await?;
         }
         if !fetch {
-            return std::future::pending().await;
+            return pending().await;
         }
         loop {
             self.follow().await?;
@@ -98,11 +101,11 @@ impl<P: Ports> Inbox<P> {
     /// Fetches until another process may have taken the lock.
     async fn lead(&self) -> Result<(), GuestDown> {
         let saved = self.files.saved().await;
-        let mut fetching = pin!(self.driver.fetch_inbox(0, saved));
+        let mut fetching = pin!(self.fetch(saved));
         let mut settling = pin!(self.settle());
         loop {
             tokio::select! {
-                ended = &mut fetching => return ended.map(drop),
+                ended = &mut fetching => return ended,
                 Err(down) = &mut settling => return Err(down),
                 () = self.files.lock_in_doubt() => {}
                 () = time::sleep(LOCK_CHECK) => {}
@@ -121,6 +124,24 @@ impl<P: Ports> Inbox<P> {
             self.driver.handled().await;
             time::sleep(SETTLE_AFTER).await;
             self.driver.settle_inbox(0).await?;
+        }
+    }
+
+    /// Fetches messages, and beside them the files that come with them; ends only if the component stops.
+    async fn fetch(&self, saved: Saved) -> Result<(), GuestDown> {
+        let files = select_all((0..FILE_LANES).map(|lane| Box::pin(self.keep_files(lane))));
+        tokio::select! {
+            biased;
+            ended = self.driver.fetch_inbox(0, saved) => ended.map(drop),
+            (stopped, ..) = files => Err(stopped),
+        }
+    }
+
+    /// Ends only if the component stops.
+    async fn keep_files(&self, lane: u32) -> GuestDown {
+        match self.driver.keep_files(0, lane).await {
+            Ok(_) => pending().await,
+            Err(stopped) => stopped,
         }
     }
 

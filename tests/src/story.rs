@@ -15,10 +15,13 @@ mod said;
 mod setting;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures::future::select_all;
 use molecule_mcp::{
     driver::Driver,
     guest::{Guest, GuestDown, wire::Settings},
@@ -41,6 +44,9 @@ pub const LATENCY: Duration = Duration::from_millis(2);
 
 /// How often a fetch is looked for before there is none.
 const PATIENCE: u32 = 10;
+
+/// As many as in the program.
+const FILE_LANES: u32 = 3;
 
 /// Before the inbox is opened again after a trap.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -78,7 +84,12 @@ impl Story {
             // It only ends by a trap, and is opened again with what is on disk, as the program does.
             loop {
                 let saved = driver.ports().saved();
-                let _ = driver.fetch_inbox(0, saved).await;
+                let files = select_all((0..FILE_LANES).map(|lane| Box::pin(driver.keep_files(0, lane))));
+                tokio::select! {
+                    biased;
+                    _ = driver.fetch_inbox(0, saved) => {}
+                    _ = files => {}
+                }
                 time::sleep(REOPEN).await;
             }
         }));
@@ -239,6 +250,22 @@ impl Story {
     #[must_use]
     pub fn secret(&self) -> Option<String> {
         self.machine.files().secret.clone()
+    }
+
+    /// What is on disk of the files of the user, by path.
+    #[must_use]
+    pub fn uploads(&self) -> BTreeMap<String, Bytes> {
+        self.machine.files().uploads.clone()
+    }
+
+    /// The user sends a file: its address, and the row of the platform about it is there.
+    ///
+    /// # Panics
+    /// When the platform does not take it.
+    pub fn user_sends_file(&self, name: &str, content: &str) -> String {
+        let address = self.platform().user_sends_file(&self.me, name, content);
+        assert!(address.is_some(), "the platform does not take the file");
+        address.unwrap_or_default()
     }
 
     /// How many times a file was written.

@@ -60,6 +60,10 @@ impl inbox::Guest for Component {
         agent(nothing, |agent| agent.open_inbox(dialogue, workspace, saved, now))
     }
 
+    fn open_files(dialogue: u64, workspace: Workspace, lane: u32, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_files(dialogue, workspace, lane, now))
+    }
+
     fn follow(workspace: Workspace, leader: String) {
         agent(|| (), |agent| agent.follow(workspace, leader));
     }

@@ -61,6 +61,14 @@ impl Agent {
         self.keep(dialogue, story, turn)
     }
 
+    /// Takes care of the files of a workspace, in one of several lanes.
+    pub fn open_files(&mut self, dialogue: u64, workspace: Workspace, lane: u32, now: Instant) -> Turn {
+        let world = Rc::clone(&self.world);
+        let (story, turn) =
+            Dialogue::open(now, |host| async move { inbox::keep_files(host, world, workspace, lane).await });
+        self.keep(dialogue, story, turn)
+    }
+
     /// Says that another process fetches the messages of a workspace.
     pub fn follow(&mut self, workspace: Workspace, leader: String) {
         self.world.inbox.borrow_mut().follow(workspace, leader);

@@ -23,8 +23,9 @@ use std::{
 use crate::{
     redact,
     wire::{
-        Answer, Effect, FileChange, FileUpdate, Finish, Instant, Level, Listen, LogLine, Next, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Turn, UploadRequest, Workspace,
+        Answer, Effect, FetchRequest, FetchedFile, FileChange, FileUpdate, Finish, Instant, Level, Listen,
+        LogLine, Next, Outcome, PlatformRequest, PlatformResponse, Rest, SweepRequest, Turn, UploadRequest,
+        Workspace,
     },
 };
 
@@ -109,6 +110,19 @@ pub(crate) enum NotStored {
     Refused(String),
 }
 
+/// Why a file is not on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum NotFetched {
+    /// The platform has answered something else.
+    Answered(PlatformResponse),
+    /// The disk cannot take it now.
+    Disk(String),
+    /// The host does not take such a file.
+    Refused(String),
+    /// The connection failed, or the content was not whole.
+    Unreachable(String),
+}
+
 impl fmt::Display for NotStored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -146,11 +160,13 @@ impl Host {
             Outcome::Stored => Ok(()),
             Outcome::Refused(why) => Err(NotStored::Refused(why)),
             Outcome::StoreFailed(why) => Err(NotStored::Failed(why)),
-            outcome @ (Outcome::Heard(_)
+            outcome @ (Outcome::Fetched(_)
+            | Outcome::Heard(_)
             | Outcome::Overflowed
             | Outcome::Replied
             | Outcome::Responded(_)
             | Outcome::Rested
+            | Outcome::Swept(_)
             | Outcome::Unreachable(_)) => Err(NotStored::Failed(out_of_step(&outcome))),
         }
     }
@@ -161,19 +177,55 @@ impl Host {
         matches!(self.ask(Next::Reply(answer)).await, Outcome::Replied)
     }
 
+    /// Brings a file to the disk, or says why it is not there.
+    pub(crate) async fn fetch(&self, request: FetchRequest) -> Result<FetchedFile, NotFetched> {
+        match self.ask(Next::Fetch(request)).await {
+            Outcome::Fetched(file) => Ok(file),
+            Outcome::Refused(why) => Err(NotFetched::Refused(why)),
+            Outcome::Responded(response) => Err(NotFetched::Answered(response)),
+            Outcome::StoreFailed(why) => Err(NotFetched::Disk(why)),
+            Outcome::Unreachable(why) => Err(NotFetched::Unreachable(why.reason)),
+            outcome @ (Outcome::Heard(_)
+            | Outcome::Overflowed
+            | Outcome::Replied
+            | Outcome::Rested
+            | Outcome::Stored
+            | Outcome::Swept(_)) => Err(NotFetched::Unreachable(out_of_step(&outcome))),
+        }
+    }
+
+    /// Removes fetched files that nothing needs any more, and says which.
+    pub(crate) async fn sweep(&self, request: SweepRequest) -> Result<Vec<String>, String> {
+        match self.ask(Next::Sweep(request)).await {
+            Outcome::Swept(paths) => Ok(paths),
+            Outcome::StoreFailed(why) => Err(why),
+            outcome @ (Outcome::Fetched(_)
+            | Outcome::Heard(_)
+            | Outcome::Overflowed
+            | Outcome::Refused(_)
+            | Outcome::Replied
+            | Outcome::Responded(_)
+            | Outcome::Rested
+            | Outcome::Stored
+            | Outcome::Unreachable(_)) => Err(out_of_step(&outcome)),
+        }
+    }
+
     /// Rests between two looks at the platform, until there were more than `hints` hints; says how
     /// many there were. A host that answers something else has told of none.
     pub(crate) async fn listen(&self, listen: Listen) -> u64 {
         let hints = listen.hints_over;
         match self.ask(Next::Listen(listen)).await {
             Outcome::Heard(hints) => hints,
-            Outcome::Overflowed
+            Outcome::Fetched(_)
+            | Outcome::Overflowed
             | Outcome::Refused(_)
             | Outcome::Replied
             | Outcome::Responded(_)
             | Outcome::Rested
             | Outcome::StoreFailed(_)
             | Outcome::Stored
+            | Outcome::Swept(_)
             | Outcome::Unreachable(_) => hints,
         }
     }
@@ -212,19 +264,20 @@ fn answered(outcome: Outcome) -> Result<PlatformResponse, NoAnswer> {
         Outcome::Unreachable(why) => {
             Err(NoAnswer::Unreachable { reason: why.reason, maybe_sent: why.maybe_sent })
         }
-        Outcome::Heard(_)
+        Outcome::Fetched(_)
+        | Outcome::Heard(_)
         | Outcome::Replied
         | Outcome::Rested
         | Outcome::Stored
-        | Outcome::StoreFailed(_) => {
-            Err(NoAnswer::Unreachable { reason: out_of_step(&outcome), maybe_sent: true })
-        }
+        | Outcome::StoreFailed(_)
+        | Outcome::Swept(_) => Err(NoAnswer::Unreachable { reason: out_of_step(&outcome), maybe_sent: true }),
     }
 }
 
 /// Names the kind of the outcome alone: its content may be confidential.
 fn out_of_step(outcome: &Outcome) -> String {
     let kind = match outcome {
+        Outcome::Fetched(_) => "fetched",
         Outcome::Heard(_) => "heard",
         Outcome::Overflowed => "overflowed",
         Outcome::Refused(_) => "refused",
@@ -233,6 +286,7 @@ fn out_of_step(outcome: &Outcome) -> String {
         Outcome::Rested => "rested",
         Outcome::StoreFailed(_) => "store-failed",
         Outcome::Stored => "stored",
+        Outcome::Swept(_) => "swept",
         Outcome::Unreachable(_) => "unreachable",
     };
     format!("the host answered something else than it was asked for: {kind}")

@@ -21,6 +21,10 @@ pub enum Bug {
     DropsOldest,
     /// A pop that could not be written is answered as if it had been.
     FailureNotTold,
+    /// A file is taken away from the user before the agent is done with it.
+    FileAckedUnhandled,
+    /// A file that is fetched again gets another name.
+    FileNameChanges,
     /// The position is on disk before the messages up to it.
     FloorBeforeStage,
     /// After another implementation has run, rows are looked for that it may have shown.
@@ -37,7 +41,7 @@ pub enum Bug {
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 13] = [
+pub const BUGS: [Bug; 15] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
     Bug::ClockBelieved,
@@ -45,6 +49,8 @@ pub const BUGS: [Bug; 13] = [
     Bug::DamageIgnored,
     Bug::DropsOldest,
     Bug::FailureNotTold,
+    Bug::FileAckedUnhandled,
+    Bug::FileNameChanges,
     Bug::FloorBeforeStage,
     Bug::HandoverLooksFurtherBack,
     Bug::HighFloorFirst,

@@ -222,11 +222,13 @@ mod tests {
         match &turn.next {
             Next::Store(FileUpdate { change: FileChange::InboundSecret(secret), .. }) => Some(secret),
             Next::Store(_)
+            | Next::Fetch(_)
             | Next::Finish(_)
             | Next::Listen(_)
             | Next::Reply(_)
             | Next::Rest(_)
             | Next::Send(_)
+            | Next::Sweep(_)
             | Next::Upload(_) => None,
         }
     }

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, rc::Rc};
 
-use crate::world::World;
+use crate::{platform::uploads, world::World};
 
 /// More than a day of uploads, after which the platform has forgotten a file as well.
 const REMEMBERED: usize = 4_096;
@@ -19,6 +19,17 @@ pub(crate) struct OwnUploads {
 }
 
 impl OwnUploads {
+    /// The files of the workspace `id` with these ids.
+    pub(crate) fn of<'a>(id: &str, files: impl Iterator<Item = &'a Rc<str>>) -> Self {
+        let addresses = files.map(|file| uploads::address(id, file)).collect();
+        Self { addresses, unanswered: 0 }
+    }
+
+    /// Notes what was known in another process.
+    pub(crate) fn note_all(&mut self, other: Self) {
+        other.addresses.iter().for_each(|address| self.note(address));
+    }
+
     /// Notes a file. Only addresses of files that wait on the platform ever come back.
     pub(crate) fn note(&mut self, address: &str) {
         if !address.starts_with("platform-pending:") {

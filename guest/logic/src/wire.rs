@@ -6,8 +6,8 @@ pub(crate) use crate::bindings::exports::molecule::mcp::{
     tools::ToolSpec,
     turns::{Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working},
     types::{
-        CursorChange, FileChange, Instant, JournalAppend, JournalRewrite, Limits, Method, PlatformRequest,
-        PlatformResponse, UploadRequest, Workspace,
+        CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite, Limits,
+        Method, PlatformRequest, PlatformResponse, SweepRequest, UploadRequest, Workspace,
     },
 };
 

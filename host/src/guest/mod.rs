@@ -18,8 +18,9 @@ pub mod wire {
             Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working,
         },
         types::{
-            CursorChange, FileChange, Instant, JournalAppend, JournalRewrite, Limits, Method,
-            PlatformRequest, PlatformResponse, Unreachable, UploadRequest, Workspace,
+            CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite,
+            Limits, Method, PlatformRequest, PlatformResponse, SweepRequest, Unreachable, UploadRequest,
+            Workspace,
         },
     };
 }

@@ -225,6 +225,23 @@ impl Guest {
         .await
     }
 
+    /// Begins to take care of the files of a workspace, in one of several lanes.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn open_files(
+        &self,
+        dialogue: u64,
+        workspace: Workspace,
+        lane: u32,
+        now: Instant,
+    ) -> Result<Turn, GuestDown> {
+        self.call(|live| {
+            live.agent.molecule_mcp_inbox().call_open_files(&mut live.store, dialogue, workspace, lane, now)
+        })
+        .await
+    }
+
     /// Says that another process fetches the messages of a workspace; `leader` tells a person which.
     ///
     /// # Errors
@@ -279,12 +296,14 @@ impl Guest {
         let bytes = match outcome {
             Outcome::Responded(response) => response.body.len(),
             Outcome::Overflowed
+            | Outcome::Fetched(_)
             | Outcome::Refused(_)
             | Outcome::Replied
             | Outcome::Rested
             | Outcome::Heard(_)
             | Outcome::StoreFailed(_)
             | Outcome::Stored
+            | Outcome::Swept(_)
             | Outcome::Unreachable(_) => 0,
         };
         self.call_reading(bytes, |live| {

@@ -89,6 +89,7 @@ fn facts(seen: &View<'_>) -> Vec<(&'static str, String)> {
         facts.push(("files", "none, because no directory for them was found: set CONFIGS_DIR".to_owned()));
         return facts;
     }
+    facts.extend(user_files(seen).map(|files| ("files", files)));
     facts.push(("lock", lock(seen)));
     facts.push(("journal", journal(seen)));
     let cursor = format!("{}, {}", seen.cell("/files/cursor/id"), seen.path("/files/cursor/path"));
@@ -97,6 +98,23 @@ fn facts(seen: &View<'_>) -> Vec<(&'static str, String)> {
         facts.push(("copy", format!("of a damaged journal, {}", cell(copy, PATH_CHARS))));
     }
     facts
+}
+
+/// The files that the user has sent.
+fn user_files(seen: &View<'_>) -> Option<String> {
+    let count = |name: &str| seen.at(&format!("/user_files/{name}")).and_then(Value::as_u64).unwrap_or(0);
+    let [wanted, here, over, lost] = ["wanted", "here", "over", "lost"].map(count);
+    if wanted + here + over + lost == 0 {
+        return None;
+    }
+    let bytes = count("bytes_here") + count("bytes_over");
+    let mut text = format!("{} of the user on disk, {bytes} bytes", here + over);
+    for (number, what) in [(wanted, "to be fetched"), (lost, "not to be had")] {
+        if number > 0 {
+            let _ = write!(text, "; {number} {what}");
+        }
+    }
+    Some(text)
 }
 
 fn mark(seen: &View<'_>, name: &str) -> String {
@@ -232,6 +250,16 @@ journal    1200 bytes, 7 records, /c/journal
 cursor     -, /c/cursor
 "
         );
+    }
+
+    #[test]
+    fn the_files_of_the_user_are_counted() {
+        let table = shown(json!({
+            "files": files(json!(null), json!(false)),
+            "user_files": { "wanted": 1, "here": 2, "bytes_here": 30, "over": 1, "bytes_over": 5, "lost": 0 },
+        }));
+
+        assert!(table.contains("files      3 of the user on disk, 35 bytes; 1 to be fetched\n"), "{table}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// A file that nobody else can open, whatever the umask.
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .suffix(TEMPORARY_SUFFIX)

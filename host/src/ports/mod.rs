@@ -2,6 +2,7 @@
 
 mod atomic;
 pub mod attachments;
+pub mod chat_files;
 pub mod clock;
 pub mod cursor;
 pub mod events;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 pub use self::working::{Busy, Working};
 use self::{
     attachments::{Attachments, Policy},
+    chat_files::ChatFiles,
     clock::Clock,
     events::{Events, Pace},
     files::Files,
@@ -29,8 +31,8 @@ use self::{
 use crate::{
     driver::Ports,
     guest::wire::{
-        Effect, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest, Unreachable,
-        UploadRequest,
+        Effect, FetchRequest, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest,
+        SweepRequest, Unreachable, UploadRequest,
     },
     settings::Settings,
 };
@@ -42,6 +44,7 @@ pub struct Powers {
     events: Events<EventStream>,
     files: Files,
     attachments: Attachments,
+    chat_files: ChatFiles,
     working: Arc<Working>,
     arrivals: watch::Sender<u64>,
 }
@@ -61,6 +64,7 @@ impl Powers {
             http,
             files: Files::new(settings.configs.clone(), &settings.platform, &settings.workspace),
             attachments: Attachments::new(Policy::of(settings)),
+            chat_files: ChatFiles::new(&settings.chat_uploads, &settings.workspace),
             working: Arc::default(),
             arrivals: watch::Sender::new(0),
         }
@@ -137,6 +141,14 @@ impl Ports for Powers {
 
     async fn upload(&self, request: UploadRequest) -> Outcome {
         self.attachments.upload(&self.http, request).await
+    }
+
+    async fn fetch(&self, request: FetchRequest) -> Outcome {
+        self.chat_files.fetch(&self.http, request).await
+    }
+
+    async fn sweep(&self, request: SweepRequest) -> Outcome {
+        self.chat_files.sweep(request).await
     }
 }
 

@@ -43,11 +43,13 @@ fn judge(outcome: Outcome) -> Answer {
         Outcome::Unreachable(unreachable) => failed(unreachable.reason),
         Outcome::Overflowed => failed("the answer is too large".to_owned()),
         Outcome::Refused(why) => failed(why),
-        Outcome::Heard(_)
+        Outcome::Fetched(_)
+        | Outcome::Heard(_)
         | Outcome::Replied
         | Outcome::Rested
         | Outcome::StoreFailed(_)
-        | Outcome::Stored => failed("no answer".to_owned()),
+        | Outcome::Stored
+        | Outcome::Swept(_) => failed("no answer".to_owned()),
     }
 }
 
@@ -89,7 +91,9 @@ pub(super) fn opens(outcome: Outcome) -> Opens {
         Outcome::Responded(response) if refuses_the_token(&response) => Opens::No,
         // There is an answer, of which the rest does not matter.
         Outcome::Overflowed => Opens::Yes,
-        Outcome::Heard(_)
+        Outcome::Fetched(_)
+        | Outcome::Swept(_)
+        | Outcome::Heard(_)
         | Outcome::Refused(_)
         | Outcome::Replied
         | Outcome::Responded(_)

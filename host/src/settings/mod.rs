@@ -8,6 +8,7 @@
 //! Files are read and none is written.
 
 mod attach_roots;
+mod chat_uploads;
 mod configs_dir;
 mod environment;
 mod identity;
@@ -32,8 +33,8 @@ use std::{
 
 use url::Url;
 
+pub use self::{chat_uploads::ChatUploads, network::Network, problem::Problems, proxy::Proxy, trust::Trust};
 use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
-pub use self::{network::Network, problem::Problems, proxy::Proxy, trust::Trust};
 use crate::{credentials::Credentials, env, guest::wire::Permissions};
 
 /// Where `config.yaml` is looked for.
@@ -88,6 +89,8 @@ pub struct Settings {
     pub permissions: Permissions,
     /// Directories below which the agent may send files; canonical paths.
     pub attach_roots: Vec<PathBuf>,
+    /// Where files from the user are kept, how large ones, and for how long.
+    pub chat_uploads: ChatUploads,
     /// What the operator should know although the program starts; a line each, without secrets.
     pub warnings: Vec<String>,
 }
@@ -155,8 +158,10 @@ impl Settings {
 
     /// What is absent of `identity` comes last: by then everything else has been looked at, too.
     fn read(environment: &mut Environment<'_>, identity: Identity, configs: ConfigsDir) -> Option<Self> {
+        let configs = configs.path.filter(|_| configs.writable);
         Some(Self {
-            configs: configs.path.filter(|_| configs.writable),
+            chat_uploads: chat_uploads::read(environment, configs.as_deref()),
+            configs,
             card: card(environment, identity.workspace.as_deref().unwrap_or_default()),
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),

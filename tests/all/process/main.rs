@@ -8,6 +8,7 @@ mod ends;
 mod errors;
 mod events;
 mod faults;
+mod files;
 mod kill9;
 mod limits;
 mod lines;

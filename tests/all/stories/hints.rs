@@ -93,7 +93,9 @@ async fn listen(story: &Story, hints_over: u64) -> Option<u64> {
     let listen = Listen { workspace: 0, hints_over, until: now + 5_000, until_with_events: now + 15_000 };
     match story.process().listen(listen).await {
         Outcome::Heard(count) => Some(count),
-        Outcome::Overflowed
+        Outcome::Fetched(_)
+        | Outcome::Swept(_)
+        | Outcome::Overflowed
         | Outcome::Refused(_)
         | Outcome::Replied
         | Outcome::Responded(_)

@@ -10,6 +10,7 @@ mod answers;
 mod delegation;
 mod delegation_trouble;
 mod determinism;
+mod files;
 mod hints;
 mod inbox;
 mod inbox_recovery;

@@ -82,7 +82,7 @@ fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
                 body: body.to_vec(),
             }),
             Next::Store(_) => Outcome::Stored,
-            Next::Upload(_) => return,
+            Next::Fetch(_) | Next::Sweep(_) | Next::Upload(_) => return,
         };
         if rested == rounds {
             return;
@@ -99,7 +99,12 @@ fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
             Next::Reply(_) => (Outcome::Replied, 0),
             Next::Rest(rest) => (Outcome::Rested, rest.until),
             Next::Store(_) => (Outcome::Stored, 0),
-            Next::Finish(_) | Next::Listen(_) | Next::Send(_) | Next::Upload(_) => return turn,
+            Next::Finish(_)
+            | Next::Listen(_)
+            | Next::Send(_)
+            | Next::Fetch(_)
+            | Next::Sweep(_)
+            | Next::Upload(_) => return turn,
         };
         turn = agent.resume(2, outcome, now);
     }

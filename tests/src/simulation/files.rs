@@ -9,7 +9,7 @@ use molecule_mcp::ports::{
 
 use super::{
     disk::{Disk, Handle},
-    wire::{FileChange, FileUpdate, Outcome, Saved},
+    wire::{FetchRequest, FetchedFile, FileChange, FileUpdate, Outcome, Saved},
 };
 
 /// The journal's name.
@@ -79,6 +79,33 @@ impl Files {
             }
         }
     }
+}
+
+/// What the user has sent.
+impl Files {
+    /// The path of a file, if it is here and whole.
+    pub(super) fn find(&self, request: &FetchRequest) -> Option<String> {
+        let name = upload_name(request);
+        let length = self.disk.look(&name)?.len();
+        (Some(length as u64) == request.bytes).then_some(name)
+    }
+
+    /// Gets a content to the disk, as the host does.
+    pub(super) fn keep(&self, request: &FetchRequest, content: &[u8]) -> Outcome {
+        let name = upload_name(request);
+        match replace(&self.disk, &name, content) {
+            Ok(_) => Outcome::Fetched(FetchedFile {
+                path: name,
+                bytes: content.len() as u64,
+                mime_type: String::new(),
+            }),
+            Err(cause) => Outcome::StoreFailed(cause.to_string()),
+        }
+    }
+}
+
+fn upload_name(request: &FetchRequest) -> String {
+    format!("uploads/{}-{}", request.id, request.name)
 }
 
 /// What the cursor file holds.

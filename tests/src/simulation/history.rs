@@ -11,6 +11,7 @@
 //! | bounded | no more than 200 messages wait on disk, and parked ones |
 //! | handed over | what another implementation has shown is not shown again, unless it was staged here |
 //! | alone | the cursor file never seems to be another program's |
+//! | files | no file is acknowledged that is not whole on disk, or whose message waits; none has two names |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +46,10 @@ pub(super) struct Shown {
 #[derive(Debug, Default)]
 pub(super) struct History {
     messages: BTreeMap<String, Message>,
+    /// The rows that name a file of the user.
+    files: BTreeMap<String, Vec<String>>,
+    /// Where a file is.
+    paths: BTreeMap<String, String>,
     /// What the journal says, if it is written as it was told.
     staged: Staged,
     /// Where the agent, or the operator, was told that messages may be missing.
@@ -91,14 +96,25 @@ pub struct Tally {
     pub turns_of_another: u64,
     /// Messages that only another implementation has shown, or may have.
     pub by_another: u64,
+    /// Files that were acknowledged.
+    pub acknowledged: u64,
     /// Messages that were deleted before anybody could fetch them, and were missed aloud.
     pub excused: u64,
 }
 
 impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { messages, shown, redelivered, crashes, traps, turns_of_another, by_another, excused } =
-            other;
+        let Self {
+            messages,
+            shown,
+            redelivered,
+            crashes,
+            traps,
+            turns_of_another,
+            by_another,
+            acknowledged,
+            excused,
+        } = other;
         self.messages += messages;
         self.shown += shown;
         self.redelivered += redelivered;
@@ -106,6 +122,7 @@ impl Tally {
         self.traps += traps;
         self.turns_of_another += turns_of_another;
         self.by_another += by_another;
+        self.acknowledged += acknowledged;
         self.excused += excused;
     }
 }
@@ -258,6 +275,41 @@ impl History {
         }
     }
 
+    /// The user has sent a file, which these rows name.
+    pub(super) fn sent(&mut self, file: String, rows: Vec<String>) {
+        self.files.insert(file, rows);
+    }
+
+    /// A file is on disk under this path.
+    pub(super) fn fetched(&mut self, file: &str, path: &str, now: Time) {
+        let known = self.paths.entry(file.to_owned()).or_insert_with(|| path.to_owned());
+        if known != path {
+            let known = known.clone();
+            self.violate(now, format!("files: {file} is at {path} and at {known}"));
+        }
+    }
+
+    /// The platform is told that a file is here for good.
+    pub(super) fn acknowledged(&mut self, file: &str, is_whole: impl Fn(&str) -> bool, now: Time) {
+        self.tally.acknowledged += 1;
+        if !self.paths.get(file).is_some_and(|path| is_whole(path)) {
+            self.violate(now, format!("files: {file} is acknowledged and not on disk"));
+        }
+        for row in self.files.get(file).cloned().unwrap_or_default() {
+            let message = self.messages.get(&row);
+            let is_shown = message.is_some_and(|message| message.shown_in.is_some());
+            let is_asked = message.is_some_and(|message| message.pop_asked);
+            let waits = self.staged.ids().any(|id| *id == row) && !self.unsafe_disk;
+            if waits || (is_shown && !is_asked) {
+                self.violate(now, format!("files: {file} is acknowledged, and {row} waits"));
+            }
+        }
+        let is_done = |row: &String| self.messages.get(row).is_some_and(|message| message.pop_asked);
+        if !self.files.get(file).is_some_and(|rows| rows.iter().any(is_done)) {
+            self.violate(now, format!("files: {file} is acknowledged, and nothing that names it was popped"));
+        }
+    }
+
     /// The agent asks for a message to be taken out.
     pub(super) fn pop_asked(&mut self, id: &str) {
         self.messages.entry(id.to_owned()).or_default().pop_asked = true;
@@ -347,8 +399,12 @@ impl History {
             let was_there =
                 row.visible_at.is_some_and(|visible| Some(visible) <= named.visible_at) && !row.late;
             let is_there = is_shown || row.gone_at.is_none();
-            let counts =
-                was_there && is_there && !row.filtered && !self.excuses(row) && !self.is_with_another(id);
+            let counts = was_there
+                && is_there
+                && !row.filtered
+                && !row.may_fold
+                && !self.excuses(row)
+                && !self.is_with_another(id);
             (counts && !is_done && row.created_at <= named.created_at).then(|| id.clone())
         };
         if let Some(waiting) = rows.iter().find_map(waits) {
@@ -412,5 +468,5 @@ impl History {
 
 /// The rows that the agent has to see.
 fn messages(rows: &BTreeMap<String, Row>) -> impl Iterator<Item = (&String, &Row)> {
-    rows.iter().filter(|(_, row)| !row.filtered && row.visible_at.is_some())
+    rows.iter().filter(|(_, row)| !row.filtered && !row.may_fold && row.visible_at.is_some())
 }

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     late: u64,
     /// How many in a hundred are no messages.
     echoes: u64,
+    /// How many in a hundred of the user's messages come with a file, where the platform takes any.
+    files: u64,
     /// Whether answers carry the time. Without it nobody can tell what the platform has deleted meanwhile.
     pub(super) tells_time: bool,
     /// The most bytes of a text; only some have so many.
@@ -108,6 +110,7 @@ impl Plan {
             largest_burst: chance.mostly_small(1..=700),
             late: if chance.percent(60) { chance.mostly_small(1..=40) } else { 0 },
             echoes: chance.below(40),
+            files: if chance.percent(50) { chance.within(1..=60) } else { 0 },
             largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=4_000) },
             most_messages: chance.mostly_small(60..=1_000),
         }
@@ -125,6 +128,7 @@ impl Plan {
             largest_burst: 4,
             late: 20,
             echoes: 20,
+            files: 40,
             largest_text: chance.within(1_000..=8_000),
             most_messages: 60,
         }
@@ -179,8 +183,10 @@ impl Plan {
             1 => Echo::Notify,
             2.. => Echo::Own,
         });
+        let from = chance.place(PEERS + 1);
         Writing {
-            from: chance.place(PEERS + 1),
+            from,
+            file: from == PEERS && !held && echo.is_none() && chance.percent(self.files),
             size: usize::try_from(chance.mostly_small(1..=largest)).unwrap_or(1),
             created_at,
             held,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use standin::{
-    Now, Request, Response, Switches,
+    Level, Now, Request, Response, Switches,
     world::{Credentials, Store},
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Row {
     pub(super) late: bool,
     /// Nothing that the agent should see.
     pub(super) filtered: bool,
+    /// It tells of a file, and a message that names the file may take its place.
+    pub(super) may_fold: bool,
     /// When it was deleted.
     pub(super) gone_at: Option<Time>,
 }
@@ -72,6 +74,8 @@ pub(super) struct Writing {
     pub(super) created_at: Time,
     /// It stays invisible until it is released.
     pub(super) held: bool,
+    /// It comes with a file.
+    pub(super) file: bool,
     /// It is no message, but something else that is logged.
     pub(super) echo: Option<Echo>,
 }
@@ -102,6 +106,7 @@ pub(super) struct Platform {
     ahead: Time,
     /// The agent's side has been told the time since the clock was set.
     is_heard: bool,
+    has_files: bool,
     /// The youngest row that can be read, and since when.
     youngest: (Time, Time),
     written: u64,
@@ -130,6 +135,7 @@ impl Platform {
             // So that it can be set back at any time.
             ahead: AHEAD,
             is_heard: false,
+            has_files: plan.level != Level::Baseline,
             youngest: (0, 0),
             written: 0,
             chance,
@@ -144,7 +150,7 @@ impl Platform {
     /// Somebody writes; the id of the row.
     pub(super) fn write(&mut self, writing: &Writing, now: Time) -> Option<String> {
         self.written += 1;
-        let row = self.fields(writing);
+        let row = self.fields(writing, None);
         let (path, body) = if writing.held {
             ("/_test/activity/hold", json!({ "row": row }))
         } else {
@@ -159,6 +165,7 @@ impl Platform {
             visible_at: None,
             late: false,
             filtered: writing.echo.is_some(),
+            may_fold: false,
             gone_at: None,
         };
         self.rows.insert(id.clone(), row);
@@ -166,6 +173,67 @@ impl Platform {
             self.becomes_visible(&id, now);
         }
         Some(id)
+    }
+
+    /// Whether the user can send files.
+    pub(super) fn takes_files(&self) -> bool {
+        self.has_files
+    }
+
+    /// The user sends a file, and, if `says`, something with it: the id of the file, and the rows that name it.
+    pub(super) fn send_file(
+        &mut self,
+        writing: &Writing,
+        says: bool,
+        now: Time,
+    ) -> Option<(String, Vec<String>)> {
+        self.written += 1;
+        let content = content_of(self.written);
+        let part = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.bin\"\r\n\r\n{content}\r\n--b--\r\n"
+        );
+        let mut request = Request::new("POST", &format!("/workspaces/{}/chat/uploads", self.me.id))
+            .bearer(&self.me.token)
+            .header("Content-Type", "multipart/form-data; boundary=b");
+        request.body = part.into();
+        let answer = self.standin.handle(&request, at(now)).answer()?.body_json();
+        let uri = answer.pointer("/files/0/uri")?.as_str()?.to_owned();
+        let file = uri.rsplit('/').next()?.to_owned();
+        let told = |row: &&standin::Row| {
+            let body = row.request_body.as_ref();
+            body.and_then(|body| body.get("uri")).and_then(Value::as_str) == Some(uri.as_str())
+        };
+        let (id, created_at) = {
+            let row = self.standin.rows(self.me.id).into_iter().find(told)?;
+            (row.id.to_string(), row.created_at)
+        };
+        let created_at = u64::try_from(created_at.micros().saturating_sub(BEGINNING)).unwrap_or(0);
+        self.notes(&id, created_at, says, now);
+        let mut rows = vec![id];
+        if says {
+            let writing = Writing { created_at: created_at + 1, ..writing.clone() };
+            let body = json!({ "rows": [self.fields(&writing, Some(&uri))] });
+            let request = Request::new("POST", "/_test/activity").json(&body);
+            let answer = self.standin.handle(&request, at(now)).answer()?.body_json();
+            let id = answer.pointer("/ids/0")?.as_str()?.to_owned();
+            self.notes(&id, writing.created_at, false, now);
+            rows.push(id);
+        }
+        Some((file, rows))
+    }
+
+    fn notes(&mut self, id: &str, created_at: Time, may_fold: bool, now: Time) {
+        let row = Row {
+            from: PEERS,
+            created_at,
+            visible_at: None,
+            late: false,
+            filtered: false,
+            may_fold,
+            gone_at: None,
+        };
+        self.rows.insert(id.to_owned(), row);
+        self.becomes_visible(id, now);
     }
 
     /// A row that was held becomes visible.
@@ -308,12 +376,14 @@ impl Platform {
         }
     }
 
-    fn fields(&self, writing: &Writing) -> Value {
+    fn fields(&self, writing: &Writing, file: Option<&str>) -> Value {
         let me = self.workspace();
         let number = self.written;
         let text = format!("{number} {}", "x".repeat(writing.size));
+        let mut parts = vec![json!({ "kind": "text", "text": text })];
+        parts.extend(file.map(|uri| json!({ "kind": "file", "file": { "name": "a.bin", "uri": uri } })));
         let envelope = json!({ "jsonrpc": "2.0", "id": number.to_string(), "method": "message/send",
-            "params": { "message": { "role": "user", "parts": [{ "kind": "text", "text": text }] } } });
+            "params": { "message": { "role": "user", "parts": parts } } });
         let source = self.peers.get(writing.from).map(|peer| peer.id.to_string());
         let mut row = json!({ "workspace_id": me, "activity_type": "a2a_receive", "target_id": me,
             "source_id": source, "method": "message/send", "request_body": envelope,
@@ -331,6 +401,11 @@ impl Platform {
         }
         row
     }
+}
+
+/// What is in a file. The end tells whether it is whole.
+fn content_of(number: u64) -> String {
+    format!("{number}:{}.", "x".repeat(usize::try_from(number % 3_000).unwrap_or(0)))
 }
 
 /// A moment on the platform's clock.

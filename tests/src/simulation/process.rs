@@ -10,11 +10,14 @@ use super::{
     disk::Disk,
     files::Files,
     platform::Time,
-    wire::{Permissions, Saved, Settings, Turn, WorkspaceSettings},
+    wire::{FetchRequest, Permissions, Saved, Settings, Turn, WorkspaceSettings},
 };
 
 /// The dialogue that fetches messages.
 pub(super) const POLLER: u64 = 1;
+
+/// The dialogues that take care of files, one a lane.
+pub(super) const LANES: [u64; 3] = [2, 3, 4];
 
 /// Names something that a dialogue waits for.
 pub(super) type Ticket = u64;
@@ -49,6 +52,8 @@ pub(super) struct Process {
     pub(super) disk_busy_until: Time,
     /// The cursor file is going to be brought up to date.
     pub(super) settles: bool,
+    /// Files that are being fetched.
+    pub(super) fetches: BTreeMap<Ticket, FetchRequest>,
     settings: Settings,
     /// The process's clock did not begin with the simulation's.
     offset: u64,
@@ -71,7 +76,8 @@ impl Process {
             settles: false,
             settings,
             offset: chance.within(0..=1_000_000_000),
-            dialogues: POLLER,
+            fetches: BTreeMap::new(),
+            dialogues: LANES[2],
         }
     }
 
@@ -79,6 +85,7 @@ impl Process {
     pub(super) fn trap(&mut self) {
         self.guest = Guest::start(self.settings.clone());
         self.waiting.clear();
+        self.fetches.clear();
         self.calls.clear();
         self.arrivals = 0;
     }
@@ -86,6 +93,12 @@ impl Process {
     /// Begins to fetch.
     pub(super) fn open_inbox(&mut self, saved: Saved, now: Time) -> Turn {
         self.guest.open_inbox(POLLER, 0, saved, self.instant(now))
+    }
+
+    /// Begins to take care of files in a lane.
+    pub(super) fn open_files(&mut self, dialogue: u64, now: Time) -> Turn {
+        let lane = LANES.iter().position(|lane| *lane == dialogue).and_then(|lane| u32::try_from(lane).ok());
+        self.guest.open_files(dialogue, 0, lane.unwrap_or(0), self.instant(now))
     }
 
     /// Begins a call of the agent; its dialogue, and the first turn.

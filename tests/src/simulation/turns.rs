@@ -6,8 +6,11 @@ use super::{
     agent::Call,
     history::Shown,
     platform::Time,
-    process::{POLLER, Ticket, Wait},
-    wire::{Answer, Effect, FileUpdate, Finish, Next, Outcome, PlatformRequest, Turn},
+    process::{LANES, POLLER, Ticket, Wait},
+    wire::{
+        Answer, Effect, FetchRequest, FetchedFile, FileUpdate, Finish, Method, Next, Outcome,
+        PlatformRequest, Turn, Unreachable,
+    },
     world::{Event, World},
 };
 
@@ -36,6 +39,11 @@ impl World<'_> {
         if let Some(alive) = &mut self.process {
             let turn = alive.open_inbox(saved, self.now);
             self.carry_out(POLLER, turn);
+        }
+        for lane in LANES {
+            let Some(alive) = &mut self.process else { return };
+            let turn = alive.open_files(lane, self.now);
+            self.carry_out(lane, turn);
         }
     }
 
@@ -107,6 +115,14 @@ impl World<'_> {
         let ticket = self.tickets;
         let wait = match turn.next {
             Next::Finish(finish) => return self.finish(dialogue, finish),
+            Next::Fetch(request) => {
+                self.fetch(ticket, request);
+                Wait::Other
+            }
+            Next::Sweep(_) => {
+                self.plan_in(SLOW_DISK, Event::Answer(ticket, Outcome::Swept(Vec::new())));
+                Wait::Other
+            }
             Next::Upload(_) => return self.history.violate(self.now, "known: an inbox uploads nothing"),
             Next::Reply(answer) => return self.reply(dialogue, ticket, &answer),
             Next::Send(request) => {
@@ -206,6 +222,16 @@ impl World<'_> {
             return;
         }
         let (outcome, latency) = self.platform.handle(request, self.now);
+        if let Outcome::Responded(answer) = &outcome {
+            if is_granted_acknowledgement(request, answer.status) {
+                self.acknowledged(request);
+            }
+            let is_fetched =
+                self.process.as_ref().is_some_and(|process| process.fetches.contains_key(&ticket));
+            if is_fetched && answer.status == 200 {
+                return self.plan_in(latency, Event::Keep(self.starts, ticket, answer.body.clone()));
+            }
+        }
         self.tell(|_| format!("{:?} {} ──► {}", request.query, request.path.join("/"), in_short(&outcome)));
         self.plan_in(latency, Event::Answer(ticket, outcome));
     }
@@ -215,6 +241,64 @@ impl World<'_> {
         let Some((dialogue, _)) = process.waiting.remove(&ticket) else { return };
         let turn = process.resume(dialogue, outcome, self.now);
         self.carry_out(dialogue, turn);
+    }
+
+    /// Asks for a content, unless the file is here.
+    fn fetch(&mut self, ticket: Ticket, request: FetchRequest) {
+        let Some(process) = &mut self.process else { return };
+        if let Some(path) = process.files.find(&request) {
+            let bytes = request.bytes.unwrap_or(0);
+            self.history.fetched(&request.id, &path, self.now);
+            let file = FetchedFile { path, bytes, mime_type: String::new() };
+            return self.plan_in(SLOW_DISK, Event::Answer(ticket, Outcome::Fetched(file)));
+        }
+        let question = PlatformRequest {
+            workspace: 0,
+            method: Method::Get,
+            path: request.path.clone(),
+            query: Vec::new(),
+            identify: false,
+            body: None,
+            limits: request.limits,
+        };
+        process.fetches.insert(ticket, request);
+        let latency = self.chance.mostly_small(300..=20_000);
+        self.plan_in(latency, Event::Arrive(ticket, question));
+    }
+
+    /// A content gets to the disk.
+    pub(super) fn keep(&mut self, process: u64, ticket: Ticket, content: &[u8]) {
+        let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
+        let Some(request) = alive.fetches.remove(&ticket) else { return };
+        let outcome = if request.bytes == Some(content.len() as u64) {
+            alive.files.keep(&request, content)
+        } else {
+            Outcome::Unreachable(Unreachable {
+                reason: "the content is not whole".to_owned(),
+                maybe_sent: true,
+            })
+        };
+        if self.disk.ended_by().is_some() {
+            self.tell(|_| format!("the end comes in file {}", request.id));
+            return;
+        }
+        if let Outcome::Fetched(file) = &outcome {
+            self.history.fetched(&request.id, &file.path, self.now);
+        }
+        self.tell(|_| format!("file {} ──► {}", request.id, in_short(&outcome)));
+        let delay = self.chance.below(500);
+        self.plan_in(delay, Event::Answer(ticket, outcome));
+    }
+
+    /// The platform lets go of a file.
+    fn acknowledged(&mut self, request: &PlatformRequest) {
+        let Some(file) = request.path.get(3) else { return };
+        let disk = self.disk.clone();
+        self.history.acknowledged(
+            file,
+            |path| disk.look(path).is_some_and(|content| content.ends_with(b".")),
+            self.now,
+        );
     }
 
     /// Files change one after the other.
@@ -262,7 +346,7 @@ impl World<'_> {
     }
 
     fn finish(&mut self, dialogue: u64, finish: Finish) {
-        if dialogue == POLLER {
+        if dialogue == POLLER || LANES.contains(&dialogue) {
             return self.history.violate(self.now, "stuck: fetching has ended");
         }
         match finish {
@@ -328,19 +412,25 @@ fn shown(message: &Value) -> Option<Shown> {
     Some(Shown { id, redelivered: flag("redelivered"), late: flag("late") })
 }
 
+fn is_granted_acknowledgement(request: &PlatformRequest, status: u16) -> bool {
+    request.method == Method::Post && status == 200 && request.path.last().is_some_and(|end| end == "ack")
+}
+
 fn in_short(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Responded(response) => {
             let rows = serde_json::from_slice::<Vec<Value>>(&response.body).unwrap_or_default();
             format!("{} {} bytes, {} rows", response.status, response.body.len(), rows.len())
         }
-        Outcome::Heard(_)
+        Outcome::Fetched(_)
+        | Outcome::Heard(_)
         | Outcome::Overflowed
         | Outcome::Refused(_)
         | Outcome::Replied
         | Outcome::Rested
         | Outcome::StoreFailed(_)
         | Outcome::Stored
+        | Outcome::Swept(_)
         | Outcome::Unreachable(_) => format!("{outcome:?}"),
     }
 }

@@ -4,5 +4,5 @@ pub(super) use molecule_logic::bindings::exports::molecule::mcp::{
     inbox::Saved,
     setup::{Permissions, Settings, WorkspaceSettings},
     turns::{Answer, Effect, FileUpdate, Finish, Next, Outcome, Turn},
-    types::{FileChange, Method, PlatformRequest, PlatformResponse, Unreachable},
+    types::{FetchRequest, FetchedFile, FileChange, Method, PlatformRequest, PlatformResponse, Unreachable},
 };

@@ -68,6 +68,8 @@ pub(super) enum Event {
     Harm(Harm, usize),
     /// Something on the platform may mean a row.
     Hint(u64),
+    /// A content has come, and gets to the disk.
+    Keep(u64, Ticket, Vec<u8>),
     /// The line works again.
     LineHeals,
     /// The inbox of a process is opened.
@@ -246,6 +248,7 @@ impl<'a> World<'a> {
             Event::End => return self.end(),
             Event::Harm(harm, at) => self.harm(harm, at),
             Event::Hint(process) => self.hint(process),
+            Event::Keep(process, ticket, content) => self.keep(process, ticket, &content),
             Event::LineHeals => self.platform.turn_bad(None),
             Event::Open(process) => self.open(process),
             Event::Release(row) => self.release(&row),
@@ -281,6 +284,9 @@ impl World<'_> {
     }
 
     fn write_one(&mut self, writing: &Writing, visible_at: Time) {
+        if writing.file && self.platform.takes_files() {
+            return self.write_with_file(writing);
+        }
         let Some(id) = self.platform.write(writing, self.now) else { return };
         self.tell(|_| format!("written {id} {writing:?}"));
         if writing.held {
@@ -289,6 +295,15 @@ impl World<'_> {
         } else {
             self.may_hint();
         }
+    }
+
+    /// The user sends a file, and mostly says something with it.
+    fn write_with_file(&mut self, writing: &Writing) {
+        let says = self.chance.percent(80);
+        let Some((file, rows)) = self.platform.send_file(writing, says, self.now) else { return };
+        self.tell(|_| format!("file {file} sent, in the rows {rows:?}"));
+        self.history.sent(file, rows);
+        self.may_hint();
     }
 
     fn release(&mut self, id: &str) {

@@ -50,6 +50,8 @@ pub(super) struct Files {
     /// What damaged or foreign journals were, oldest first.
     pub(super) copies: Vec<Vec<String>>,
     pub(super) secret: Option<String>,
+    /// What the user has sent, by path.
+    pub(super) uploads: BTreeMap<String, Bytes>,
     pub(super) writes: usize,
     /// Why nothing can be written, while that is so.
     pub(super) trouble: Option<String>,

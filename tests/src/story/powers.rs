@@ -13,8 +13,8 @@ use molecule_mcp::{
     credentials::Token,
     driver::Ports,
     guest::wire::{
-        Effect, FileUpdate, Level, Limits, Listen, Method, Outcome, PlatformRequest, PlatformResponse, Rest,
-        Saved, Unreachable, UploadRequest,
+        Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
+        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest,
     },
     ports::Working,
     presence::Tokens,
@@ -32,6 +32,12 @@ use crate::target::target;
 
 /// More than the memory that a guest may have.
 const FLOOD_BYTES: usize = 300 << 20;
+
+/// Where files of the user are.
+const UPLOADS: &str = "/configs/chat-uploads/w";
+
+/// A larger file of the user is not fetched.
+const MOST_UPLOAD_BYTES: u64 = 1_000;
 
 /// Whoever asks for more within a millisecond goes round in circles.
 const MOST_AT_ONCE: usize = 10_000;
@@ -65,6 +71,8 @@ struct Trouble {
     unconnected: usize,
     /// The next answer is larger than the guest.
     flood: bool,
+    /// Contents of files take so long.
+    slow_contents: Duration,
 }
 
 impl Process {
@@ -114,6 +122,11 @@ impl Process {
     /// The next answer does not fit into the guest, which traps over it. The real host accepts none of that size.
     pub fn flood(&self) {
         locked(&self.trouble).flood = true;
+    }
+
+    /// Contents of files take so long from now on.
+    pub fn slow_contents(&self, span: Duration) {
+        locked(&self.trouble).slow_contents = span;
     }
 
     /// What the next heartbeat is to tell.
@@ -332,5 +345,36 @@ impl Ports for Process {
             authorised(&self.machine, upload).header("Content-Type", "multipart/form-data; boundary=limit");
         upload.body = Bytes::from(parts);
         self.exchange(upload, request.limits).await
+    }
+
+    async fn fetch(&self, request: FetchRequest) -> Outcome {
+        self.note(format!("fetch {request:?}"));
+        let path = format!("{UPLOADS}/{}-{}", request.id, request.name);
+        if let Some(why) = self.machine.files().trouble.clone() {
+            return Outcome::StoreFailed(why);
+        }
+        let slow = locked(&self.trouble).slow_contents;
+        time::sleep(slow).await;
+        let question = authorised(&self.machine, Request::new("GET", &target(&request.path, &[])));
+        let limits = Limits { body_bytes: u32::MAX, ..request.limits };
+        match self.exchange(question, limits).await {
+            Outcome::Responded(answer) if answer.status == 200 => {
+                let bytes = answer.body.len() as u64;
+                if bytes > MOST_UPLOAD_BYTES {
+                    return Outcome::Refused(format!("it has {bytes} bytes"));
+                }
+                if request.bytes.is_some_and(|expected| expected != bytes) {
+                    return unreachable("the content has another length", true);
+                }
+                self.machine.files().uploads.insert(path.clone(), answer.body.into());
+                Outcome::Fetched(FetchedFile { path, bytes, mime_type: String::new() })
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn sweep(&self, request: SweepRequest) -> Outcome {
+        self.note(format!("sweep {request:?}"));
+        Outcome::Swept(Vec::new())
     }
 }

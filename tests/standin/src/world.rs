@@ -132,6 +132,31 @@ impl Platform {
         self.store_inbound(workspace, Some(from.to_string()), envelope, self.now)
     }
 
+    /// The user sends a text file to a workspace that polls; its address, unless the platform takes none.
+    pub fn user_sends_file(&mut self, to: &Credentials, name: &str, content: &str) -> Option<String> {
+        let part = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{name}\"\r\nContent-Type: \
+             text/plain\r\n\r\n{content}\r\n--b--\r\n"
+        );
+        let mut request = Request::new("POST", &format!("/workspaces/{}/chat/uploads", to.id))
+            .bearer(&to.token)
+            .header("Content-Type", "multipart/form-data; boundary=b");
+        request.body = part.into();
+        let now = self.now;
+        let answer = self.handle(&request, now).answer()?.body_json();
+        answer.pointer("/files/0/uri")?.as_str().map(str::to_owned)
+    }
+
+    /// The user writes to a workspace that polls, with files by their addresses.
+    pub fn user_sends_with(&mut self, workspace: Uuid, text: &str, files: &[&str]) {
+        let mut parts = vec![json!({ "kind": "text", "text": text })];
+        parts.extend(
+            files.iter().map(|uri| json!({ "kind": "file", "file": { "name": "plan.txt", "uri": uri } })),
+        );
+        let message = json!({ "role": "user", "messageId": "m", "parts": parts });
+        self.sends(None, workspace, &json!({ "method": "message/send", "params": { "message": message } }));
+    }
+
     /// A message of the user that is visible at once, with a chosen instant.
     pub fn user_sent(&mut self, workspace: Uuid, text: &str, created_at: Now) -> Uuid {
         let row = self.message_row(workspace, text, created_at);

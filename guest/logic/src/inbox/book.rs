@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
+    files::Files,
     ledger::{Ledger, Mark},
     message::Message,
     queue::{Queue, Staged},
@@ -27,6 +28,7 @@ pub(super) struct Book {
     pub(super) own: Rc<str>,
     pub(super) ledger: Ledger,
     pub(super) journal: Journal,
+    pub(super) files: Files,
     /// Messages that are popped, while that is not on disk.
     pub(super) unsaved_pops: BTreeSet<Rc<str>>,
     pub(super) gaps: Vec<Gap>,
@@ -244,6 +246,7 @@ impl Book {
                 records.push(Record::Parked { id: staged.id() });
             }
         }
+        records.extend(self.files.records());
         self.floor = self.current_floor().or_else(|| self.floor.take());
         records.extend(self.floor.clone());
         records.extend(self.gaps.iter().map(Gap::record));

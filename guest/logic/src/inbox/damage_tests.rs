@@ -138,7 +138,7 @@ fn a_rewritten_journal_still_knows_when_the_row_was_made_that_the_file_names() {
 #[test]
 fn a_journal_of_a_newer_version_is_left_alone() {
     let mut rig = Rig::new();
-    let newer = vec![r#"{"t":"H","v":2,"workspace":7}"#.to_owned(), r#"{"t":"Z"}"#.to_owned()];
+    let newer = vec![r#"{"t":"H","v":9,"workspace":7}"#.to_owned(), r#"{"t":"Z"}"#.to_owned()];
     rig.journal.clone_from(&newer);
     let id = rig.platform.say("one");
     rig.start();

@@ -76,6 +76,7 @@ pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> Str
         "fetched_up_to": book.ledger.position().map(place),
         "handled_up_to": book.ledger.cursor().or(book.named.as_ref()).map(place),
         "gaps": gaps,
+        "user_files": book.files.count(),
     })
     .to_string()
 }

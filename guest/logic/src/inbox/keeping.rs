@@ -58,6 +58,11 @@ impl Poller {
         self.and_announce(|inbox| inbox.queue_mut().land());
     }
 
+    /// The lanes of files have something to look at.
+    pub(super) fn stir(&self) {
+        self.and_announce(Inbox::stir);
+    }
+
     /// Changes the inbox, and says if the agent can see more than before.
     fn and_announce<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut inbox = self.world.inbox.borrow_mut();
@@ -119,11 +124,8 @@ impl Poller {
     }
 
     fn take_own_files(&self) -> Vec<Rc<Message>> {
-        let own = self.and_announce(|inbox| inbox.release(&self.world.own_uploads.borrow()));
-        self.book(|book| {
-            book.unsaved_pops.extend(own.iter().map(|message| Rc::from(message.activity_id.as_str())));
-        });
-        own
+        let (now, own) = (self.host.now(), (self.workspace, self.world.id(self.workspace)));
+        self.and_announce(|inbox| inbox.settle_held(own, &self.world.own_uploads.borrow(), now))
     }
 }
 

@@ -173,22 +173,26 @@ impl Said {
         if self.attachments.is_empty() {
             return if summary.is_empty() { NOTHING.to_owned() } else { summary };
         }
-        let mut names: Vec<String> = self
-            .attachments
-            .iter()
-            .take(NAMES_SHOWN)
-            .map(|file| {
-                file.name
-                    .as_ref()
-                    .or(file.uri.as_ref())
-                    .map_or("unnamed".to_owned(), |name| untrusted::name(name))
-            })
-            .collect();
-        if self.attachments.len() > NAMES_SHOWN {
-            names.push("…".to_owned());
-        }
-        let files = if self.attachments.len() == 1 { "attachment" } else { "attachments" };
-        format!("(no text, {} {files}: {})", self.attachments.len(), names.join(", "))
+        in_place_of_text(&self.attachments)
+    }
+}
+
+/// What stands for the text of a message that has none, but attachments.
+pub(super) fn in_place_of_text(attachments: &[Attachment]) -> String {
+    let mut names: Vec<String> = attachments.iter().take(NAMES_SHOWN).map(in_words).collect();
+    if attachments.len() > NAMES_SHOWN {
+        names.push("…".to_owned());
+    }
+    let files = if attachments.len() == 1 { "attachment" } else { "attachments" };
+    format!("(no text, {} {files}: {})", attachments.len(), names.join(", "))
+}
+
+fn in_words(file: &Attachment) -> String {
+    let name =
+        file.name.as_ref().or(file.uri.as_ref()).map_or("unnamed".to_owned(), |name| untrusted::name(name));
+    match &file.path {
+        Some(path) => format!("{name} at {path}"),
+        None => name,
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `filter` | which rows are messages |
 //! | `message` | how a row reads as a message |
 //! | `record` | what a journal says |
+//! | `files` | where the files of the user are, and which dialogues take care of them |
 //! | `book` | what is known of a workspace, and what a journal has to say of it |
 //! | `replay` | how a journal becomes a book |
 //! | `journal` | when something is on disk, and what to do if it is not |
@@ -42,6 +43,7 @@ mod contact_tests;
 #[cfg(test)]
 mod damage_tests;
 mod describe;
+mod files;
 mod filter;
 mod handover;
 mod health;
@@ -89,6 +91,7 @@ use self::{
 pub(crate) use self::{
     contact::{Access, access, platform_trouble},
     describe::describe,
+    files::{keep as keep_files, sent as sent_files},
     journal::{Pops, delivered, popped},
     keeping::settle,
     message::Message,
@@ -100,7 +103,11 @@ pub(crate) use self::{
 use crate::{
     dialogue::Host,
     planted::{Bug, planted},
-    platform::{activity::Row, stamp::Stamp},
+    platform::{
+        activity::{Row, WaitingFile},
+        stamp::Stamp,
+        uploads,
+    },
     uploads::OwnUploads,
     wire::{Finish, Instant, Saved, Workspace},
     world::World,
@@ -128,6 +135,8 @@ pub(crate) struct Taken {
     records: Vec<Record>,
     /// There was no room for the others.
     stopped: bool,
+    /// There are files to fetch, or messages that wait for something.
+    stirs: bool,
     /// The row after which the next ones can be asked for.
     moved: Option<Mark>,
 }
@@ -169,10 +178,11 @@ impl Inbox {
         self.leaders.remove(&workspace);
         self.queue.forget(workspace);
         let Opened { book, staged, trouble } = replay::open(own, workspace, saved, now);
-        self.books.insert(workspace, book);
         for staged in staged {
             self.queue.stage(staged);
         }
+        self.queue.view(workspace, |message| book.files.view(message, own));
+        self.books.insert(workspace, book);
         self.queue.land();
         self.is_read(workspace, now);
         trouble
@@ -198,14 +208,19 @@ impl Inbox {
         let book = self.books.entry(workspace).or_default();
         let newest = book.ledger.seen_up_to();
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
-        let mut taken =
-            Taken { rows: Vec::with_capacity(rows.len()), records: Vec::new(), stopped: false, moved: None };
+        let mut taken = Taken {
+            rows: Vec::with_capacity(rows.len()),
+            records: Vec::new(),
+            stopped: false,
+            stirs: false,
+            moved: None,
+        };
         let mut own_files: Vec<Rc<str>> = Vec::new();
-        for row in rows {
+        for mut row in rows {
             let mark = Mark::new(&row);
             if !book.ledger.knows(&row.id) {
                 let late = row.timed && newest.is_some_and(|newest| row.stamp < newest);
-                let (source, is_held) = match filter::verdict(&row, own, uploads) {
+                let source = match filter::verdict(&row, own, uploads) {
                     dropped @ (Verdict::Drop | Verdict::Own) => {
                         if dropped == Verdict::Own {
                             own_files.push(Rc::clone(&mark.id));
@@ -214,9 +229,10 @@ impl Inbox {
                         taken.rows.push(mark);
                         continue;
                     }
-                    Verdict::Hold => (Source::Upload, true),
-                    Verdict::Show(source) => (source, false),
+                    Verdict::Hold => Source::Upload,
+                    Verdict::Show(source) => source,
                 };
+                let told = (source == Source::Upload).then(|| file_of(&mut row, own)).flatten();
                 let message = Message { late, ..Message::new(workspace, row, source) };
                 if planted(Bug::DropsOldest) && !self.queue.has_room() {
                     let oldest = self.queue.ready().next().map(Staged::id);
@@ -231,16 +247,19 @@ impl Inbox {
                 book.ledger.wait_for(mark.clone());
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
                 let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
+                let brought = book.files.bring(&message, told, (own, uploads), now);
                 let make = if repeats { Staged::again } else { Staged::new };
-                let staged = make(message, mark.can_be_asked_after);
+                let mut staged = make(message, mark.can_be_asked_after);
                 if repeats {
                     taken.records.push(told_of(&staged));
                 }
-                if is_held {
-                    self.queue.hold(staged);
-                } else {
-                    self.queue.stage(staged);
+                if brought.is_held {
+                    staged.hold(now);
+                    taken.stirs = true;
                 }
+                self.queue.stage(staged);
+                taken.records.extend(brought.records);
+                taken.records.extend(fold(&mut self.queue, book, brought.folds));
             }
             taken.rows.push(mark);
         }
@@ -255,17 +274,21 @@ impl Inbox {
         taken
     }
 
-    /// Decides about the held files, once no upload of the agent is on its way any more; returns
-    /// those that are its own.
-    fn release(&mut self, uploads: &OwnUploads) -> Vec<Rc<Message>> {
-        if uploads.in_flight() {
-            return Vec::new();
+    /// Decides about messages that are held, and shows where files are; returns the rows that turned out to be of
+    /// the agent's own files.
+    fn settle_held(
+        &mut self,
+        (workspace, own): (Workspace, &str),
+        uploads: &OwnUploads,
+        now: Instant,
+    ) -> Vec<Rc<Message>> {
+        let Some(book) = self.books.get_mut(&workspace) else { return Vec::new() };
+        if book.files.has_changed() {
+            self.queue.view(workspace, |message| book.files.view(message, own));
         }
-        let is_own = |message: &Message| {
-            let uri = message.attachments.first().and_then(|file| file.uri.as_deref());
-            uri.is_some_and(|uri| uploads.contains(uri))
-        };
-        self.queue.release(is_own)
+        let leaving = self.queue.release(workspace, |staged| book.files.fate(staged, (own, uploads), now));
+        book.unsaved_pops.extend(leaving.iter().map(|message| Rc::from(message.activity_id.as_str())));
+        leaving
     }
 
     /// Takes messages out, which the agent has dealt with. They are over once that is on disk.
@@ -284,13 +307,23 @@ impl Inbox {
     /// Messages that are popped are over: that is on disk now.
     fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>]) {
         let book = self.book(workspace);
+        let mut stirs = false;
         for id in ids {
             if book.unsaved_pops.remove(id) {
                 book.ledger.acknowledge(id);
                 // A broadcast is no row of those that are fetched in order.
                 book.ledger.remember(Rc::clone(id));
+                stirs |= book.files.handled(id);
             }
         }
+        if stirs {
+            self.stir();
+        }
+    }
+
+    /// The lanes of files have something to look at.
+    const fn stir(&mut self) {
+        self.steps += 1;
     }
 
     /// Messages from between two moments may be missing; says whether that is news.
@@ -304,6 +337,25 @@ impl Inbox {
         }
         is_new
     }
+}
+
+/// Takes out the rows of files whose place a message has taken, as far as the agent cannot see them; the record of that.
+fn fold(queue: &mut Queue, book: &mut Book, rows: Vec<Rc<str>>) -> Option<Record> {
+    let ids: Vec<Rc<str>> = rows.into_iter().filter(|row| queue.fold(row).is_some()).collect();
+    for row in &ids {
+        book.ledger.acknowledge(row);
+        book.files.handled(row);
+    }
+    (!ids.is_empty()).then_some(Record::Acknowledged { ids })
+}
+
+/// What a row says of a file.
+fn file_of(row: &mut Row, own: &str) -> Option<WaitingFile> {
+    let file = &mut row.request.as_mut()?.file;
+    if file.uri.is_empty() {
+        file.uri = uploads::address(own, &file.file_id);
+    }
+    Some(file.clone())
 }
 
 /// Fetches the messages of a workspace, for ever, beginning with what is on disk.

@@ -29,6 +29,7 @@ use crate::{
         stamp::Stamp,
     },
     untrusted,
+    uploads::OwnUploads,
     wire::{Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
@@ -121,9 +122,12 @@ impl Poller {
         let mut inbox = world.inbox.borrow_mut();
         let trouble = inbox.open((workspace, world.id(workspace)), saved, host.now());
         let book = inbox.book(workspace);
+        let book_own = Rc::clone(&book.own);
         let begins_anew = book.ledger.position().is_none() && !book.resumed;
         let fetched_before = book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
         let news = inbox.news();
+        let sent = OwnUploads::of(&book_own, inbox.book(workspace).files.own());
+        world.own_uploads.borrow_mut().note_all(sent);
         drop(inbox);
         if let Some(trouble) = trouble {
             host.log(Level::Warn, trouble);
@@ -393,6 +397,9 @@ impl Poller {
         let mut taken = self.bring_in(batch);
         self.write(std::mem::take(&mut taken.records)).await;
         self.land();
+        if taken.stirs {
+            self.stir();
+        }
         if taken.stopped {
             self.full_at = Some(self.world.inbox.borrow().queue().load());
             self.book(|book| book.starved = true);

@@ -1,8 +1,11 @@
 //! The messages that wait for the agent, oldest first.
 
-use std::{collections::VecDeque, rc::Rc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
-use super::message::Message;
+use super::message::{Kind, Message};
 use crate::{
     platform::stamp::Stamp,
     wire::{Instant, Workspace},
@@ -26,6 +29,8 @@ const PARKED_IN_STARTS: u32 = 2;
 /// A message that waits, and what the agent has seen of it.
 pub(crate) struct Staged {
     pub(crate) message: Rc<Message>,
+    /// The message as the agent is shown it, where its files have come to something.
+    view: Option<Rc<Message>>,
     /// Whether the platform can be asked for what follows its row.
     pub(crate) askable: bool,
     /// How often `wait_for_message` has returned it.
@@ -40,12 +45,14 @@ pub(crate) struct Staged {
     showings: u32,
     /// The how many-th to arrive it was.
     arrival: u64,
+    /// Since when it is held, if it is.
+    since: Instant,
     place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
-    /// It may be the agent's own file.
+    /// It waits for its files, or for what takes its place, or may be the agent's own file.
     Held,
     /// It is not on disk yet.
     Landing,
@@ -56,6 +63,7 @@ impl Staged {
     pub(crate) const fn new(message: Rc<Message>, askable: bool) -> Self {
         Self {
             message,
+            view: None,
             askable,
             deliveries: 0,
             starts_before: 0,
@@ -63,6 +71,7 @@ impl Staged {
             parked: false,
             showings: 0,
             arrival: 0,
+            since: 0,
             place: Place::Landing,
         }
     }
@@ -70,6 +79,25 @@ impl Staged {
     /// As [`Staged::new`], shown by another program before.
     pub(crate) fn again(message: Rc<Message>, askable: bool) -> Self {
         Self { redelivered: true, starts_before: 1, ..Self::new(message, askable) }
+    }
+
+    /// The message as the agent is shown it.
+    pub(crate) fn shown(&self) -> &Rc<Message> {
+        self.view.as_ref().unwrap_or(&self.message)
+    }
+
+    /// Since when it is held.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// It is not shown before [`Queue::release`] decides.
+    pub(crate) const fn hold(&mut self, now: Instant) {
+        (self.place, self.since) = (Place::Held, now);
+    }
+
+    const fn is_held(&self) -> bool {
+        matches!(self.place, Place::Held)
     }
 
     pub(crate) fn id(&self) -> Rc<str> {
@@ -92,6 +120,15 @@ impl Staged {
     const fn show(&mut self) {
         self.showings = self.showings.saturating_add(1);
     }
+}
+
+/// What becomes of a message that is held.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fate {
+    /// It is none.
+    Leaves,
+    Shows,
+    Stays,
 }
 
 /// What is staged.
@@ -118,6 +155,8 @@ pub(crate) struct Queue {
     arrivals: u64,
     /// How many messages had arrived when the agent was told of them the last time, and when that was.
     told: Option<(u64, Instant)>,
+    /// The newest message of the user that could be seen.
+    seen_of_user: BTreeMap<Workspace, Stamp>,
 }
 
 impl Queue {
@@ -161,11 +200,6 @@ impl Queue {
         self.staged.push_back(staged);
     }
 
-    /// As [`Queue::stage`], until [`Queue::release`] decides.
-    pub(crate) fn hold(&mut self, staged: Staged) {
-        self.stage(Staged { place: Place::Held, ..staged });
-    }
-
     /// The staged messages are on disk, or nothing can be put there: the agent may see them.
     pub(crate) fn land(&mut self) {
         for staged in &mut self.staged {
@@ -173,25 +207,67 @@ impl Queue {
                 staged.place = Place::Ready;
                 self.arrivals = self.arrivals.saturating_add(1);
                 staged.arrival = self.arrivals;
+                let Message { workspace, stamp, kind, .. } = *staged.message;
+                if kind == Kind::CanvasUser {
+                    let seen = self.seen_of_user.entry(workspace).or_insert(stamp);
+                    *seen = stamp.max(*seen);
+                }
             }
         }
     }
 
-    /// Decides about the held messages: those for which `is_own` is true leave, and are returned.
-    pub(crate) fn release(&mut self, is_own: impl Fn(&Message) -> bool) -> Vec<Rc<Message>> {
-        let held = self.staged.iter().filter(|staged| staged.place == Place::Held);
-        let own: Vec<_> =
-            held.map(|staged| Rc::clone(&staged.message)).filter(|message| is_own(message)).collect();
-        for message in &own {
-            self.remove(&message.activity_id);
-        }
-        for staged in &mut self.staged {
-            if staged.place == Place::Held {
-                staged.place = Place::Landing;
+    /// Decides about the held messages of a workspace; those that leave are returned.
+    pub(crate) fn release(
+        &mut self,
+        workspace: Workspace,
+        fate: impl Fn(&Staged) -> Fate,
+    ) -> Vec<Rc<Message>> {
+        let mut leaving = Vec::new();
+        let seen = self.seen_of_user.get(&workspace).copied();
+        for staged in self.staged.iter_mut().filter(|staged| staged.is_held()) {
+            if staged.message.workspace != workspace {
+                continue;
+            }
+            match fate(staged) {
+                Fate::Leaves => leaving.push(Rc::clone(&staged.message)),
+                Fate::Shows => {
+                    staged.place = Place::Landing;
+                    if seen.is_some_and(|seen| staged.message.stamp < seen) {
+                        Rc::make_mut(&mut staged.message).late = true;
+                        staged.view.iter_mut().for_each(|view| Rc::make_mut(view).late = true);
+                    }
+                }
+                Fate::Stays => {}
             }
         }
+        for message in &leaving {
+            self.remove(&message.activity_id);
+        }
         self.land();
-        own
+        leaving
+    }
+
+    /// The messages of a workspace that are held.
+    pub(crate) fn held(&self, workspace: Workspace) -> impl Iterator<Item = &Staged> {
+        self.of(workspace).filter(|staged| staged.is_held())
+    }
+
+    /// Takes a message out if it is held.
+    pub(crate) fn fold(&mut self, id: &str) -> Option<Rc<Message>> {
+        self.staged.iter().find(|staged| staged.is_held() && staged.message.activity_id == id)?;
+        self.remove(id)
+    }
+
+    /// Shows the messages of the user in another way; nothing is as they came.
+    pub(crate) fn view(&mut self, workspace: Workspace, view: impl Fn(&Message) -> Option<Message>) {
+        let is_meant = |message: &Message| {
+            message.workspace == workspace
+                && message.kind == Kind::CanvasUser
+                && !message.attachments.is_empty()
+        };
+        for staged in self.staged.iter_mut().filter(|staged| is_meant(&staged.message)) {
+            staged.view = view(&staged.message).map(Rc::new);
+        }
     }
 
     /// The message that has waited longest and is not parked, on its way to the agent.
@@ -353,24 +429,27 @@ mod tests {
     #[test]
     fn the_agent_sees_what_has_landed_and_not_what_is_held() {
         let mut queue = Queue::default();
-        queue.hold(staged("held", ""));
+        queue.stage(held("held"));
         queue.stage(staged("a", ""));
         assert!(queue.deliver().is_none() && queue.pop("a").is_none());
 
         queue.land();
 
         assert_eq!((ids(&queue), queue.arrivals()), (vec!["a"], 1));
-        assert_eq!(queue.release(|_| false), []);
+        assert_eq!(queue.release(0, |_| Fate::Stays), []);
+        assert_eq!((ids(&queue), queue.arrivals()), (vec!["a"], 1));
+        assert_eq!(queue.release(0, |_| Fate::Shows), []);
         assert_eq!((ids(&queue), queue.arrivals()), (vec!["held", "a"], 2));
     }
 
     #[test]
     fn an_own_file_leaves_when_it_is_known_to_be_one() {
         let mut queue = Queue::default();
-        queue.hold(staged("own", ""));
-        queue.hold(staged("other", ""));
+        queue.stage(held("own"));
+        queue.stage(held("other"));
 
-        let own = queue.release(|message| message.activity_id == "own");
+        let is_own = |staged: &Staged| staged.message.activity_id == "own";
+        let own = queue.release(0, |staged| if is_own(staged) { Fate::Leaves } else { Fate::Shows });
 
         assert_eq!(own.len(), 1);
         assert_eq!(ids(&queue), ["other"]);
@@ -429,6 +508,10 @@ mod tests {
         let never = queue.take_back("a", true).map(|staged| (staged.deliveries, staged.starts()));
         assert_eq!(never, Some((0, 0)));
         assert!(queue.take_back("gone", true).is_none());
+    }
+
+    fn held(id: &str) -> Staged {
+        Staged { place: Place::Held, ..staged(id, "") }
     }
 
     fn staged(id: &str, text: &str) -> Staged {

@@ -2,6 +2,8 @@
 //!
 //! | `t` | Says | Synced |
 //! |---|---|---|
+//! | `U` | where a file of the user is | with the message that named it first; else with the next record that is |
+//! | `O` | files that the agent has sent | before the user can see them |
 //! | `H` | whose journal this is, and of which format; always the first | with the file |
 //! | `S` | a message was staged | before the agent can see it |
 //! | `F` | the rows up to this one were fetched | with the messages before it |
@@ -18,11 +20,16 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::message::Message;
+use super::{files::File, message::Message};
 use crate::planted::{Bug, planted};
 
 /// The format that this version writes, and the newest one that it reads.
-pub(super) const FORMAT: u32 = 1;
+///
+/// | Format | Has |
+/// |---|---|
+/// | 1 | all but `O` and `U` |
+/// | 2 | these |
+pub(super) const FORMAT: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t")]
@@ -59,6 +66,8 @@ pub(crate) enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cast: Option<(Rc<str>, i64)>,
     },
+    #[serde(rename = "U")]
+    File(File),
     #[serde(rename = "G")]
     Gap { from: i64, to: i64, told: bool },
     #[serde(rename = "H")]
@@ -79,6 +88,8 @@ pub(crate) enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         newest: Option<i64>,
     },
+    #[serde(rename = "O")]
+    Sent { files: Vec<Rc<str>> },
     #[serde(rename = "S")]
     Staged {
         ca: i64,
@@ -110,11 +121,13 @@ impl Record {
             Self::Acknowledged { .. }
             | Self::Delivered { .. }
             | Self::Fetched { .. }
+            | Self::File(_)
             | Self::Gap { .. }
             | Self::Header { .. }
             | Self::Parked { .. }
             | Self::Projected { .. }
             | Self::Remembered { .. }
+            | Self::Sent { .. }
             | Self::Staged { .. } => None,
         }
     }
@@ -124,9 +137,10 @@ impl Record {
         match self {
             Self::Acknowledged { .. } => !planted(Bug::AckNotSynced),
             // Else a power cut could leave a file that seems to be another program's.
-            Self::Header { .. } | Self::Projected { .. } | Self::Staged { .. } => true,
+            Self::Header { .. } | Self::Projected { .. } | Self::Sent { .. } | Self::Staged { .. } => true,
             Self::Delivered { .. }
             | Self::Fetched { .. }
+            | Self::File(_)
             | Self::Gap { .. }
             | Self::Parked { .. }
             | Self::Remembered { .. } => false,

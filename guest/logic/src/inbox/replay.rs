@@ -49,7 +49,7 @@ pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) 
             ),
         };
     }
-    Replay::new(own, workspace, now).run(saved)
+    Replay::new(own, workspace, now).run(saved, format)
 }
 
 /// A journal on its way to a book.
@@ -94,7 +94,7 @@ impl Replay {
         }
     }
 
-    fn run(mut self, saved: Saved) -> Opened {
+    fn run(mut self, saved: Saved, format: Option<u32>) -> Opened {
         let damage = saved.damaged_after.filter(|_| !planted(Bug::DamageIgnored));
         let damaged_after = damage.and_then(|place| usize::try_from(place).ok());
         let mut whole = damaged_after.unwrap_or(usize::MAX);
@@ -128,6 +128,7 @@ impl Replay {
         };
         opened.book.journal.state = match (&opened.trouble, opened.book.journal.over) {
             (None, 0) if saved.journal.is_empty() => State::Fresh,
+            (None, 0) if format.is_some_and(|format| format < FORMAT) => State::Behind,
             (None, 0) => State::Ready,
             (Some(_), _) | (None, _) => State::Behind,
         };
@@ -155,6 +156,7 @@ impl Replay {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
+            Record::File(file) => self.book.files.read(file, self.now),
             Record::Gap { from, to, told } => {
                 let gap = Gap { from: Stamp::at(from), to: Stamp::at(to), told };
                 self.book.gaps.retain(|known| (known.from, known.to) != (gap.from, gap.to));
@@ -174,6 +176,7 @@ impl Replay {
                 self.newest = self.newest.max(newest.map_or(Stamp::UNKNOWN, Stamp::at));
                 ids.into_iter().for_each(|id| self.book.ledger.remember(id));
             }
+            Record::Sent { files } => self.book.files.read_own(files),
             Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
         }
     }
@@ -221,6 +224,7 @@ impl Replay {
     }
 
     fn finish(mut self, cursor: Option<String>, damaged: bool, is_new: bool) -> Opened {
+        self.begin_files(damaged);
         let mut book = self.book;
         book.named = cursor.as_deref().zip(self.file_made_at).map(|(id, stamp)| Mark::at(id.into(), stamp));
         let named_before = self.position.is_some();
@@ -260,6 +264,37 @@ impl Replay {
         }
         book.journal.outlived(self.over);
         Opened { book, staged: self.staged.into(), trouble: None }
+    }
+}
+
+/// Files.
+impl Replay {
+    /// What is known of files is brought together with the messages that wait.
+    fn begin_files(&mut self, damaged: bool) {
+        let begun = self.book.files.begin(self.staged.iter(), &self.book.own, damaged, self.now);
+        self.book.journal.pending.extend(begun.records);
+        // A write that was torn may have the message and not that it takes the place of a file's row.
+        let folded: Vec<Rc<str>> = begun
+            .folds
+            .into_iter()
+            .filter(|row| self.find(row).is_some_and(|staged| staged.starts() == 0))
+            .collect();
+        for row in &folded {
+            self.acknowledge(row);
+            self.book.files.handled(row);
+        }
+        if !folded.is_empty() {
+            self.book.journal.pending.push(Record::Acknowledged { ids: folded });
+        }
+        for staged in self.staged.iter_mut().filter(|staged| staged.starts() == 0) {
+            if begun.held.contains(&staged.id()) {
+                staged.hold(self.now);
+                // What it is shown after may have been popped since.
+                if staged.message.stamp < self.newest {
+                    Rc::make_mut(&mut staged.message).late = true;
+                }
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod row;
 
 use std::collections::BTreeSet;
 
-pub(crate) use self::row::{RequestBody, Row};
+pub(crate) use self::row::{RequestBody, Row, WaitingFile};
 use super::{Limits, MIB, PlatformError, READ, get, list_of, stamp::Stamp, success};
 use crate::wire::{PlatformRequest, PlatformResponse, Workspace};
 

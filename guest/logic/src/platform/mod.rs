@@ -16,6 +16,7 @@ pub(crate) mod peers;
 pub(crate) mod queue;
 pub(crate) mod report;
 pub(crate) mod stamp;
+pub(crate) mod uploads;
 pub(crate) mod words;
 pub(crate) mod workspace;
 

@@ -19,6 +19,15 @@ pub(crate) struct Attachment {
     pub(crate) mime_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Where it is on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    /// How many bytes it has there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<u64>,
+    /// Why it is not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_here: Option<String>,
 }
 
 impl Attachment {
@@ -29,6 +38,7 @@ impl Attachment {
             uri: filled(uri),
             mime_type: filled(mime_type),
             name: filled(name),
+            ..Self::default()
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     dialogue::Host,
+    inbox,
     platform::{PlatformError, messages},
     uploads::InFlight,
     wire::Workspace,
@@ -42,8 +43,9 @@ pub(super) async fn upload(
     }
     let _in_flight = InFlight::begin(world);
     let files = messages::upload(host, workspace, paths).await.map_err(|why| not_uploaded(&why))?;
-    let mut own = world.own_uploads.borrow_mut();
-    files.iter().filter_map(|file| file["uri"].as_str()).for_each(|address| own.note(address));
+    let addresses: Vec<&str> = files.iter().filter_map(|file| file["uri"].as_str()).collect();
+    addresses.iter().for_each(|address| world.own_uploads.borrow_mut().note(address));
+    inbox::sent_files(host, world, workspace, &addresses).await;
     if files.len() != sent {
         return Err(Failure::new(format!(
             "Error: upload returned {} entries for {sent} files. No message was sent; try again, or send the \

@@ -78,7 +78,7 @@ impl Shown {
         let known = |text: &str, told: &str| (told.is_empty() && !text.is_empty()).then(|| text.to_owned());
         Self {
             note: (!world.settings.bare_peer_text).then(|| NOTE.to_owned()),
-            message: Rc::clone(message),
+            message: Rc::clone(staged.shown()),
             peer_name: peer.and_then(|peer| known(&peer.name, &message.peer_name)),
             peer_role: peer.and_then(|peer| known(&peer.role, &message.peer_role)),
             agent_card_url: card(world, message),
@@ -112,9 +112,10 @@ impl Shown {
 
     /// So many characters of the text, from `offset` on.
     pub(super) fn part(world: &World, staged: &Staged, offset: usize, max_chars: usize) -> Self {
-        let whole = &staged.message.text;
+        let shown = staged.shown();
+        let whole = &shown.text;
         let text = whole.chars().skip(offset).take(max_chars).collect();
-        let message = Rc::new(Message { text, ..Message::clone(&staged.message) });
+        let message = Rc::new(Message { text, ..Message::clone(shown) });
         Self {
             message,
             text_chars: Some(whole.chars().count()),

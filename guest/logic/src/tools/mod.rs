@@ -358,12 +358,14 @@ pub(crate) mod tests {
             }
             match &self.turn.next {
                 Next::Finish(Finish::Answer(answer)) => answer,
-                Next::Finish(Finish::Done)
+                Next::Fetch(_)
+                | Next::Finish(Finish::Done)
                 | Next::Listen(_)
                 | Next::Reply(_)
                 | Next::Rest(_)
                 | Next::Send(_)
                 | Next::Store(_)
+                | Next::Sweep(_)
                 | Next::Upload(_) => {
                     panic!("not an answer: {:?}", self.turn.next)
                 }
@@ -391,11 +393,13 @@ pub(crate) mod tests {
         while result.borrow().is_none() {
             let outcome = match &turn.next {
                 Next::Send(request) => answer(request),
-                Next::Finish(_)
+                Next::Fetch(_)
+                | Next::Finish(_)
                 | Next::Listen(_)
                 | Next::Reply(_)
                 | Next::Rest(_)
                 | Next::Store(_)
+                | Next::Sweep(_)
                 | Next::Upload(_) => Outcome::Rested,
             };
             turn = dialogue.resume(outcome, 0);
@@ -407,12 +411,16 @@ pub(crate) mod tests {
     pub(crate) fn asked(turn: &Turn) -> &PlatformRequest {
         match &turn.next {
             Next::Send(request) => request,
-            Next::Finish(_)
+            Next::Fetch(_)
+            | Next::Finish(_)
             | Next::Listen(_)
             | Next::Reply(_)
             | Next::Rest(_)
             | Next::Store(_)
-            | Next::Upload(_) => panic!("not a request: {:?}", turn.next),
+            | Next::Sweep(_)
+            | Next::Upload(_) => {
+                panic!("not a request: {:?}", turn.next)
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 
 mod address;
 mod answer;
+mod download;
 mod events;
 mod idle;
 mod pool;
@@ -34,7 +35,7 @@ use tokio::{
 };
 use url::Url;
 
-pub use self::events::EventStream;
+pub use self::{download::Incoming, events::EventStream};
 use self::{
     pool::{CONNECT_WITHIN, Pool},
     progress::{Stage, Watched},

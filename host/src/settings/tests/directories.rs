@@ -87,3 +87,44 @@ fn reading_settings_changes_no_file() {
 
     assert_eq!(fs::metadata(dir.path()).unwrap().mtime_nsec(), before);
 }
+
+#[test]
+fn files_from_the_user_are_kept_below_the_configs_directory_or_where_the_operator_says() {
+    let dir = TempDir::new().unwrap();
+    let configs = dir.path().to_str().unwrap();
+
+    let uploads = good(&[("CONFIGS_DIR", configs)]).chat_uploads;
+    assert_eq!(uploads.directory, Some(dir.path().join("chat-uploads")));
+    assert_eq!((uploads.most_bytes, uploads.keep.as_secs()), (100 << 20, 14 * 86_400));
+
+    for (value, expected) in [("~/in", "/home/x/in"), (" /a/b ", "/a/b")] {
+        let settings =
+            good(&[("CONFIGS_DIR", configs), ("HOME", "/home/x"), ("MOLECULE_CHAT_UPLOAD_DIR", value)]);
+        assert_eq!(settings.chat_uploads.directory.as_deref(), Some(Path::new(expected)));
+    }
+    assert!(
+        bad(&[("MOLECULE_CHAT_UPLOAD_DIR", "/dev/null")])
+            .contains("MOLECULE_CHAT_UPLOAD_DIR: /dev/null is not")
+    );
+}
+
+#[test]
+fn the_limits_of_files_from_the_user_are_whole_numbers() {
+    for (value, days, mib, warnings) in [
+        ("0", 0, 0, 0),
+        ("30", 30, 30, 0),
+        ("99999999999999999999", 3_650, 10_240, 0),
+        ("-1", 14, 100, 2),
+        ("1.5", 14, 100, 2),
+        ("", 14, 100, 0),
+    ] {
+        let settings = good(&[
+            ("CONFIGS_DIR", "/tmp"),
+            ("MOLECULE_CHAT_UPLOAD_KEEP_DAYS", value),
+            ("MOLECULE_CHAT_UPLOAD_MAX_MB", value),
+        ]);
+        let uploads = settings.chat_uploads;
+        assert_eq!((uploads.keep.as_secs() / 86_400, uploads.most_bytes >> 20), (days, mib), "{value}");
+        assert_eq!(settings.warnings.len(), warnings, "{value}: {:?}", settings.warnings);
+    }
+}

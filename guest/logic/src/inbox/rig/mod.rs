@@ -1,5 +1,6 @@
 //! A platform with an activity log, and a poller driven by hand against it.
 
+mod lanes;
 mod platform;
 mod story;
 
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use self::platform::query;
+use self::{lanes::Lanes, platform::query};
 pub(crate) use self::{
     platform::{Platform, error},
     story::{assert_recovered, story},
@@ -76,12 +77,16 @@ pub(crate) struct Rig {
     pub(crate) stores: usize,
     /// How many messages those who rest were woken for.
     pub(crate) arrived: Option<u64>,
+    /// The last count by which those who rest are woken.
+    news: u64,
     /// The cursor file is to be brought up to date.
     pub(crate) handled: bool,
     /// There is room again.
     pub(crate) look_again: bool,
     pub(crate) said: Vec<LogLine>,
     settings: Settings,
+    /// The dialogues of files, if they are to run.
+    lanes: Lanes,
     /// Until when it rests, and, if it listens, after how many hints.
     poller: Option<(Dialogue, Instant, Option<u64>)>,
 }
@@ -105,9 +110,11 @@ impl Rig {
             disk_full: false,
             stores: 0,
             arrived: None,
+            news: 0,
             handled: false,
             look_again: false,
             said: Vec::new(),
+            lanes: Lanes::default(),
             settings,
             poller: None,
         }
@@ -121,12 +128,13 @@ impl Rig {
         let (dialogue, turn) =
             Dialogue::open(self.now, |host| async move { super::poll(host, world, 0, saved).await });
         self.carry_out(dialogue, turn);
+        self.open_lanes();
     }
 
     /// The process is killed, and another one starts.
     pub(crate) fn restart(&mut self) {
         self.world = Rc::new(World::new(self.settings.clone()));
-        self.poller = None;
+        (self.poller, self.news) = (None, 0);
         self.start();
     }
 
@@ -136,11 +144,14 @@ impl Rig {
         while let Some((_, until, _)) = self.poller.as_ref()
             && *until <= end
         {
+            self.run_lanes(*until);
             let (mut dialogue, until, hints) = self.poller.take().unwrap();
             self.advance(until);
             let turn = dialogue.resume(hints.map_or(Outcome::Rested, Outcome::Heard), self.now);
             self.carry_out(dialogue, turn);
+            self.run_lanes(self.now);
         }
+        self.run_lanes(end);
         self.advance(end);
     }
 
@@ -204,7 +215,7 @@ impl Rig {
                 }
                 Next::Send(request) => self.platform.handle(&request),
                 Next::Store(update) => self.store(update.change),
-                Next::Finish(_) | Next::Reply(_) | Next::Upload(_) => {
+                Next::Fetch(_) | Next::Finish(_) | Next::Reply(_) | Next::Sweep(_) | Next::Upload(_) => {
                     panic!("a poller does not do this: {:?}", turn.next)
                 }
             };
@@ -215,7 +226,8 @@ impl Rig {
     fn perform(&mut self, turn: &Turn) {
         for effect in &turn.effects {
             match effect {
-                Effect::Arrived(_) => {
+                Effect::Arrived(count) => {
+                    self.news = *count;
                     let arrivals = self.world.inbox.borrow().queue().arrivals();
                     self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
                 }

@@ -26,6 +26,9 @@ pub(crate) struct Platform {
     pub(crate) requests: Vec<PlatformRequest>,
     /// What `GET /workspaces/:id` answers.
     pub(crate) record: (u16, Value),
+    /// Files that were acknowledged, one after the other.
+    pub(crate) acknowledged: Vec<String>,
+    pub(crate) ack_status: u16,
 }
 
 #[derive(Clone)]
@@ -47,6 +50,8 @@ impl Platform {
             tells_time: false,
             script: VecDeque::new(),
             requests: Vec::new(),
+            acknowledged: Vec::new(),
+            ack_status: 200,
             record: (200, json!({"id": OWN, "status": "online"})),
         }
     }
@@ -69,6 +74,25 @@ impl Platform {
     /// The user says something that takes so many bytes.
     pub(crate) fn say_at_length(&mut self, text: &str, bulk: usize) -> String {
         self.insert(&json!({"source_id": null, "request_body": said(text)}), 1_000_000, bulk)
+    }
+
+    /// The user sends a file of three bytes: the row about it.
+    pub(crate) fn send_file(&mut self, file: &str) -> String {
+        let body = json!({"file_id": file, "name": "a.png", "mimeType": "image/png", "size": 3,
+            "uri": format!("platform-pending:{OWN}/{file}")});
+        let row = json!({"source_id": null, "method": "chat_upload_receive", "request_body": body});
+        self.insert(&row, 1_000_000, 0)
+    }
+
+    /// The user says something with files.
+    pub(crate) fn say_with(&mut self, text: &str, files: &[&str]) -> String {
+        let mut body = said(text);
+        for file in files {
+            let part = json!({"kind": "file", "file": {"name": "a.png", "mimeType": "image/png",
+                "uri": format!("platform-pending:{OWN}/{file}")}});
+            body["params"]["message"]["parts"].as_array_mut().unwrap().push(part);
+        }
+        self.insert(&json!({"source_id": null, "request_body": body}), 1_000_000, 0)
     }
 
     /// The agent's own words come back.
@@ -118,6 +142,12 @@ impl Platform {
         self.requests.push(request.clone());
         if request.path.len() == 2 {
             return Outcome::Responded(answer(self.record.0, &self.record.1));
+        }
+        if let [_, _, _, file, end] = request.path.as_slice()
+            && end == "ack"
+        {
+            self.acknowledged.push(file.clone());
+            return Outcome::Responded(answer(self.ack_status, &json!({"acked": true})));
         }
         assert_eq!(request.path, ["workspaces", OWN, "activity"]);
         self.script.pop_front().unwrap_or_else(|| self.page(request))

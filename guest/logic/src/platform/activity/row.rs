@@ -161,7 +161,7 @@ impl Shape for RequestBody {
 }
 
 /// A file that waits on the platform.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct WaitingFile {
     /// How many of its five fields are there, and not null.
     pub(crate) fields: usize,
@@ -169,6 +169,7 @@ pub(crate) struct WaitingFile {
     pub(crate) name: String,
     pub(crate) mime_type: String,
     pub(crate) uri: String,
+    pub(crate) size: Option<u64>,
 }
 
 impl WaitingFile {
@@ -180,7 +181,9 @@ impl WaitingFile {
             "mimeType" => &mut self.mime_type,
             "uri" => &mut self.uri,
             "size" => {
-                let is_there = value.is_there()?;
+                let size = value.json_if_there()?;
+                let is_there = size.is_some();
+                self.size = size.and_then(|size| size.parse().ok());
                 self.fields = self.fields.saturating_add(is_there.into());
                 return Ok(is_there);
             }
