@@ -87,18 +87,30 @@ async fn keep(base: &Url, at: SocketAddr) -> Result<(), Failure> {
     };
     let (mut sender, connection) = timeout(ANSWER_WITHIN, opening).await??;
     let mut connection = pin!(connection);
-    let answer = async {
-        let body = sender.send_request(request).await?.into_body();
-        Limited::new(body, ANSWER_BYTES).collect().await?;
-        Ok::<_, Failure>(())
+    let has_ended = {
+        let answer = async {
+            let body = sender.send_request(request).await?.into_body();
+            Limited::new(body, ANSWER_BYTES).collect().await?;
+            Ok::<_, Failure>(())
+        };
+        let mut answer = pin!(timeout(ANSWER_WITHIN, answer));
+        tokio::select! {
+            biased;
+            answered = &mut answer => {
+                answered??;
+                false
+            }
+            // The answer may have come with the end.
+            _ = &mut connection => {
+                answer.await??;
+                true
+            }
+        }
     };
-    tokio::select! {
-        biased;
-        answered = timeout(ANSWER_WITHIN, answer) => answered??,
-        _ = &mut connection => return Err("it was closed without an answer".into()),
+    if !has_ended {
+        // It ends by itself once nobody can send on it, so the sender stays.
+        let _ = connection.await;
     }
-    // It ends by itself once nobody can send on it, so the sender stays.
-    let _ = connection.await;
     drop(sender);
     Ok(())
 }
@@ -148,6 +160,23 @@ mod tests {
         assert!(!request.to_ascii_lowercase().contains("authorization"), "{request}");
 
         drop(listener);
+        drop(connection);
+
+        timeout(SOON, watching).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_leaves_with_its_first_answer_is_gone() {
+        let (listener, base, at) = listen().await;
+        let watching = tokio::spawn(async move { gone(&base, at).await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert!(connection.read_buf(&mut request).await.unwrap() > 0);
+        }
+
+        connection.write_all(ANSWER).await.unwrap();
         drop(connection);
 
         timeout(SOON, watching).await.unwrap().unwrap();
