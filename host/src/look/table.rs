@@ -50,7 +50,10 @@ fn messages(seen: &View<'_>, list: &str, one: &str, many: &str) -> Vec<String> {
 }
 
 fn row(message: &View<'_>) -> [String; 6] {
-    let returned = message.at("/delivery_count").map(|_| message.cell("/delivery_count") + "x");
+    let returned = message
+        .at("/delivery_count")
+        .filter(|count| !count.is_null())
+        .map(|_| message.cell("/delivery_count") + "x");
     let looked_at = || if message.is("/redelivered") { "looked at" } else { NOTHING }.to_owned();
     let from = message.cell("/peer_id");
     [

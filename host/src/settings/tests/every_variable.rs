@@ -40,6 +40,9 @@ const TABLE: &[(&str, [Becomes; 3])] = &[
     ("WORKSPACE_CONFIG_PATH", [Fine, Fine, Told]),
     ("WORKSPACE_TIER", [Told, Told, Told]),
     ("MOLECULE_ATTACH_ROOTS", [Fine, Fine, Told]),
+    ("MOLECULE_CHAT_UPLOAD_DIR", [Fine, Fine, Fine]),
+    ("MOLECULE_CHAT_UPLOAD_KEEP_DAYS", [Told, Told, Told]),
+    ("MOLECULE_CHAT_UPLOAD_MAX_MB", [Told, Told, Told]),
     ("MOLECULE_ALLOW_HTTP", [Told, Told, Told]),
     ("HTTPS_PROXY", [Refused, Refused, Refused]),
     // The platform of these tests is not reached through it.
