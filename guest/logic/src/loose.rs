@@ -55,7 +55,7 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
     }
 
     /// Skips the value; says whether it is another one than null, which is as good as no field.
-    pub(crate) fn is_there(self) -> Result<bool, A::Error> {
+    pub(crate) fn exists(self) -> Result<bool, A::Error> {
         Ok(match self.0.next_value::<Loose<Nothing>>()? {
             Loose::Null => false,
             Loose::Object(Nothing) | Loose::Other | Loose::Text(_) => true,
@@ -112,7 +112,7 @@ impl<'de, A: MapAccess<'de>> Field<'_, A> {
     }
 
     /// Whether the value is a number.
-    pub(crate) fn is_number(self) -> Result<bool, A::Error> {
+    pub(crate) fn holds_number(self) -> Result<bool, A::Error> {
         let json = self.0.next_value::<Box<RawValue>>()?;
         Ok(json.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()))
     }

@@ -58,7 +58,7 @@ impl Written {
     }
 
     /// Returns once that is known: true if it is written, false if it never will be.
-    pub(super) async fn is_written(mut self) -> bool {
+    pub(super) async fn reached_client(mut self) -> bool {
         self.0.wait_for(|written| *written).await.is_ok()
     }
 }
@@ -159,7 +159,7 @@ mod tests {
         let (outbox, (output, mut client)) = (Arc::new(Outbox::default()), duplex(16));
         tokio::spawn(Arc::clone(&outbox).write_to(output));
         let told = push(&outbox, "a line that is longer than the pipe");
-        let mut told = std::pin::pin!(told.is_written());
+        let mut told = std::pin::pin!(told.reached_client());
         assert!(time::timeout(Duration::from_secs(9), &mut told).await.is_err());
 
         client.read_exact(&mut [0; 24]).await.unwrap();
@@ -175,7 +175,7 @@ mod tests {
 
         drop(client);
 
-        assert!(!told.is_written().await);
+        assert!(!told.reached_client().await);
     }
 
     fn push(outbox: &Outbox, line: &str) -> Written {

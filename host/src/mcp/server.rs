@@ -101,7 +101,7 @@ impl<P: Ports> Server<P> {
                     && receipt.is_wanted()
                 {
                     tokio::spawn(async move {
-                        if written.is_written().await {
+                        if written.reached_client().await {
                             receipt.written().await;
                         }
                     });

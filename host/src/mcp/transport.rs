@@ -106,11 +106,15 @@ impl<R: AsyncRead + Unpin> Client<R> {
             };
             let message = match line {
                 Line::Complete(line) => self.understand(incoming::read(&line), line.len()),
-                Line::Rest(line) => match incoming::read(&line) {
-                    // Cut off in the middle: nobody waits.
-                    Incoming::Refusal { error, .. } if error.code == ErrorCode::PARSE_ERROR => None,
-                    whole => self.understand(whole, line.len()),
-                },
+                Line::Rest(line) => {
+                    let read = incoming::read(&line);
+                    // A client that cut its last line off has gone, and waits for no answer.
+                    let is_cut_off = matches!(
+                        &read,
+                        Incoming::Refusal { error, .. } if error.code == ErrorCode::PARSE_ERROR
+                    );
+                    if is_cut_off { None } else { self.understand(read, line.len()) }
+                }
                 Line::TooLong(meant) => {
                     self.understand(incoming::broken(meant, "the line is longer than 8 MiB"), 0)
                 }

@@ -126,9 +126,7 @@ fn one_word(scheme: &str) -> String {
 
 /// Whether `variable` may also be written in lower case.
 pub(super) fn has_two_spellings(variable: &Variable) -> bool {
-    [&env::ALL_PROXY, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::NO_PROXY]
-        .iter()
-        .any(|known| *known == variable)
+    [&env::ALL_PROXY, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::NO_PROXY].contains(&variable)
 }
 
 #[cfg(test)]

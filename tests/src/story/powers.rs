@@ -369,7 +369,17 @@ impl Ports for Process {
                 self.machine.files().uploads.insert(path.clone(), answer.body.into());
                 Outcome::Fetched(FetchedFile { path, bytes, mime_type: String::new() })
             }
-            outcome => outcome,
+            outcome @ (Outcome::Fetched(_)
+            | Outcome::Heard(_)
+            | Outcome::Overflowed
+            | Outcome::Refused(_)
+            | Outcome::Replied
+            | Outcome::Responded(_)
+            | Outcome::Rested
+            | Outcome::StoreFailed(_)
+            | Outcome::Stored
+            | Outcome::Swept(_)
+            | Outcome::Unreachable(_)) => outcome,
         }
     }
 

@@ -47,6 +47,9 @@ impl Told {
     }
 }
 
+/// What the journal has to say of messages that are shown.
+pub(crate) type Noted = Vec<(Workspace, Record)>;
+
 /// Messages on their way to the agent. Dropped, they are not shown after all.
 pub(crate) struct Showing {
     world: Rc<World>,
@@ -61,7 +64,7 @@ impl Showing {
     pub(crate) fn of_next<T>(
         world: &Rc<World>,
         read: impl FnOnce(&super::Staged) -> T,
-    ) -> Option<(T, Self, Vec<(Workspace, Record)>)> {
+    ) -> Option<(T, Self, Noted)> {
         let mut inbox = world.inbox.borrow_mut();
         let head = inbox.queue_mut().deliver()?;
         let showing = Self { world: Rc::clone(world), messages: vec![(head.id(), true)], delivers: true };
@@ -73,7 +76,7 @@ impl Showing {
         world: &Rc<World>,
         (skip, limit): (usize, usize),
         mut read: impl FnMut(&super::Staged) -> T,
-    ) -> (Vec<T>, Self, Vec<(Workspace, Record)>) {
+    ) -> (Vec<T>, Self, Noted) {
         let mut inbox = world.inbox.borrow_mut();
         let mut showing = Self { world: Rc::clone(world), messages: Vec::new(), delivers: false };
         let (mut seen, mut records) = (Vec::new(), Vec::new());

@@ -157,7 +157,7 @@ impl Shape for File {
             "name" | "filename" => &mut self.name,
             "mimeType" | "mime_type" | "mediaType" => &mut self.mime_type,
             "bytes" => {
-                self.bytes = value.is_there()?;
+                self.bytes = value.exists()?;
                 return Ok(());
             }
             _ => return value.skip(),

@@ -54,7 +54,7 @@ async fn calls_beside_each_other_are_spoken_of_under_their_own_tokens() {
         call(&mut wire, token.clone(), &json!({ "progressToken": token })).await;
     }
 
-    let mut told = vec![wire.answer().await, wire.answer().await];
+    let mut told = [wire.answer().await, wire.answer().await];
 
     told.sort_by_key(|note| note["params"]["progressToken"].to_string());
     assert_eq!(told[0]["params"]["progressToken"], "7");

@@ -144,6 +144,13 @@ impl Hop {
 
     fn explain_certificate(&self, cause: &CertificateError) -> String {
         let Self { what, variable, otherwise, .. } = self;
+        if is_its_own_authority(cause) {
+            return self.distrust();
+        }
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the library adds kinds, and says each in its own words"
+        )]
         match cause {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
                 "the certificate of {what} has expired{}: whoever runs it has to renew that, unless the clock of this \
@@ -158,7 +165,6 @@ impl Hop {
                 format!("the certificate of {what} is for another name{names}: check {variable}{otherwise}")
             }
             CertificateError::UnknownIssuer | CertificateError::BadSignature => self.distrust(),
-            other if is_its_own_authority(other) => self.distrust(),
             other => {
                 let said = one_line(&other.to_string());
                 format!(

@@ -286,7 +286,7 @@ fn a_slow_file_delays_no_other_message_and_what_it_delays_says_that_it_is_late()
     rig.platform.send_file(G);
     let quick = rig.platform.say_with("and this", &[G]);
     rig.pass(5_000);
-    assert_eq!(rig.waiting(), [after[0].clone(), after[1].clone(), quick.clone()]);
+    assert_eq!(rig.waiting(), [after[0].clone(), after[1].clone(), quick]);
 
     rig.fetches_end();
 

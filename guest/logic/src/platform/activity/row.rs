@@ -67,7 +67,7 @@ impl Row {
 impl Shape for Row {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "duration_ms" => self.was_called = value.is_number()?,
+            "duration_ms" => self.was_called = value.holds_number()?,
             "request_body" => self.request = value.object_or_its_text()?,
             "response_body" => self.response = value.object_if_there()?,
             _ => match self.line(key) {
@@ -106,7 +106,7 @@ struct Envelope(Row);
 impl Shape for Envelope {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "duration_ms" => self.0.was_called = value.is_number()?,
+            "duration_ms" => self.0.was_called = value.holds_number()?,
             "request_body" => self.0.request = value.json_if_there()?.map(|_| RequestBody::default()),
             "response_body" => self.0.response = value.json_if_there()?.map(|_| ResponseBody::default()),
             _ => match self.0.line(key) {
@@ -136,7 +136,7 @@ impl Shape for RequestBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         let is_there = match key {
             "jsonrpc" => {
-                self.jsonrpc = value.is_there()?;
+                self.jsonrpc = value.exists()?;
                 self.jsonrpc
             }
             "params" => {
@@ -187,7 +187,7 @@ impl WaitingFile {
                 self.fields = self.fields.saturating_add(is_there.into());
                 return Ok(is_there);
             }
-            _ => return value.is_there(),
+            _ => return value.exists(),
         };
         let text = value.text_if_there()?;
         let is_there = text.is_some();
@@ -243,7 +243,7 @@ pub(crate) struct ResponseBody {
 impl Shape for ResponseBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
-            "result" => self.has_result = value.is_there()?,
+            "result" => self.has_result = value.exists()?,
             "text" => self.text = value.text()?,
             _ => value.skip()?,
         }
