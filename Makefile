@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test simulate kill9 fuzz bench lint fmt deny check clean
+.PHONY: help setup toolchain build demo test simulate kill9 fuzz bench lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -12,37 +12,47 @@ FUZZ_SECS ?= 600
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
+# Demo and tests build the same packages in the same profile, so that one build serves both. Cargo chooses the
+# features of a dependency by the packages it builds: another choice of them would compile most of it again.
+# The bare server is for the bench alone.
+PACKAGES := --locked --workspace --exclude bare-server
+
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what the project needs beside rustup, python3 and node
 	@tests/setup.sh
 
-build: setup ## the release binary
+toolchain:
+	@tests/setup.sh toolchain
+
+build: toolchain ## the release binary
 	cargo build --release --locked -p molecule-mcp
 	@echo "built $(TARGET)/release/molecule-mcp"
 
-demo: setup ## watch a message travel from the canvas to an agent and back
-	cargo build --release --locked -p molecule-mcp -p standin
-	cargo run --locked -q -p molecule-tests --bin demo -- $(TARGET)/release
+demo: toolchain ## watch a message travel from the canvas to an agent and back
+	cargo build $(PACKAGES)
+	$(TARGET)/debug/demo $(TARGET)/debug
 
 test: setup ## every test: units, stories, real processes, real MCP clients
-	cargo build --locked -p molecule-mcp -p standin
-	cargo test --locked --workspace
+	cargo build $(PACKAGES)
+	cargo test $(PACKAGES)
 	tests/clients/run.sh $(TARGET)/debug
 
-simulate: setup ## live the lives of many seeds (SEEDS=1000), tell that of one (SEED=7), or ARGS=--cuts, ARGS="--harms 1"
+simulate: toolchain ## live the lives of many seeds (SEEDS=1000), tell that of one (SEED=7), or ARGS=--cuts, ARGS="--harms 1"
 	cargo run --release --locked -q -p molecule-tests --bin simulate -- $(or $(ARGS),$(if $(SEED),--seed $(SEED),--count $(or $(SEEDS),1000)))
 
-kill9: setup ## kill the real binary 1,000 times while 10,000 messages flow, and the leader of two 50 times
+kill9: toolchain ## kill the real binary 1,000 times while 10,000 messages flow, and the leader of two 50 times
 	cargo build --release --locked -p molecule-mcp
-	cargo run --locked -q -p molecule-tests --bin kill9 -- $(TARGET)/release
+	cargo build $(PACKAGES)
+	$(TARGET)/debug/kill9 $(TARGET)/release
 
-bench: setup ## speed and memory beside a bare MCP server, against the budgets
+bench: toolchain ## speed and memory beside a bare MCP server, against the budgets
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
-	cargo run --locked -q -p molecule-tests --bin bench -- $(TARGET)/release --write docs/benchmarks.md
+	cargo build $(PACKAGES)
+	$(TARGET)/debug/bench $(TARGET)/release --write docs/benchmarks.md
 
-fuzz: setup ## bytes that nobody meant, FUZZ_SECS (600) seconds for each target
+fuzz: toolchain ## bytes that nobody meant, FUZZ_SECS (600) seconds for each target
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	for target in journal activity; do \
 		mkdir -p $(TARGET)/fuzz-corpus/$$target && \
@@ -58,7 +68,8 @@ lint: ## clippy with the project's rules, and the format
 fmt: ## put every file into the project's format
 	cargo fmt --all
 
-deny: setup ## licences, sources and banned crates
+deny: ## licences, sources and banned crates
+	@tests/setup.sh toolchain deny
 	cargo fetch --locked
 	cargo deny --offline --log-level error check bans licenses sources
 

