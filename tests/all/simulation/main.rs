@@ -38,7 +38,7 @@ fn a_power_cut_in_any_file_operation_loses_nothing() {
 
 #[test]
 fn a_journal_that_is_harmed_at_any_byte_costs_no_message() {
-    let (failures, lives) = simulation::harms(211);
+    let (failures, lives) = simulation::harms(193);
 
     assert!(failures.is_empty(), "{failures:#?}");
     assert!(lives > 100, "only {lives} lives");
