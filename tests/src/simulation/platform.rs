@@ -196,7 +196,7 @@ impl Platform {
             .bearer(&self.me.token)
             .header("Content-Type", "multipart/form-data; boundary=b");
         request.body = part.into();
-        let answer = self.standin.handle(&request, at(now)).answer()?.body_json();
+        let answer = self.standin.handle(&request, self.at(now)).answer()?.body_json();
         let uri = answer.pointer("/files/0/uri")?.as_str()?.to_owned();
         let file = uri.rsplit('/').next()?.to_owned();
         let told = |row: &&standin::Row| {
@@ -214,7 +214,7 @@ impl Platform {
             let writing = Writing { created_at: created_at + 1, ..writing.clone() };
             let body = json!({ "rows": [self.fields(&writing, Some(&uri))] });
             let request = Request::new("POST", "/_test/activity").json(&body);
-            let answer = self.standin.handle(&request, at(now)).answer()?.body_json();
+            let answer = self.standin.handle(&request, self.at(now)).answer()?.body_json();
             let id = answer.pointer("/ids/0")?.as_str()?.to_owned();
             self.notes(&id, writing.created_at, false, now);
             rows.push(id);
