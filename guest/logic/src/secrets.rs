@@ -219,18 +219,10 @@ mod tests {
     }
 
     fn stored(turn: &Turn) -> Option<&str> {
-        match &turn.next {
-            Next::Store(FileUpdate { change: FileChange::InboundSecret(secret), .. }) => Some(secret),
-            Next::Store(_)
-            | Next::Fetch(_)
-            | Next::Finish(_)
-            | Next::Listen(_)
-            | Next::Reply(_)
-            | Next::Rest(_)
-            | Next::Send(_)
-            | Next::Sweep(_)
-            | Next::Upload(_) => None,
-        }
+        let Next::Store(FileUpdate { change: FileChange::InboundSecret(secret), .. }) = &turn.next else {
+            return None;
+        };
+        Some(secret)
     }
 
     fn warnings(turn: &Turn) -> Vec<String> {

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, rc::Rc};
 use crate::{platform::uploads, world::World};
 
 /// More than a day of uploads, after which the platform has forgotten a file as well.
-const REMEMBERED: usize = 4_096;
+pub(crate) const REMEMBERED: usize = 4_096;
 
 /// Own files by their address, `platform-pending:<workspace id>/<file id>`.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl OwnUploads {
 
     /// Notes a file. Only addresses of files that wait on the platform ever come back.
     pub(crate) fn note(&mut self, address: &str) {
-        if !address.starts_with("platform-pending:") {
+        if !uploads::is_address(address) {
             return;
         }
         if self.addresses.len() >= REMEMBERED {

@@ -46,6 +46,13 @@ pub(super) struct Ticket {
     pub(super) written: Option<watch::Sender<bool>>,
 }
 
+impl Ticket {
+    /// Of a line that nobody asks about.
+    pub(super) const fn of(permit: OwnedSemaphorePermit) -> Self {
+        Self { permit, written: None }
+    }
+}
+
 /// Whether the answer of a request is written.
 #[derive(Debug, Clone)]
 pub(super) struct Written(watch::Receiver<bool>);

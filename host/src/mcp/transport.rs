@@ -156,8 +156,7 @@ impl<R: AsyncRead + Unpin> Client<R> {
         if self.flights.is_aloft(&id) {
             // Without the id: it belongs to the answer of the first.
             let error = ErrorData::invalid_request("a request with this id is still being served", None);
-            let ticket = Ticket { permit, written: None };
-            self.outbox.push(&ServerJsonRpcMessage::error(error, None), Some(ticket));
+            self.outbox.push(&ServerJsonRpcMessage::error(error, None), Some(Ticket::of(permit)));
             return None;
         }
         if matches!(*request, ClientRequest::SubscriptionsListenRequest(_)) {
@@ -176,13 +175,13 @@ impl<R: AsyncRead + Unpin> Client<R> {
         // An id in flight belongs to the answer of that request.
         let id = id.filter(|id| !self.flights.is_aloft(id));
         if error.code != ErrorCode::PARSE_ERROR {
-            self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(Ticket { permit, written: None }));
+            self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(Ticket::of(permit)));
             return;
         }
         self.noise.hear("a request that cannot be read");
         if id.is_some() || self.noise.may_be_answered() {
             let refusal = json!({ "jsonrpc": "2.0", "id": id, "error": error });
-            self.outbox.push(&refusal, Some(Ticket { permit, written: None }));
+            self.outbox.push(&refusal, Some(Ticket::of(permit)));
         }
     }
 }
@@ -205,7 +204,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Client<R> 
                 if let Some(flight) = error.id.as_ref().and_then(|id| self.flights.land(id)) {
                     error.id = Some(flight.id);
                     // What a call has found was not told.
-                    self.outbox.push(&error, Some(Ticket { written: None, ..flight.ticket }));
+                    self.outbox.push(&error, Some(Ticket::of(flight.ticket.permit)));
                 }
             }
             JsonRpcMessage::Notification(notification) => self.outbox.push(&notification, None),

@@ -85,23 +85,16 @@ pub(super) enum Opens {
 }
 
 /// Judges the answer to such a call.
-pub(super) fn opens(outcome: Outcome) -> Opens {
-    match outcome {
-        Outcome::Responded(response) if response.status == 200 && response.json => Opens::Yes,
-        Outcome::Responded(response) if refuses_the_token(&response) => Opens::No,
-        // There is an answer, of which the rest does not matter.
-        Outcome::Overflowed => Opens::Yes,
-        Outcome::Fetched(_)
-        | Outcome::Swept(_)
-        | Outcome::Heard(_)
-        | Outcome::Refused(_)
-        | Outcome::Replied
-        | Outcome::Responded(_)
-        | Outcome::Rested
-        | Outcome::StoreFailed(_)
-        | Outcome::Stored
-        | Outcome::Unreachable(_) => Opens::Unknown,
+pub(super) fn opens(outcome: &Outcome) -> Opens {
+    // There is an answer, of which the rest does not matter.
+    if matches!(outcome, Outcome::Overflowed) {
+        return Opens::Yes;
     }
+    let Outcome::Responded(response) = outcome else { return Opens::Unknown };
+    if refuses_the_token(response) {
+        return Opens::No;
+    }
+    if response.status == 200 && response.json { Opens::Yes } else { Opens::Unknown }
 }
 
 /// Whether the platform itself refuses the token: `{"error":"invalid workspace auth token"}`, or `missing …`.

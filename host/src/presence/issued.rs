@@ -51,7 +51,7 @@ pub(super) async fn settle<P: Ports>(
     source: &str,
     issued: &Token,
 ) -> Option<LogLine> {
-    match exchange::opens(ports.send(look(workspace)).await) {
+    match exchange::opens(&ports.send(look(workspace)).await) {
         Opens::Yes => {
             let text =
                 format!("the platform issued a further token for workspace {workspace}, which is not needed");
@@ -60,7 +60,7 @@ pub(super) async fn settle<P: Ports>(
         Opens::Unknown => return None,
         Opens::No => {}
     }
-    match exchange::opens(tokens.send_with(issued, look(workspace)).await) {
+    match exchange::opens(&tokens.send_with(issued, look(workspace)).await) {
         Opens::Unknown => None,
         Opens::Yes => {
             tokens.adopt(issued.clone());

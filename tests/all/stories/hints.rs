@@ -91,17 +91,6 @@ async fn listening() -> Story {
 async fn listen(story: &Story, hints_over: u64) -> Option<u64> {
     let now = story.elapsed_ms();
     let listen = Listen { workspace: 0, hints_over, until: now + 5_000, until_with_events: now + 15_000 };
-    match story.process().listen(listen).await {
-        Outcome::Heard(count) => Some(count),
-        Outcome::Fetched(_)
-        | Outcome::Swept(_)
-        | Outcome::Overflowed
-        | Outcome::Refused(_)
-        | Outcome::Replied
-        | Outcome::Responded(_)
-        | Outcome::Rested
-        | Outcome::StoreFailed(_)
-        | Outcome::Stored
-        | Outcome::Unreachable(_) => None,
-    }
+    let Outcome::Heard(count) = story.process().listen(listen).await else { return None };
+    Some(count)
 }

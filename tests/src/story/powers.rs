@@ -357,30 +357,20 @@ impl Ports for Process {
         time::sleep(slow).await;
         let question = authorised(&self.machine, Request::new("GET", &target(&request.path, &[])));
         let limits = Limits { body_bytes: u32::MAX, ..request.limits };
-        match self.exchange(question, limits).await {
-            Outcome::Responded(answer) if answer.status == 200 => {
-                let bytes = answer.body.len() as u64;
-                if bytes > MOST_UPLOAD_BYTES {
-                    return Outcome::Refused(format!("it has {bytes} bytes"));
-                }
-                if request.bytes.is_some_and(|expected| expected != bytes) {
-                    return unreachable("the content has another length", true);
-                }
-                self.machine.files().uploads.insert(path.clone(), answer.body.into());
-                Outcome::Fetched(FetchedFile { path, bytes, mime_type: String::new() })
-            }
-            outcome @ (Outcome::Fetched(_)
-            | Outcome::Heard(_)
-            | Outcome::Overflowed
-            | Outcome::Refused(_)
-            | Outcome::Replied
-            | Outcome::Responded(_)
-            | Outcome::Rested
-            | Outcome::StoreFailed(_)
-            | Outcome::Stored
-            | Outcome::Swept(_)
-            | Outcome::Unreachable(_)) => outcome,
+        let outcome = self.exchange(question, limits).await;
+        let Outcome::Responded(answer) = outcome else { return outcome };
+        if answer.status != 200 {
+            return Outcome::Responded(answer);
         }
+        let bytes = answer.body.len() as u64;
+        if bytes > MOST_UPLOAD_BYTES {
+            return Outcome::Refused(format!("it has {bytes} bytes"));
+        }
+        if request.bytes.is_some_and(|expected| expected != bytes) {
+            return unreachable("the content has another length", true);
+        }
+        self.machine.files().uploads.insert(path.clone(), answer.body.into());
+        Outcome::Fetched(FetchedFile { path, bytes, mime_type: String::new() })
     }
 
     async fn sweep(&self, request: SweepRequest) -> Outcome {

@@ -13,7 +13,7 @@ use super::{Inbox, notes};
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
-    wire::{Instant, Workspace},
+    wire::{Effect, Instant, Workspace},
     world::World,
 };
 
@@ -92,10 +92,21 @@ impl Inbox {
         }
     }
 
-    /// Counts what ends a pause: messages that the agent can see for the first time, journals that were read,
-    /// first looks that have ended.
+    /// Counts what ends a pause: messages that the agent can see for the first time, and the steps of everything
+    /// else that somebody may wait for.
     pub(crate) const fn news(&self) -> u64 {
         self.queue.arrivals().saturating_add(self.steps)
+    }
+
+    /// Makes a change, and wakes those who rest if there is something new.
+    pub(super) fn announce<T>(&mut self, host: &Host, change: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.news();
+        let changed = change(self);
+        let news = self.news();
+        if news > before {
+            host.effect(Effect::Arrived(news));
+        }
+        changed
     }
 
     /// The journal is read.

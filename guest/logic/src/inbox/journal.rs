@@ -12,7 +12,6 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
-    Inbox,
     book::{self, State},
     message::Message,
     queue::Staged,
@@ -97,7 +96,7 @@ pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace
     match rewritten {
         Ok(()) => {
             let mut inbox = world.inbox.borrow_mut();
-            settle_pops(host, &mut inbox, workspace, &pops);
+            inbox.announce(host, |inbox| inbox.settle_pops(workspace, &pops));
             inbox.book(workspace).journal.rewritten(&lines, host.now());
             if inbox.said_not_saved.take().is_some() {
                 host.log(Level::Info, "the inbox is saved again");
@@ -210,19 +209,9 @@ pub(super) async fn acknowledge(
         inbox.book(workspace).journal.outlived(message.weight());
     }
     if saved {
-        settle_pops(host, &mut inbox, workspace, &ids);
+        inbox.announce(host, |inbox| inbox.settle_pops(workspace, &ids));
     }
     saved
-}
-
-/// These pops are on disk; wakes those who take care of the files of the messages.
-fn settle_pops(host: &Host, inbox: &mut Inbox, workspace: Workspace, ids: &[Rc<str>]) {
-    let before = inbox.news();
-    inbox.settle_pops(workspace, ids);
-    let news = inbox.news();
-    if news > before {
-        host.effect(Effect::Arrived(news));
-    }
 }
 
 /// Notes that the agent has been shown these messages.

@@ -6,13 +6,12 @@ use super::{
     Inbox,
     book::{Book, State},
     journal,
-    message::Message,
     poller::Poller,
     record::Record,
 };
 use crate::{
     dialogue::{Host, NotStored},
-    wire::{CursorChange, Effect, FileChange, Finish, Level, Workspace},
+    wire::{CursorChange, FileChange, Finish, Level, Workspace},
     world::World,
 };
 
@@ -63,16 +62,8 @@ impl Poller {
         self.and_announce(Inbox::stir);
     }
 
-    /// Changes the inbox, and says if the agent can see more than before.
-    fn and_announce<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
-        let mut inbox = self.world.inbox.borrow_mut();
-        let before = inbox.news();
-        let changed = change(&mut inbox);
-        let news = inbox.news();
-        if news > before {
-            self.host.effect(Effect::Arrived(news));
-        }
-        changed
+    fn and_announce(&self, change: impl FnOnce(&mut Inbox)) {
+        self.world.inbox.borrow_mut().announce(&self.host, change);
     }
 
     /// Rewrites the journal if it is not what it should be, or holds much that is over.
@@ -114,19 +105,18 @@ impl Poller {
         }
         project(&self.host, &self.world, self.workspace).await;
     }
+}
 
-    /// Decides about files that may be the agent's own.
-    pub(super) async fn release_held(&self) {
-        let own = self.take_own_files();
-        if !own.is_empty() {
-            journal::acknowledge(&self.host, &self.world, self.workspace, &own).await;
-        }
+/// Shows messages that need not wait any longer. Rows that turned out to be of the agent's own files are over: says
+/// whether that is on disk, and nothing if there were none.
+pub(super) async fn settle_held(host: &Host, world: &World, workspace: Workspace) -> Option<bool> {
+    let (now, id) = (host.now(), (workspace, world.id(workspace)));
+    let settle = |inbox: &mut Inbox| inbox.settle_held(id, &world.own_uploads.borrow(), now);
+    let own = world.inbox.borrow_mut().announce(host, settle);
+    if own.is_empty() {
+        return None;
     }
-
-    fn take_own_files(&self) -> Vec<Rc<Message>> {
-        let (now, own) = (self.host.now(), (self.workspace, self.world.id(self.workspace)));
-        self.and_announce(|inbox| inbox.settle_held(own, &self.world.own_uploads.borrow(), now))
-    }
+    Some(journal::acknowledge(host, world, workspace, &own).await)
 }
 
 /// Brings the cursor file up to date, soon after messages were popped and before the process ends.

@@ -122,7 +122,7 @@ pub(crate) struct Inbox {
     leaders: BTreeMap<Workspace, String>,
     /// Of the workspaces whose journal is read.
     contacts: BTreeMap<Workspace, Contact>,
-    /// Journals that were read, and first looks that have ended.
+    /// Journals that were read, first looks that have ended, and changes that the lanes of files look at.
     steps: u64,
     said_not_saved: Option<Instant>,
 }

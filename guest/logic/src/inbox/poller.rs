@@ -15,6 +15,7 @@ use super::{
     broadcasts::Broadcasts,
     clock::PlatformClock,
     health::{Health, Pause},
+    keeping::settle_held,
     ledger::Mark,
     pace::Pace,
     queue::Load,
@@ -239,7 +240,7 @@ impl Poller {
 
     /// Fetches until there is nothing more, or no room for more.
     async fn catch_up(&mut self) -> Result<(), Trouble> {
-        self.release_held().await;
+        settle_held(&self.host, &self.world, self.workspace).await;
         self.sweep = None;
         if !self.adopt().await? {
             self.date_position().await?;
@@ -336,8 +337,8 @@ impl Poller {
             let id = self.world.id(self.workspace);
             let limit = self.rows_to_ask_for(reach);
             let request = activity::request(self.workspace, id, reach, limit, self.room);
-            self.world.inbox.borrow_mut().asks(self.workspace, self.host.now());
             let asked = self.host.now();
+            self.world.inbox.borrow_mut().asks(self.workspace, asked);
             let why = match self.host.send(request).await {
                 Ok(response) => {
                     let told = response.server_time_ms.and_then(Stamp::at_ms).filter(|_| response.json);

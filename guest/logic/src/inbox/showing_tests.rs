@@ -7,15 +7,7 @@ use crate::{tools::tests::settings, wire::Settings};
 
 #[test]
 fn messages_that_may_be_missing_are_told_once_for_good() {
-    let mut rig = Rig::new();
-    rig.platform.tells_time = true;
-    rig.platform.say("old");
-    rig.start();
-    rig.stop();
-    rig.platform.clock += 8 * 86_400_000_000;
-    rig.platform.prune(1);
-    rig.platform.say("new");
-    rig.restart();
+    let mut rig = with_a_gap();
 
     let told = |rig: &mut Rig| rig.call("inbox_peek", &json!({})).answer().text.len();
     assert_eq!([told(&mut rig), told(&mut rig)], [2, 1]);
@@ -142,15 +134,7 @@ fn a_process_that_is_killed_with_its_answer_has_not_forgotten_what_it_showed() {
 
 #[test]
 fn a_gap_that_the_client_was_not_told_is_told_later() {
-    let mut rig = Rig::new();
-    rig.platform.tells_time = true;
-    rig.platform.say("old");
-    rig.start();
-    rig.stop();
-    rig.platform.clock += 8 * 86_400_000_000;
-    rig.platform.prune(1);
-    rig.platform.say("new");
-    rig.restart();
+    let mut rig = with_a_gap();
 
     let lost = rig.call_in_vain("inbox_peek", &json!({}));
 
@@ -285,4 +269,18 @@ fn people_see_what_is_handled_also_after_a_rewrite_in_the_middle() {
     let described: Value = serde_json::from_str(&super::describe(&rig.world, 0, rig.saved())).unwrap();
 
     assert_eq!(described["handled_up_to"]["id"], json!(one));
+}
+
+/// An inbox that starts again after the platform has forgotten where it was.
+fn with_a_gap() -> Rig {
+    let mut rig = Rig::new();
+    rig.platform.tells_time = true;
+    rig.platform.say("old");
+    rig.start();
+    rig.stop();
+    rig.platform.clock += 8 * 86_400_000_000;
+    rig.platform.prune(1);
+    rig.platform.say("new");
+    rig.restart();
+    rig
 }

@@ -126,18 +126,14 @@ fn post<const N: usize>(workspace: Workspace, path: [&str; N], body: &Value) -> 
 /// Reads a success as `T`.
 fn read<T: DeserializeOwned>(response: &PlatformResponse) -> Result<T, PlatformError> {
     let body = success(response)?;
-    serde_json::from_slice(body).map_err(|cause| {
-        PlatformError::Shape(if is_page(response) {
-            WEB_PAGE.to_owned()
-        } else {
-            format!("was not JSON: {cause}")
-        })
-    })
+    serde_json::from_slice(body).map_err(|cause| misshapen(response, || format!("was not JSON: {cause}")))
 }
 
-/// Whether something in front of the platform has answered with a page for people.
-fn is_page(response: &PlatformResponse) -> bool {
-    !response.json && response.body.trim_ascii_start().starts_with(b"<")
+/// What a body is that cannot be read for the reason `why`, unless something in front of the platform has answered
+/// with a page for people.
+fn misshapen(response: &PlatformResponse, why: impl FnOnce() -> String) -> PlatformError {
+    let is_page = !response.json && response.body.trim_ascii_start().starts_with(b"<");
+    PlatformError::Shape(if is_page { WEB_PAGE.to_owned() } else { why() })
 }
 
 /// Reads a success as a list of objects, of which no more is kept than `T` wants. Nothing stands for an element
@@ -147,16 +143,11 @@ fn list_of<T: Shape>(
     one: impl Fn(&str) -> Option<T>,
 ) -> Result<Vec<Option<T>>, PlatformError> {
     let text = String::from_utf8_lossy(success(response)?);
-    loose::list(&text, one).map_err(|cause| {
-        if is_page(response) {
-            return PlatformError::Shape(WEB_PAGE.to_owned());
-        }
-        let what = match text.trim_start().bytes().next() {
-            Some(b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => "was not a list",
-            Some(_) | None => "was not JSON",
-        };
-        PlatformError::Shape(format!("{what}: {cause}"))
-    })
+    let what = || match text.trim_start().bytes().next() {
+        Some(b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => "was not a list",
+        Some(_) | None => "was not JSON",
+    };
+    loose::list(&text, one).map_err(|cause| misshapen(response, || format!("{}: {cause}", what())))
 }
 
 /// The elements of a list.

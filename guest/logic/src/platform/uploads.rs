@@ -38,6 +38,11 @@ pub(crate) const fn is_gone(response: &PlatformResponse) -> bool {
     matches!(response.status, 400 | 404 | 405 | 410)
 }
 
+/// Whether this is the address of a file that waits for any workspace.
+pub(crate) fn is_address(address: &str) -> bool {
+    address.starts_with(SCHEME)
+}
+
 /// The id in the address of a file that waits for the workspace `id`.
 pub(crate) fn file_id<'a>(address: &'a str, id: &str) -> Option<&'a str> {
     let (workspace, file) = address.strip_prefix(SCHEME)?.split_once('/')?;

@@ -356,20 +356,10 @@ pub(crate) mod tests {
             if let Some(answer) = &self.replied {
                 return answer;
             }
-            match &self.turn.next {
-                Next::Finish(Finish::Answer(answer)) => answer,
-                Next::Fetch(_)
-                | Next::Finish(Finish::Done)
-                | Next::Listen(_)
-                | Next::Reply(_)
-                | Next::Rest(_)
-                | Next::Send(_)
-                | Next::Store(_)
-                | Next::Sweep(_)
-                | Next::Upload(_) => {
-                    panic!("not an answer: {:?}", self.turn.next)
-                }
-            }
+            let Next::Finish(Finish::Answer(answer)) = &self.turn.next else {
+                panic!("not an answer: {:?}", self.turn.next)
+            };
+            answer
         }
 
         /// The text of the answer with which the call ended.
@@ -391,17 +381,8 @@ pub(crate) mod tests {
             Finish::Done
         });
         while result.borrow().is_none() {
-            let outcome = match &turn.next {
-                Next::Send(request) => answer(request),
-                Next::Fetch(_)
-                | Next::Finish(_)
-                | Next::Listen(_)
-                | Next::Reply(_)
-                | Next::Rest(_)
-                | Next::Store(_)
-                | Next::Sweep(_)
-                | Next::Upload(_) => Outcome::Rested,
-            };
+            let outcome =
+                if let Next::Send(request) = &turn.next { answer(request) } else { Outcome::Rested };
             turn = dialogue.resume(outcome, 0);
         }
         result.take().unwrap()
@@ -409,19 +390,8 @@ pub(crate) mod tests {
 
     /// The request with which a turn ends.
     pub(crate) fn asked(turn: &Turn) -> &PlatformRequest {
-        match &turn.next {
-            Next::Send(request) => request,
-            Next::Fetch(_)
-            | Next::Finish(_)
-            | Next::Listen(_)
-            | Next::Reply(_)
-            | Next::Rest(_)
-            | Next::Store(_)
-            | Next::Sweep(_)
-            | Next::Upload(_) => {
-                panic!("not a request: {:?}", turn.next)
-            }
-        }
+        let Next::Send(request) = &turn.next else { panic!("not a request: {:?}", turn.next) };
+        request
     }
 
     pub(crate) fn world() -> Rc<World> {

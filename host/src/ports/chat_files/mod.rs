@@ -96,12 +96,11 @@ impl ChatFiles {
         let Some(place) = self.place.clone() else { return Outcome::Swept(Vec::new()) };
         let keep: Vec<PathBuf> = request.keep.iter().map(PathBuf::from).collect();
         let age = self.keep;
-        match task::spawn_blocking(move || place.sweep(&keep, age)).await {
-            Ok(Ok(removed)) => {
+        match blocking(move || place.sweep(&keep, age)).await {
+            Ok(removed) => {
                 Outcome::Swept(removed.iter().map(|path| path.to_string_lossy().into_owned()).collect())
             }
-            Ok(Err(cause)) => Outcome::StoreFailed(cause.to_string()),
-            Err(cause) => Outcome::StoreFailed(cause.to_string()),
+            Err(failed) => failed.into(),
         }
     }
 
@@ -116,18 +115,15 @@ impl ChatFiles {
             self.check_size(bytes)?;
         }
         let (place, name, reserve) = (place.clone(), name.to_owned(), self.reserve);
-        let looked = task::spawn_blocking(move || {
+        blocking(move || {
             place.make()?;
             if let Some((path, bytes)) = place.find(&name, expected)? {
                 let path = path.to_string_lossy().into_owned();
                 return Ok(Some(FetchedFile { path, bytes, mime_type: String::new() }));
             }
             place.has_room(expected.unwrap_or(0), reserve).map(|()| None)
-        });
-        match looked.await {
-            Ok(found) => found.map_err(|cause| Failed::Disk(cause.to_string())),
-            Err(cause) => Err(Failed::Disk(cause.to_string())),
-        }
+        })
+        .await
     }
 
     /// Takes a content to the disk.

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use tokio::time::{self, Instant};
 
-use super::{Failure, Http, answer, causes, is_unauthorized};
-use crate::guest::wire::{Method, Outcome, PlatformRequest};
+use super::{Call, Failure, Http, answer, causes, is_unauthorized, rest_of};
+use crate::{
+    credentials::Token,
+    guest::wire::{Method, Outcome, PlatformRequest},
+};
 
 /// A content that has begun to come.
 pub struct Incoming {
@@ -19,7 +22,7 @@ pub struct Incoming {
 }
 
 impl Http {
-    /// Asks for a content: what comes after 200, or, boxed by [`Err`], any other outcome as of [`Http::send`].
+    /// Asks for a content: what comes after 200, or as an error any other outcome, as of [`Http::send`].
     ///
     /// After a 401 the token is looked for again, and the request repeated if there is another one.
     ///
@@ -30,7 +33,7 @@ impl Http {
         let call = self.call(&request).map_err(Outcome::Refused)?;
         let token = self.token();
         let mut begun = self.begin(&call, &token).await;
-        if matches!(&begun, Err(outcome) if is_unauthorized(&Ok(outcome.clone())))
+        if begun.as_ref().is_err_and(is_unauthorized)
             && let Some(other) = self.other_token(&token).await
         {
             begun = self.begin(&call, &other).await;
@@ -38,11 +41,7 @@ impl Http {
         begun
     }
 
-    async fn begin(
-        &self,
-        call: &super::Call,
-        token: &crate::credentials::Token,
-    ) -> Result<Incoming, Outcome> {
+    async fn begin(&self, call: &Call, token: &Token) -> Result<Incoming, Outcome> {
         let start = Instant::now();
         let response = self.head(call, token, None).await.map_err(Failure::into_outcome)?;
         let (path, took) = (call.address.path(), start.elapsed().as_millis());
@@ -54,14 +53,7 @@ impl Http {
             let pause = Duration::from_millis(call.limits.first_byte_ms.into());
             return Ok(Incoming { response, deadline: call.deadline, pause });
         }
-        let read = time::timeout_at(call.deadline, answer::read(response, call.limits.body_bytes)).await;
-        Err(match read {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(cause)) => {
-                Failure::within(format!("the answer broke off: {}", causes(&cause))).into_outcome()
-            }
-            Err(_) => Failure::within("the answer did not end in time".to_owned()).into_outcome(),
-        })
+        Err(rest_of(call, response).await.unwrap_or_else(Failure::into_outcome))
     }
 }
 

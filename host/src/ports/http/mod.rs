@@ -150,7 +150,7 @@ impl Http {
         if request.method == Method::Get && matches!(&answer, Err(failure) if failure.cut_off) {
             answer = self.exchange(&call, &token, None).await;
         }
-        if is_unauthorized(&answer)
+        if answer.as_ref().is_ok_and(is_unauthorized)
             && let Some(other) = self.other_token(&token).await
         {
             answer = self.exchange(&call, &other, document()).await;
@@ -202,7 +202,7 @@ impl Http {
         };
         let token = self.token();
         let answer = self.exchange(&call, &token, Some(document)).await;
-        if is_unauthorized(&answer) {
+        if answer.as_ref().is_ok_and(is_unauthorized) {
             self.other_token(&token).await;
         }
         answer.unwrap_or_else(Failure::into_outcome)
@@ -262,12 +262,7 @@ impl Http {
         document: Option<Document>,
     ) -> Result<Outcome, Failure> {
         let response = self.head(call, token, document).await?;
-        let read = time::timeout_at(call.deadline, answer::read(response, call.limits.body_bytes)).await;
-        match read {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(cause)) => Err(Failure::within(format!("the answer broke off: {}", causes(&cause)))),
-            Err(_) => Err(Failure::within("the answer did not end in time".to_owned())),
-        }
+        rest_of(call, response).await
     }
 
     /// Sends a request, and gives the head of the answer with the body still to come.
@@ -394,6 +389,15 @@ async fn too_late(call: &Call, stage: Option<watch::Receiver<Stage>>) -> Duratio
     }
 }
 
-fn is_unauthorized(answer: &Result<Outcome, Failure>) -> bool {
-    matches!(answer, Ok(Outcome::Responded(answer)) if answer.status == StatusCode::UNAUTHORIZED)
+/// Reads what follows the head of an answer.
+async fn rest_of(call: &Call, response: reqwest::Response) -> Result<Outcome, Failure> {
+    match time::timeout_at(call.deadline, answer::read(response, call.limits.body_bytes)).await {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(cause)) => Err(Failure::within(format!("the answer broke off: {}", causes(&cause)))),
+        Err(_) => Err(Failure::within("the answer did not end in time".to_owned())),
+    }
+}
+
+fn is_unauthorized(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Responded(answer) if answer.status == StatusCode::UNAUTHORIZED)
 }

@@ -133,14 +133,8 @@ fn a_home_that_is_not_there_is_not_guessed() {
 
 /// What becomes of `value` in an environment that suffices, and what is said.
 fn becomes(name: &str, value: Option<&str>, home: &str) -> (Becomes, String) {
-    let mut variables = BTreeMap::from([
-        ("WORKSPACE_ID", UUID),
-        ("PLATFORM_URL", "https://acme.example"),
-        ("MOLECULE_WORKSPACE_TOKEN", CANARY),
-        ("CONFIGS_DIR", "/tmp/molecule-mcp-tests-never-made"),
-        ("WORKSPACE_CONFIG_PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
-        ("HOME", home),
-    ]);
+    let mut variables = sufficient();
+    variables.insert("HOME", home);
     if name == "MOLECULE_WORKSPACE_TOKEN_FILE" {
         variables.remove("MOLECULE_WORKSPACE_TOKEN");
     }

@@ -72,15 +72,20 @@ fn bad(changes: &[(&str, &str)]) -> String {
 
 /// Settings from an environment that suffices, with `changes`.
 fn from(changes: &[(&str, &str)]) -> Result<Settings, Problems> {
-    let mut variables = BTreeMap::from([
+    let mut variables = sufficient();
+    variables.extend(changes.iter().copied());
+    Settings::from_env(|name| variables.get(name).map(OsString::from))
+}
+
+/// An environment that suffices.
+fn sufficient() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
         ("WORKSPACE_ID", UUID),
         ("PLATFORM_URL", "https://acme.example"),
         ("MOLECULE_WORKSPACE_TOKEN", CANARY),
         ("CONFIGS_DIR", "/tmp/molecule-mcp-tests-never-made"),
         ("WORKSPACE_CONFIG_PATH", concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
-    ]);
-    variables.extend(changes.iter().copied());
-    Settings::from_env(|name| variables.get(name).map(OsString::from))
+    ])
 }
 
 fn private(path: &Path, content: &str) {

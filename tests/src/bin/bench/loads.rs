@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     driver::Calls,
     inbox::{backlog, staged},
-    measures::{Bench, Pair, ROUNDS, Session, Subject, WINDOW, alone, median_ms, ms, per_second, ratio},
+    measures::{Bench, Session, Subject, alone, median_ms, ms, per_second, ratio},
     table::Row,
 };
 
@@ -21,16 +21,8 @@ const LARGE: usize = 15_500_000;
 impl Bench {
     /// As the one-hop tool, with a page of ten peers, each with an agent card.
     pub(crate) fn ten_peers(&self) -> Result<Vec<Row>> {
-        let (mut single, mut many) = (Pair::default(), Pair::default());
-        for _ in 0..ROUNDS {
-            for subject in [Subject::Bare, Subject::Ours] {
-                let Session { mut server, platform } = self.working(subject)?;
-                platform.exchange("POST", "peers", &json!({ "count": PEERS }))?;
-                let took = server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1_000))?;
-                single.push(subject, median_ms(&took));
-                many.push(subject, server.at_once(&Calls::new(subject.hop(), &json!({}), 10_000), WINDOW)?);
-            }
-        }
+        let (single, many) = self
+            .of_both(|platform| platform.exchange("POST", "peers", &json!({ "count": PEERS })).map(drop))?;
         let (ours, bare) = single.medians();
         let mut rows = vec![Row {
             measure: "ten peers with cards, one by one, p50",

@@ -206,16 +206,23 @@ impl Bench {
         Ok(rows)
     }
 
-    fn hops(&self) -> Result<Vec<Row>> {
+    /// A tool that asks the platform once, of both, one by one and 64 at once; `prepare` sees each platform first.
+    pub(crate) fn of_both(&self, prepare: impl Fn(&Platform) -> Result<()>) -> Result<(Pair, Pair)> {
         let (mut single, mut many) = (Pair::default(), Pair::default());
         for _ in 0..ROUNDS {
             for subject in [Subject::Bare, Subject::Ours] {
-                let Session { mut server, platform: _platform } = self.working(subject)?;
+                let Session { mut server, platform } = self.working(subject)?;
+                prepare(&platform)?;
                 let took = server.one_by_one(&Calls::new(subject.hop(), &json!({}), 1_000))?;
                 single.push(subject, median_ms(&took));
                 many.push(subject, server.at_once(&Calls::new(subject.hop(), &json!({}), 10_000), WINDOW)?);
             }
         }
+        Ok((single, many))
+    }
+
+    fn hops(&self) -> Result<Vec<Row>> {
+        let (single, many) = self.of_both(|_| Ok(()))?;
         let (ours, bare) = single.medians();
         let mut rows = vec![Row {
             measure: "one-hop tool, one by one, p50",

@@ -12,10 +12,10 @@ use std::rc::Rc;
 use super::{Entry, Failed, File, LOOK_AGAIN_MS, State};
 use crate::{
     dialogue::{Host, NotFetched},
-    inbox::{Inbox, journal, record::Record},
+    inbox::{Inbox, journal, keeping, record::Record},
     planted::{Bug, planted},
     platform::{PlatformError, uploads},
-    wire::{Effect, Finish, Instant, Level, SweepRequest, Workspace},
+    wire::{Finish, Instant, Level, SweepRequest, Workspace},
     world::World,
 };
 
@@ -79,9 +79,8 @@ impl Lane {
 
     /// Does one thing, if one is due; says whether it did.
     async fn keep_one(&self) -> bool {
-        let own = self.show_held();
-        if !own.is_empty() {
-            return journal::acknowledge(&self.host, &self.world, self.workspace, &own).await;
+        if let Some(saved) = self.settle_held().await {
+            return saved;
         }
         let now = self.host.now();
         if let Some(file) = self.inbox(|inbox| inbox.book(self.workspace).files.claim_handled(now)) {
@@ -97,40 +96,21 @@ impl Lane {
 
     /// When the keeper has something to do.
     fn kept_at(&self) -> Instant {
-        let now = self.host.now();
+        let (now, swept) = (self.host.now(), self.sweeps_at());
         let inbox = self.world.inbox.borrow();
         let Some(book) = inbox.books.get(&self.workspace) else { return now.saturating_add(LONG_MS) };
         let held = inbox.queue().held(self.workspace).map(|staged| book.files.decides_at(staged, now)).min();
         let handled = book.files.next(Entry::is_handled).map(|at| at.max(now.saturating_add(1)));
-        let swept =
-            book.files.swept.map_or(self.opened + FIRST_SWEEP_MS, |swept| swept.saturating_add(SWEEP_MS));
         [held, handled].into_iter().flatten().chain([swept.max(now.saturating_add(1))]).min().unwrap_or(now)
+    }
+
+    async fn settle_held(&self) -> Option<bool> {
+        keeping::settle_held(&self.host, &self.world, self.workspace).await
     }
 
     fn sweeps_at(&self) -> Instant {
         let swept = self.inbox(|inbox| inbox.book(self.workspace).files.swept);
         swept.map_or(self.opened.saturating_add(FIRST_SWEEP_MS), |swept| swept.saturating_add(SWEEP_MS))
-    }
-
-    /// Shows what need not wait any longer; the rows that turned out to be the agent's own are returned.
-    fn show_held(&self) -> Vec<Rc<crate::inbox::Message>> {
-        let own = self.world.id(self.workspace);
-        let uploads = self.world.own_uploads.borrow();
-        let now = self.host.now();
-        self.and_announce(|inbox| inbox.settle_held((self.workspace, own), &uploads, now))
-    }
-
-    /// Changes the inbox, and wakes those who rest if there is something new.
-    fn and_announce<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
-        self.inbox(|inbox| {
-            let before = inbox.news();
-            let changed = change(inbox);
-            let news = inbox.news();
-            if news > before {
-                self.host.effect(Effect::Arrived(news));
-            }
-            changed
-        })
     }
 
     async fn acknowledge(&self, file: File) {
@@ -177,10 +157,7 @@ impl Lane {
         let claim = Claim { lane: self, file };
         self.fetch(&claim.file).await;
         drop(claim);
-        let own = self.show_held();
-        if !own.is_empty() {
-            journal::acknowledge(&self.host, &self.world, self.workspace, &own).await;
-        }
+        self.settle_held().await;
         true
     }
 
@@ -242,7 +219,7 @@ impl Lane {
         if let Some(record) = record {
             journal::append(&self.host, &self.world, self.workspace, vec![record]).await;
         }
-        self.and_announce(Inbox::stir);
+        self.inbox(|inbox| inbox.announce(&self.host, Inbox::stir));
     }
 
     fn failed(&self, id: &str, why: &str, asked_for: Option<u64>) -> Option<Failed> {

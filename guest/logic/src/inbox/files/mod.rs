@@ -50,7 +50,7 @@ use super::{
 use crate::{
     planted::{Bug, planted},
     platform::{activity::WaitingFile, uploads},
-    uploads::OwnUploads,
+    uploads::{OwnUploads, REMEMBERED},
     wire::Instant,
 };
 
@@ -71,9 +71,6 @@ const LOOK_AGAIN_MS: u64 = 1_000;
 
 /// Files that are over and still known, for messages that name them again.
 const MOST_OVER: usize = 1_024;
-
-/// Own files that are known; the platform has forgotten them after a day as well.
-const MOST_OWN: usize = 4_096;
 
 /// A file, as the journal says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -239,7 +236,7 @@ impl Files {
                 self.own.push_back(file);
             }
         }
-        let surplus = self.own.len().saturating_sub(MOST_OWN);
+        let surplus = self.own.len().saturating_sub(REMEMBERED);
         self.own.drain(..surplus);
     }
 
