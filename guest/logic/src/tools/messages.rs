@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::Failure;
 use crate::{
     dialogue::Host,
-    inbox::{self, Access, Message, Staged},
+    inbox::{self, Access, Kind, Message, Staged},
+    wire::Instant,
     world::World,
 };
 
@@ -44,6 +45,9 @@ pub(super) struct Shown {
     note: Option<String>,
     #[serde(flatten)]
     message: Rc<Message>,
+    /// With several workspaces: the one that it came to, which is to answer it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival_workspace_id: Option<String>,
     /// As in the message, where the platform did not tell it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_name: Option<String>,
@@ -71,14 +75,17 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(world: &World, staged: &Staged) -> Self {
+    /// `staged` as it is shown at `now`; from then on its sender is known to have written to its workspace.
+    pub(super) fn new(world: &World, staged: &Staged, now: Instant) -> Self {
         let message = &staged.message;
+        note_sender(world, message, now);
         let peers = world.peers.borrow();
         let peer = peers.of(&message.peer_id);
         let known = |text: &str, told: &str| (told.is_empty() && !text.is_empty()).then(|| text.to_owned());
         Self {
             note: (!world.settings.bare_peer_text).then(|| NOTE.to_owned()),
             message: Rc::clone(staged.shown()),
+            arrival_workspace_id: world.acts_for_several().then(|| world.id(message.workspace).to_owned()),
             peer_name: peer.and_then(|peer| known(&peer.name, &message.peer_name)),
             peer_role: peer.and_then(|peer| known(&peer.role, &message.peer_role)),
             agent_card_url: card(world, message),
@@ -111,7 +118,12 @@ impl Shown {
     }
 
     /// So many characters of the text, from `offset` on.
-    pub(super) fn part(world: &World, staged: &Staged, offset: usize, max_chars: usize) -> Self {
+    pub(super) fn part(
+        world: &World,
+        staged: &Staged,
+        (offset, max_chars): (usize, usize),
+        now: Instant,
+    ) -> Self {
         let shown = staged.shown();
         let whole = &shown.text;
         let text = whole.chars().skip(offset).take(max_chars).collect();
@@ -120,8 +132,19 @@ impl Shown {
             message,
             text_chars: Some(whole.chars().count()),
             text_offset: Some(offset),
-            ..Self::new(world, staged)
+            ..Self::new(world, staged, now)
         }
+    }
+}
+
+/// Answers go out through the workspace that was written to.
+fn note_sender(world: &World, message: &Message, now: Instant) {
+    match message.kind {
+        Kind::CanvasUser => {
+            world.users_wrote_to.borrow_mut().insert(message.workspace);
+        }
+        Kind::PeerAgent => world.peers.borrow_mut().wrote(&message.peer_id, message.workspace, now),
+        Kind::Broadcast | Kind::DelegationResult => {}
     }
 }
 
