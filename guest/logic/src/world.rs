@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::{
         dialogue::Dialogue,
-        tools::tests::world,
+        testing::world,
         wire::{Finish, Turn},
     };
 
