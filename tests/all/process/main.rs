@@ -18,6 +18,7 @@ mod proxies;
 mod secrets;
 mod sessions;
 mod settings;
+mod several;
 mod streams;
 mod twins;
 mod wake_up;

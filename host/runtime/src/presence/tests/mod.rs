@@ -11,10 +11,14 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, time};
+use url::Url;
 
 use super::*;
-use crate::guest::wire::{
-    FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+use crate::{
+    account::{AgentCard, Credentials, TokenSource},
+    guest::wire::{
+        FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+    },
 };
 
 /// What a request takes there and back.
@@ -49,7 +53,7 @@ async fn the_card_is_registered_for_polling() {
 #[tokio::test(start_paused = true)]
 async fn a_card_without_description_has_no_such_key() {
     let mut scene = Scene::new(|_| ok());
-    scene.member.card = AgentCard { name: "n".to_owned(), description: None, skills: vec![] };
+    scene.account.card = AgentCard { name: "n".to_owned(), description: None, skills: vec![] };
     scene.begin();
 
     time::sleep(Duration::from_secs(5)).await;
@@ -275,7 +279,7 @@ fn no_answer() -> Outcome {
 struct Scene {
     ports: Arc<Scripted>,
     working: Arc<Working>,
-    member: Member,
+    account: Account,
     lessons: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -315,7 +319,7 @@ impl Scene {
         Self {
             ports: Arc::new(ports),
             working: Arc::default(),
-            member: Member { workspace: "w-1".to_owned(), source: "TOKEN_SOURCE".to_owned(), card },
+            account: account(card),
             lessons: Arc::default(),
         }
     }
@@ -323,11 +327,16 @@ impl Scene {
     fn presence(&self) -> Presence<Scripted> {
         let lessons = Arc::clone(&self.lessons);
         let learn = move |body| lessons.lock().unwrap().push(body);
-        Presence::new(Arc::clone(&self.ports), self.member.clone(), Arc::clone(&self.working), learn)
+        Presence::new(
+            Arc::clone(&self.ports),
+            Arc::new(self.account.clone()),
+            Arc::clone(&self.working),
+            learn,
+        )
     }
 
     fn begin(&self) {
-        let presence = self.presence();
+        let mut presence = self.presence();
         tokio::spawn(async move { presence.run(&Session::default()).await });
     }
 
@@ -355,6 +364,13 @@ impl Scene {
         let log = self.ports.log.lock().unwrap();
         log.iter().filter(|line| line.level == level).map(|line| line.text.clone()).collect()
     }
+}
+
+fn account(card: AgentCard) -> Account {
+    let credentials = Credentials::new(TokenSource::setting("TOKEN_SOURCE"), Token::parse("tok").unwrap());
+    let mut account = Account::new("w-1", Url::parse("http://platform").unwrap(), credentials);
+    account.card = card;
+    account
 }
 
 impl Ports for Scripted {
