@@ -30,6 +30,33 @@ pub struct Config {
     pub tools: ToolOptions,
 }
 
+impl Default for ChatUploads {
+    /// Files of at most 100 MiB, for 14 days; no directory.
+    fn default() -> Self {
+        Self { directory: None, most_bytes: 100 << 20, keep: Duration::from_secs(14 * 86_400) }
+    }
+}
+
+impl Default for ToolOptions {
+    /// What the program does without settings: an operator that may do everything but write GLOBAL memory.
+    fn default() -> Self {
+        Self {
+            notice: true,
+            redeliver: false,
+            structured: false,
+            bare_peer_text: false,
+            delegate_durably: false,
+            durable_budget_secs: 300,
+            poll_timeout_secs: 2,
+            permissions: Permissions {
+                roles: vec!["operator".to_owned()],
+                allowed_actions: Vec::new(),
+                tier: 1,
+            },
+        }
+    }
+}
+
 impl Config {
     /// All files that hold tokens.
     pub(crate) fn files_with_tokens(&self) -> impl Iterator<Item = &Path> {

@@ -6,19 +6,22 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
+use futures::{future::join_all, stream::Stream};
+use serde_json::Value;
 use tokio::{task::JoinSet, time};
 use tracing::Instrument as _;
 
 use crate::{
     account::Account,
+    builder::Builder,
     config::Config,
     driver::Driver,
     guest::{
-        Guest,
-        wire::{self, Workspace},
+        Guest, GuestDown,
+        wire::{self, Answer, ToolSpec, Workspace},
     },
     leadership,
+    messages::{self, Message},
     ports::{Line, NativePorts},
     presence::{self, Presence, Rejected, RetryBudget, Standing, Tokens},
     session::Session,
@@ -48,6 +51,36 @@ struct Shared {
 }
 
 impl Runtime {
+    /// Makes a runtime in the program that embeds it.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// All tools, always in the same order.
+    ///
+    /// # Errors
+    /// When the component stopped; the call may be made again.
+    pub async fn tools(&self) -> Result<Vec<ToolSpec>, GuestDown> {
+        self.driver.guest().specs().await
+    }
+
+    /// Calls a tool; `arguments` is a JSON object. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// When the component stopped; the call may be made again, although what it asked for may have been done.
+    pub async fn call_tool(&self, name: &str, arguments: Value) -> Result<Answer, GuestDown> {
+        let (answer, receipt) = self.driver.call_tool(name, &arguments.to_string()).await?;
+        receipt.written().await;
+        Ok(answer)
+    }
+
+    /// The messages to all workspaces, oldest first, without end. A message is removed from the inbox when the next one
+    /// is asked for, so that one that was not handled comes again, also after a crash. Only one stream at a time gives
+    /// each message once.
+    pub fn messages(&self) -> impl Stream<Item = Message> + Send + use<> {
+        messages::messages(Arc::clone(&self.driver))
+    }
+
     /// Loads the component and begins the background work. Nothing goes out and no file changes before the
     /// session has begun.
     ///

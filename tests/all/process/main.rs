@@ -4,6 +4,7 @@
 
 mod calls;
 mod crash;
+mod embedding;
 mod ends;
 mod errors;
 mod events;
