@@ -97,7 +97,7 @@ fn ten_thousand_entries_are_refused_in_a_line() {
 
 #[test]
 fn more_than_ten_problems_are_counted() {
-    let list = format!("[{}]", vec!["7"; 12].join(","));
+    let list = format!("[{}]", ["7"; 12].join(","));
 
     let problems = with_list(&list).problems;
 

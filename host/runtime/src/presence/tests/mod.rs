@@ -5,11 +5,13 @@ mod trouble;
 
 use std::{
     collections::VecDeque,
+    fs,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{sync::watch, time};
 use url::Url;
 
@@ -99,6 +101,44 @@ async fn a_refused_register_ends_it_at_once() {
         }
         assert_eq!(scene.times("heartbeat"), [0; 0]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_token_in_the_file_of_a_refused_one_is_found_within_a_minute() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("token");
+    fs::write(&path, "refused").unwrap();
+    let mut scene = Scene::new(|_| answer(401, REFUSAL));
+    scene.account.credentials = Credentials::new(TokenSource::file(&path), Token::parse("refused").unwrap());
+    let mut presence = scene.presence();
+    presence.run(&Session::default()).await;
+    let refused_at = scene.ports.now();
+
+    let (noticed, _) = tokio::join!(presence.another_token(), async {
+        time::sleep(Duration::from_secs(150)).await;
+        fs::write(&path, "another").unwrap();
+    });
+
+    assert_eq!(noticed, ());
+    assert_eq!(scene.account.credentials.token().reveal(), "another");
+    assert_eq!(scene.ports.now() - refused_at, 180_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_begins_in_its_turn_and_tries_again_only_while_tries_are_left() {
+    let scene = Scene::new(|call| match call.endpoint {
+        "register" => ok(),
+        _ => Reply { after_ms: 50, outcome: no_answer() },
+    });
+    let budget = Arc::new(RetryBudget::default());
+    while budget.take(BEGIN_MS + 20_000) {}
+    let mut presence = scene.presence().among_others(Duration::from_secs(7), budget);
+    tokio::spawn(async move { presence.run(&Session::default()).await });
+
+    time::sleep(Duration::from_millis(BEGIN_MS + 7_000 + 19_000)).await;
+
+    assert_eq!(scene.times("register"), [BEGIN_MS + 7_000]);
+    assert_eq!(scene.times("heartbeat"), [BEGIN_MS + 7_050], "the next try is that of the next slot");
 }
 
 #[tokio::test(start_paused = true)]
