@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod faults;
 mod files;
+mod identities;
 mod kill9;
 mod limits;
 mod lines;
