@@ -16,8 +16,8 @@ use tokio::{
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Answer, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest,
-        Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
+        Answer, Arrival, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome,
+        PlatformRequest, Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
     },
 };
 
@@ -245,7 +245,10 @@ impl<P: Ports> Driver<P> {
 
     fn perform(&self, instance: u64, effect: Effect) {
         match effect {
-            Effect::Arrived(count) => self.ports.perform(Effect::Arrived(self.arrivals(instance, count))),
+            Effect::Arrived(Arrival { workspace, count }) => {
+                let count = self.arrivals(instance, count);
+                self.ports.perform(Effect::Arrived(Arrival { workspace, count }));
+            }
             Effect::Handled(workspace) => {
                 if let Some(handled) = self.handled_of(workspace) {
                     handled.is_unsettled.store(true, Ordering::Release);

@@ -10,8 +10,8 @@ use crate::{
     config::Config,
     driver::Ports,
     guest::wire::{
-        Effect, FetchRequest, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest,
-        SweepRequest, Unreachable, UploadRequest, Workspace,
+        Arrival, Effect, FetchRequest, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest,
+        Rest, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     platform::{
         attachments::{Attachments, Policy},
@@ -31,6 +31,7 @@ pub struct NativePorts {
     /// By handle.
     lines: Vec<Line>,
     attachments: Attachments,
+    /// Of all workspaces.
     arrivals: watch::Sender<u64>,
 }
 
@@ -42,6 +43,7 @@ pub struct Line {
     files: Files,
     chat_files: ChatFiles,
     working: Arc<Working>,
+    arrivals: watch::Sender<u64>,
 }
 
 impl NativePorts {
@@ -82,6 +84,7 @@ impl Line {
             files: Files::of(&account),
             chat_files: ChatFiles::new(&config.chat_uploads, &account.id),
             working: Arc::default(),
+            arrivals: watch::Sender::new(0),
             account,
         }
     }
@@ -118,12 +121,11 @@ impl Ports for NativePorts {
 
     fn perform(&self, effect: Effect) {
         match effect {
-            Effect::Arrived(count) => {
-                self.arrivals.send_if_modified(|arrived| {
-                    let more = *arrived < count;
-                    *arrived = count.max(*arrived);
-                    more
-                });
+            Effect::Arrived(Arrival { workspace, count }) => {
+                raise(&self.arrivals, count);
+                if let Ok(line) = self.line(workspace) {
+                    raise(&line.arrivals, count);
+                }
             }
             // The driver sees to it.
             Effect::Handled(_) => {}
@@ -174,7 +176,11 @@ impl Ports for NativePorts {
     }
 
     async fn rest(&self, rest: Rest) -> Outcome {
-        self.clock.rest(rest, self.arrivals.subscribe()).await;
+        let arrivals = match rest.workspace.map(|workspace| self.line(workspace)) {
+            Some(Ok(line)) => &line.arrivals,
+            Some(Err(_)) | None => &self.arrivals,
+        };
+        self.clock.rest(rest, arrivals.subscribe()).await;
         Outcome::Rested
     }
 
@@ -200,6 +206,15 @@ impl Ports for NativePorts {
     }
 }
 
+/// Tells those who rest, unless the count is an old one.
+fn raise(arrivals: &watch::Sender<u64>, count: u64) {
+    arrivals.send_if_modified(|arrived| {
+        let more = *arrived < count;
+        *arrived = count.max(*arrived);
+        more
+    });
+}
+
 /// Writes a line of the guest to the operator's log.
 pub fn log(line: &LogLine) {
     let text = one_line(&line.text);
@@ -207,5 +222,66 @@ pub fn log(line: &LogLine) {
         Level::Error => tracing::error!("{text}"),
         Level::Info => tracing::info!("{text}"),
         Level::Warn => tracing::warn!("{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use url::Url;
+
+    use super::*;
+    use crate::{
+        account::{Credentials, Token, TokenSource},
+        config::{ChatUploads, ToolOptions},
+        guest::wire::{Limits, Method},
+    };
+
+    #[tokio::test]
+    async fn an_arrival_ends_the_rests_of_its_workspace_and_of_those_who_wait_for_all() {
+        let ports = of_two();
+        let ends = |workspace| {
+            let rest = Rest { until: u64::MAX, arrivals_over: Some(3), workspace };
+            ports.rest(rest).now_or_never().is_some()
+        };
+
+        ports.perform(Effect::Arrived(Arrival { workspace: 1, count: 4 }));
+
+        assert_eq!([ends(Some(0)), ends(Some(1)), ends(None)], [false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn what_names_no_workspace_of_the_process_is_refused() {
+        let request = PlatformRequest {
+            workspace: 2,
+            method: Method::Get,
+            path: vec!["health".to_owned()],
+            query: Vec::new(),
+            identify: false,
+            body: None,
+            limits: Limits { first_byte_ms: 1, total_ms: 1, body_bytes: 1 },
+        };
+
+        let outcome = of_two().send(request).await;
+
+        assert_eq!(outcome, Outcome::Refused("there is no workspace 2".to_owned()));
+    }
+
+    fn of_two() -> NativePorts {
+        let account = |id: &str| {
+            let credentials = Credentials::new(TokenSource::setting("TOKEN"), Token::parse("tok").unwrap());
+            Account::new(id, Url::parse("http://localhost").unwrap(), credentials)
+        };
+        NativePorts::new(&Config {
+            accounts: vec![account("a"), account("b")],
+            secret_files: Vec::new(),
+            state: None,
+            presence: false,
+            inbox: false,
+            attach_roots: Vec::new(),
+            home: None,
+            chat_uploads: ChatUploads::default(),
+            tools: ToolOptions::default(),
+        })
     }
 }

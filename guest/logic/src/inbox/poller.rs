@@ -31,7 +31,7 @@ use crate::{
     },
     untrusted,
     uploads::OwnUploads,
-    wire::{Effect, Finish, Instant, Level, Listen, Saved, Workspace},
+    wire::{Arrival, Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
 
@@ -133,7 +133,7 @@ impl Poller {
         if let Some(trouble) = trouble {
             host.log(Level::Warn, trouble);
         }
-        host.effect(Effect::Arrived(news));
+        host.effect(Effect::Arrived(Arrival { workspace, count: news }));
         Self {
             reached: begins_anew.then(|| host.now()),
             world,
@@ -193,7 +193,8 @@ impl Poller {
             inbox.is_told(self.workspace, Err(trouble.as_error()), self.host.now());
         }
         if inbox.has_looked(self.workspace) {
-            self.host.effect(Effect::Arrived(inbox.news()));
+            let news = Arrival { workspace: self.workspace, count: inbox.news() };
+            self.host.effect(Effect::Arrived(news));
         }
     }
 

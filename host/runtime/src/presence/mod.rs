@@ -124,7 +124,7 @@ impl<P: Ports> Presence<P> {
         let refused = self.account.credentials.token();
         while self.account.credentials.token() == refused {
             let until = self.ports.now() + LOOK_AGAIN_MS;
-            self.ports.rest(Rest { until, arrivals_over: None }).await;
+            self.ports.rest(Rest { until, arrivals_over: None, workspace: None }).await;
             let credentials = self.account.credentials.clone();
             let _ = task::spawn_blocking(move || credentials.reload()).await;
         }
@@ -139,7 +139,7 @@ impl<P: Ports> Presence<P> {
         self.plan = Plan::new(self.start);
         loop {
             let (step, due) = self.plan.next();
-            self.ports.rest(Rest { until: due, arrivals_over: None }).await;
+            self.ports.rest(Rest { until: due, arrivals_over: None, workspace: None }).await;
             match step {
                 Step::Beat => self.beat().await,
                 Step::Register => {
