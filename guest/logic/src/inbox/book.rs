@@ -250,8 +250,13 @@ impl Book {
         self.floor = self.current_floor().or_else(|| self.floor.take());
         records.extend(self.floor.clone());
         records.extend(self.gaps.iter().map(Gap::record));
-        if let Some(id) = self.ledger.named_by_file().map(str::to_owned) {
-            records.push(self.projected(Some(id)));
+        // Until the row is found that another implementation has put into the file, the journal says what was there before.
+        let named = match &self.handover {
+            Some(handover) => handover.before.clone(),
+            None => self.ledger.named_by_file().map(str::to_owned),
+        };
+        if let Some(named) = named {
+            records.push(self.projected(Some(named)));
         }
         records
     }

@@ -172,9 +172,9 @@ impl Drop for Projecting<'_> {
 }
 
 impl Book {
-    /// What the cursor file is to name, unless it does, or is not ours alone.
+    /// What the cursor file is to name, unless it does, or is not ours alone, or says where to go on.
     pub(super) fn projection(&mut self) -> Option<Projection> {
-        let id = self.ledger.unsaved().filter(|_| !self.shared)?;
+        let id = self.ledger.unsaved().filter(|_| !self.shared && self.handover.is_none())?;
         let said = self.projected(id.clone());
         Some(Projection { known: self.ledger.on_disk(), id, said })
     }
