@@ -145,6 +145,30 @@ fn what_another_implementation_has_shown_stays_shown_after_a_power_cut() {
 }
 
 #[test]
+fn another_implementation_may_end_at_a_row_at_which_it_has_ended_before() {
+    let mut rig = stopped();
+    rig.platform.tells_time = true;
+    let waits = rig.platform.say("waits");
+    rig.start();
+    rig.pass(5_000);
+    rig.stop();
+    let made = rig.platform.clock + 500_000;
+    let last = rig.platform.say("shown by the other");
+    rig.file = Some(last.clone());
+    rig.restart();
+    rig.pass(5_000);
+    rig.stop();
+    assert_ne!(rig.file.as_ref(), Some(&last), "a message before it waits");
+    // It begins at that message again, and shows what is after it.
+    rig.platform.appear("late, and shown by the other", made);
+    rig.file = Some(last);
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [waits]);
+}
+
+#[test]
 fn the_file_of_another_implementation_is_left_alone_until_its_row_was_found() {
     let mut rig = stopped();
     let shown = rig.platform.say("shown by the other");
