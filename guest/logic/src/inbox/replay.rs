@@ -293,10 +293,10 @@ impl Replay {
         for staged in self.staged.iter_mut().filter(|staged| staged.starts() == 0) {
             if begun.held.contains(&staged.id()) {
                 staged.hold(self.now);
-                // What it is shown after may have been popped since.
-                if staged.message.stamp < self.newest {
-                    Rc::make_mut(&mut staged.message).late = true;
-                }
+            }
+            // What it is shown after may have been popped since.
+            if begun.delayed.contains(&staged.id()) && staged.message.stamp < self.newest {
+                Rc::make_mut(&mut staged.message).late = true;
             }
         }
     }

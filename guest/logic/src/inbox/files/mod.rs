@@ -138,6 +138,8 @@ pub(super) struct Begun {
     pub(super) folds: Vec<Rc<str>>,
     /// The messages that have to wait.
     pub(super) held: BTreeSet<Rc<str>>,
+    /// The messages that have had to wait, or have to.
+    pub(super) delayed: BTreeSet<Rc<str>>,
 }
 
 /// How many files are where.
@@ -248,12 +250,17 @@ impl Files {
         damaged: bool,
         now: Instant,
     ) -> Begun {
-        let (mut records, mut folds, mut held) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut records, mut folds) = (Vec::new(), Vec::new());
+        let (mut held, mut delayed) = (BTreeSet::new(), BTreeSet::new());
         let uploads = OwnUploads::of(own, self.own.iter());
         for staged in staged {
             let brought = self.bring(&staged.message, None, (own, &uploads), now);
-            if brought.is_held || self.is_row(&staged.message.activity_id) {
+            let is_row = self.is_row(&staged.message.activity_id);
+            if brought.is_held || is_row {
                 held.insert(staged.id());
+            }
+            if is_row || named(&staged.message, own).any(|(id, _)| self.place(&id).is_some()) {
+                delayed.insert(staged.id());
             }
             records.extend(brought.records);
             folds.extend(brought.folds);
@@ -266,7 +273,7 @@ impl Files {
                 records.push(Record::File(entry.file.clone()));
             }
         }
-        Begun { records, folds, held }
+        Begun { records, folds, held, delayed }
     }
 
     /// A message was popped, and that is on disk; says whether a lane has something to do now.

@@ -56,6 +56,23 @@ fn a_file_with_text_is_one_message_with_a_path() {
 }
 
 #[test]
+fn a_message_whose_file_came_right_before_a_crash_says_that_it_is_late() {
+    let mut rig = rig();
+    rig.lanes().is_slow = true;
+    let message = rig.platform.say_with("look", &[F]);
+    let newer = rig.platform.say("newer");
+    rig.pass(5_000);
+    rig.pop(&newer);
+    let here = json!({"here": {"path": path(F), "bytes": 3}});
+    rig.journal.push(json!({"t": "U", "id": F, "name": "a.png", "state": here}).to_string());
+
+    rig.restart();
+
+    let messages = rig.peek();
+    assert_eq!((&messages[0]["activity_id"], &messages[0]["late"]), (&json!(message), &json!(true)));
+}
+
+#[test]
 fn a_file_whose_message_comes_a_round_later_is_still_one_message() {
     let mut rig = rig();
     rig.platform.send_file(F);
