@@ -193,7 +193,7 @@ impl Poller {
         let repeats_up_to = marks.last().filter(|_| !again.is_empty()).map(|named| named.stamp);
         inbox.book(self.workspace).repeats_up_to = repeats_up_to;
         let incoming = Incoming { rows: again, more: false, now };
-        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
+        let mut taken = inbox.take(own, incoming, &mut self.world.own_uploads.borrow_mut());
         let book = inbox.book(self.workspace);
         if let Some(unstaged) = all.get(taken.rows.len()) {
             // What there is no room for is fetched again: nothing from there on counts as handled.
