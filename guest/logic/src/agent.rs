@@ -24,6 +24,11 @@ impl Agent {
         Self { world: Rc::new(World::new(settings)), dialogues: BTreeMap::new(), pollers: BTreeMap::new() }
     }
 
+    /// Says that the platform does not take the token of a workspace; an empty `why` takes that back.
+    pub fn refused(&mut self, workspace: Workspace, why: String) {
+        self.world.note_refusal(workspace, why);
+    }
+
     /// All tools, always in the same order.
     #[must_use]
     pub fn specs(&self) -> Vec<ToolSpec> {
@@ -82,9 +87,9 @@ impl Agent {
 
     /// Looks for a new secret in the body of a successful register or heartbeat.
     pub fn open_secrets(&mut self, dialogue: u64, workspace: Workspace, body: Vec<u8>, now: Instant) -> Turn {
-        let world = Rc::clone(&self.world);
+        let secrets = Rc::clone(&self.world.secrets);
         let (story, turn) =
-            Dialogue::open(now, |host| async move { secrets::learn(host, world, workspace, body).await });
+            Dialogue::open(now, |host| async move { secrets::learn(host, secrets, workspace, body).await });
         self.keep(dialogue, story, turn)
     }
 

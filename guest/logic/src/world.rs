@@ -1,25 +1,26 @@
-//! What all dialogues share: settings, chance, and what was learned on the way.
+//! What all dialogues share: the context, and what was learned on the way.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, ops::Deref, rc::Rc};
 
 use crate::{
+    context::Context,
     dialogue::Host,
     inbox::Inbox,
     peers::Peers,
-    random::Random,
     secrets::Secrets,
     uploads::OwnUploads,
-    wire::{Effect, Settings, Working, Workspace, WorkspaceSettings},
+    wire::{Effect, Settings, Working, Workspace},
 };
 
 /// One value a process, shared by its dialogues.
 pub(crate) struct World {
-    pub(crate) settings: Settings,
-    pub(crate) random: Random,
+    context: Rc<Context>,
     pub(crate) peers: RefCell<Peers>,
     pub(crate) inbox: RefCell<Inbox>,
-    pub(crate) secrets: RefCell<Secrets>,
+    pub(crate) secrets: Rc<RefCell<Secrets>>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
+    /// The workspaces whose users the agent has read messages of.
+    pub(crate) users_wrote_to: RefCell<BTreeSet<Workspace>>,
     /// What is being worked on, the latest last.
     work: RefCell<Vec<(Workspace, Rc<str>)>>,
 }
@@ -27,29 +28,22 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
-            random: Random::new(settings.seed),
             peers: RefCell::default(),
             inbox: RefCell::default(),
-            secrets: RefCell::default(),
+            secrets: Rc::default(),
             own_uploads: RefCell::default(),
+            users_wrote_to: RefCell::default(),
             work: RefCell::default(),
-            settings,
+            context: Rc::new(Context::new(settings)),
         }
     }
+}
 
-    /// The workspace that tools act for unless told otherwise.
-    pub(crate) const fn primary(&self) -> Workspace {
-        0
-    }
+impl Deref for World {
+    type Target = Context;
 
-    /// The settings of a workspace.
-    pub(crate) fn workspace(&self, workspace: Workspace) -> Option<&WorkspaceSettings> {
-        self.settings.workspaces.get(usize::try_from(workspace).ok()?)
-    }
-
-    /// The id of a workspace; empty if there is no such workspace.
-    pub(crate) fn id(&self, workspace: Workspace) -> &str {
-        self.workspace(workspace).map_or("", |settings| &settings.id)
+    fn deref(&self) -> &Context {
+        &self.context
     }
 }
 
@@ -94,7 +88,7 @@ mod tests {
     use super::*;
     use crate::{
         dialogue::Dialogue,
-        tools::tests::world,
+        testing::world,
         wire::{Finish, Turn},
     };
 

@@ -11,17 +11,27 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("guest", "export!(", &["guest/component"]),
     ("guest", "\"registry\"", &["guest/logic/src/platform"]),
     ("guest", "\"workspaces\"", &["guest/logic/src/platform"]),
-    ("host", "AUTHORIZATION", &["host/src/ports/http"]),
-    ("host", "reqwest::", &["host/src/ports/http"]),
-    ("host", "rmcp::", &["host/src/mcp"]),
-    ("host", "wasmtime", &["host/build.rs", "host/src/guest"]),
-    ("host", "\"registry\"", &["host/src/presence"]),
+    ("host", "AUTHORIZATION", &["host/runtime/src/platform/http"]),
+    ("host", "reqwest::", &["host/runtime/src/platform/http"]),
+    ("host", "rmcp::", &["host/cli/src/mcp"]),
+    ("host", "lexopt::", &["host/cli/src/commands"]),
+    ("host", "wasmtime", &["host/runtime/build.rs", "host/runtime/src/guest"]),
+    ("host", "\"registry\"", &["host/runtime/src/presence"]),
+    // The environment and the command line are the program's: a runtime that is embedded has neither.
+    ("host", "env::var", &["host/cli/src/main.rs", "host/runtime/build.rs"]),
+    ("host", "env::args", &["host/cli/src/main.rs"]),
+    ("host", "env::home_dir", &["host/cli/src/main.rs"]),
+    ("host/runtime", "env::", &["host/runtime/build.rs"]),
     // Uploads are streamed by the host, events are read by it, and tokens tried: these addresses of the platform are
     // spelled here.
     (
         "host",
         "\"workspaces\"",
-        &["host/src/ports/attachments", "host/src/ports/http/events.rs", "host/src/presence/issued.rs"],
+        &[
+            "host/runtime/src/platform/attachments",
+            "host/runtime/src/platform/http/events.rs",
+            "host/runtime/src/presence/issued.rs",
+        ],
     ),
 ];
 
@@ -75,13 +85,53 @@ fn the_guest_is_made_of_crates_without_powers() {
 }
 
 #[test]
+fn the_runtime_knows_no_transport_and_no_command_line() {
+    let manifest = fs::read_to_string(root().join("host/runtime/Cargo.toml")).unwrap();
+    for name in ["clap", "lexopt", "molecule-mcp", "rmcp", "tracing-subscriber"] {
+        let named = format!("\n{name} =");
+        assert!(!manifest.contains(&named), "the runtime depends on {name}");
+    }
+    let program = fs::read_to_string(root().join("host/cli/Cargo.toml")).unwrap();
+    assert!(program.contains("\nrmcp =") && program.contains("\nmolecule-runtime ="));
+}
+
+/// Whoever adds a tool writes its file, its row, a story, and lets the snapshot be written; all else follows.
+#[test]
+fn a_tool_costs_four_files() {
+    let files: Vec<(String, String)> = ["guest/logic/src", "host", "tests/all/stories", "tests/clients"]
+        .into_iter()
+        .flat_map(sources)
+        .collect();
+    let snapshot = root().join("tests/all/surface/snapshots/surface__shown__tools.snap");
+    let snapshot = fs::read_to_string(snapshot).unwrap();
+    let tools = files.iter().filter_map(|(place, text)| Some((place, text.split("name: \"").nth(1)?)));
+    let tools = tools.filter(|(place, _)| place.starts_with("guest/logic/src/tools/"));
+    let tools: Vec<_> = tools.map(|(place, rest)| (place, rest.split('"').next().unwrap())).collect();
+    assert!(tools.len() >= 11, "{tools:?}");
+    for (place, tool) in tools {
+        let named: Vec<&String> = files
+            .iter()
+            .filter(|(_, text)| text.contains(&format!("{tool}::")))
+            .map(|(place, _)| place)
+            .collect();
+        assert_eq!(named.len(), 1, "the row of {tool}, which is in {place}: {named:?}");
+        assert!(snapshot.contains(&format!("\n# {tool} (")), "no snapshot of {tool}");
+        let has_story = files.iter().any(|(place, text)| {
+            place.starts_with("tests/all/stories") && text.contains(&format!("\"{tool}\""))
+        });
+        assert!(has_story, "no story of {tool}");
+    }
+}
+
+#[test]
 fn bugs_are_planted_in_tests_alone() {
     let planted_in =
         |manifest: &str| fs::read_to_string(root().join(manifest)).unwrap().contains("planted-bugs");
     for manifest in [
         "Cargo.toml",
         "guest/component/Cargo.toml",
-        "host/Cargo.toml",
+        "host/cli/Cargo.toml",
+        "host/runtime/Cargo.toml",
         "tests/bench/Cargo.toml",
         "tests/standin/Cargo.toml",
     ] {
@@ -100,7 +150,7 @@ fn belongs(place: &str, places: &[&str]) -> bool {
 }
 
 /// The sources below a folder, by their place in the project, without their tests.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

@@ -94,7 +94,7 @@ pub(crate) use self::{
     files::{keep as keep_files, sent as sent_files},
     journal::{Pops, delivered, popped},
     keeping::settle,
-    message::Message,
+    message::{Kind, Message},
     notes::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
     record::Record,

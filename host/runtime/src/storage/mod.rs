@@ -1,0 +1,11 @@
+//! The files of a workspace: journal, cursor, lock and inbound secret.
+
+pub(crate) mod atomic;
+pub mod cursor;
+pub mod files;
+pub mod journal;
+mod journal_file;
+pub(crate) mod lock;
+pub(crate) mod paths;
+pub mod small_file;
+mod writer;
