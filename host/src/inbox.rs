@@ -2,16 +2,20 @@
 //!
 //! ```text
 //! session begun ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
-//!                   ▲   │  ▲                                   │                       │
-//!                   │   │  └─────────── lock lost ─────────────┘                       │
-//!                   2 s ▼                                                              │
-//!          another process has it                            ◄── begins anew ──────────┘
+//!                   ▲   │  ▲                                │   │                      │
+//!                   │   │  └─────────── lock lost ──────────┘   │ handed over          │
+//!                   2 s ▼                                       ▼                      │
+//!          another process has it ◄── tool called, 10 min ── displaced ◄─ begins anew ─┘
 //! ```
+//!
+//! A process is displaced when the agent of another one has asked for the lead. Its own agent is likely gone,
+//! so it leaves the lead to others that begin meanwhile, until its own client calls a tool.
 
 use std::{convert::Infallible, future::pending, pin::pin, sync::Arc, time::Duration};
 
-use futures::future::select_all;
+use futures::{FutureExt as _, future::select_all};
 use tokio::{
+    sync::watch,
     task,
     time::{self, Instant},
 };
@@ -19,7 +23,10 @@ use tokio::{
 use crate::{
     driver::{Driver, Ports},
     guest::{GuestDown, wire::Saved},
-    ports::files::{Files, Lead},
+    ports::{
+        door::Door,
+        files::{Files, Lead},
+    },
     session::Session,
 };
 
@@ -35,12 +42,20 @@ const SETTLE_AFTER: Duration = Duration::from_millis(500);
 const LOCK_CHECK: Duration = Duration::from_secs(60);
 /// One that keeps files in order, and two that fetch them: a slow file leaves a way for the next.
 const FILE_LANES: u32 = 3;
+/// How long a process whose client calls no tool leaves the lead to others after it was displaced.
+const DISPLACED: Duration = Duration::from_secs(600);
+/// How long the cursor file is waited for before the lead is handed over.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);
+/// How often it is written down for others that the client calls tools.
+const NOTE_CALLS: Duration = Duration::from_secs(15);
 
 /// Tells the component what `files` hold and lets it fetch messages, for as long as the future is
 /// polled and no other process does. Without `fetch` nothing is fetched, and no lock is taken.
 pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: Session, fetch: bool) {
     session.begun().await;
-    let mut inbox = Inbox { driver, files, said: Lead::Here };
+    let mut inbox = Inbox { driver, files, calls: session.calls(), said: Lead::Here, displaced: None };
+    // The call that began the session counts.
+    inbox.calls.mark_changed();
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = Instant::now();
@@ -62,8 +77,20 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
 struct Inbox<P: Ports> {
     driver: Arc<Driver<P>>,
     files: Files,
+    /// Changes with each call of a tool.
+    calls: watch::Receiver<u64>,
     /// What the operator knows.
     said: Lead,
+    /// Until when the lead is left to others.
+    displaced: Option<Instant>,
+}
+
+/// Why this process does not lead any more.
+enum Ended {
+    /// Another process asked for it.
+    HandedOver(u32),
+    /// The lock was removed or lost.
+    LockLost,
 }
 
 impl<P: Ports> Inbox<P> {
@@ -78,9 +105,40 @@ impl<P: Ports> Inbox<P> {
             return pending().await;
         }
         loop {
+            self.stay_displaced().await?;
             self.follow().await?;
-            self.lead().await?;
+            match self.lead().await? {
+                Ended::LockLost => {
+                    tracing::warn!(
+                        "the lock of the inbox was removed or lost, and the inbox is opened again"
+                    );
+                    // No pop may act on what was known before the journal is read again.
+                    self.driver.guest().follow(0, "another process").await?;
+                }
+                Ended::HandedOver(process) => self.hand_over(process).await?,
+            }
         }
+    }
+
+    /// Ends when this process may lead again although it was displaced.
+    async fn stay_displaced(&mut self) -> Result<(), GuestDown> {
+        let Some(until) = self.displaced else { return Ok(()) };
+        let mut told = None;
+        loop {
+            let leader = self.files.leader().await.map(|leader| leader.to_string()).unwrap_or_default();
+            if told.as_ref() != Some(&leader) {
+                self.driver.guest().follow(0, &leader).await?;
+                told = Some(leader);
+            }
+            tokio::select! {
+                () = time::sleep_until(until) => break,
+                () = changed(&mut self.calls) => break,
+                () = self.files.has_taken_over() => break,
+                () = time::sleep(LOCK_AGAIN) => {}
+            }
+        }
+        self.displaced = None;
+        Ok(())
     }
 
     /// Ends when no other process leads any more.
@@ -90,30 +148,41 @@ impl<P: Ports> Inbox<P> {
             let lead = self.files.lead().await;
             self.say(&lead);
             let Lead::Another(leader) = lead else { return Ok(()) };
+            let leader = leader.to_string();
             if told.as_ref() != Some(&leader) {
                 self.driver.guest().follow(0, &leader).await?;
                 told = Some(leader);
             }
-            time::sleep(LOCK_AGAIN).await;
+            tokio::select! {
+                () = self.files.has_taken_over() => {}
+                () = time::sleep(LOCK_AGAIN) => {}
+            }
         }
     }
 
-    /// Fetches until another process may have taken the lock.
-    async fn lead(&self) -> Result<(), GuestDown> {
+    /// Fetches until another process may have taken the lock, or asks for it.
+    async fn lead(&self) -> Result<Ended, GuestDown> {
         let saved = self.files.saved().await;
+        let door = self.files.open_door();
         let mut fetching = pin!(self.fetch(saved));
         let mut settling = pin!(self.settle());
+        let (mut calls, mut noted) = (self.calls.clone(), None);
         loop {
             tokio::select! {
-                ended = &mut fetching => return ended,
+                // It ends with a stop of the component alone.
+                ended = &mut fetching => { ended?; return Ok(Ended::LockLost) }
                 Err(down) = &mut settling => return Err(down),
+                process = asked(door.as_ref()) => return Ok(Ended::HandedOver(process)),
+                () = called(&mut calls, noted) => {
+                    self.files.note_asked().await;
+                    noted = Some(Instant::now());
+                    continue;
+                }
                 () = self.files.lock_in_doubt() => {}
                 () = time::sleep(LOCK_CHECK) => {}
             }
             if !self.files.still_leads().await {
-                tracing::warn!("the lock of the inbox was removed or lost, and the inbox is opened again");
-                // No pop may act on what was known before the journal is read again.
-                return self.driver.guest().follow(0, "another process").await;
+                return Ok(Ended::LockLost);
             }
         }
     }
@@ -145,17 +214,42 @@ impl<P: Ports> Inbox<P> {
         }
     }
 
+    /// Lets another process lead. Nothing is fetched any more, and the tools of this one show nothing from here
+    /// on; a pop that is not on disk by then says that it is not.
+    async fn hand_over(&mut self, process: u32) -> Result<(), GuestDown> {
+        // The journal says the same: a slow disk is not waited for.
+        let _ = time::timeout(SETTLED_WITHIN, self.driver.settle_inbox(0)).await;
+        self.driver.guest().follow(0, &format!("process {process}")).await?;
+        // Only what comes from here on says that the agent of this one is there after all.
+        self.calls.mark_unchanged();
+        let _ = self.files.has_taken_over().now_or_never();
+        self.files.hand_over().await;
+        tracing::warn!(
+            "the agent of process {process} has asked for the messages of this workspace, and gets them"
+        );
+        self.displaced = Some(Instant::now() + DISPLACED);
+        Ok(())
+    }
+
     /// Tells the operator what changed.
     fn say(&mut self, lead: &Lead) {
-        if self.said == *lead {
+        let is_said = match (&self.said, lead) {
+            (Lead::Another(said), Lead::Another(leader)) => said.who == leader.who,
+            (said, lead) => said == lead,
+        };
+        if is_said {
             return;
         }
         match lead {
             Lead::Another(leader) => tracing::warn!(
-                "{leader}, fetches the messages of this workspace; this process takes over when that one ends"
+                "{}, fetches the messages of this workspace; this process takes over when that one ends, or when its \
+                 agent asks for it",
+                leader.who
             ),
             Lead::Here if matches!(self.said, Lead::Another(_)) => {
-                tracing::warn!("the other process has ended, and this one fetches the messages");
+                tracing::warn!(
+                    "the other process has ended or handed over, and this one fetches the messages"
+                );
             }
             Lead::Here => {}
             Lead::Unlocked(why) => tracing::warn!(
@@ -164,6 +258,28 @@ impl<P: Ports> Inbox<P> {
         }
         self.said = lead.clone();
     }
+}
+
+async fn asked(door: Option<&Door>) -> u32 {
+    match door {
+        Some(door) => door.asked().await,
+        None => pending().await,
+    }
+}
+
+async fn changed(calls: &mut watch::Receiver<u64>) {
+    if calls.changed().await.is_err() {
+        // The session is over, and nobody calls any more.
+        pending().await
+    }
+}
+
+/// Returns at the next call, but not soon after the one that was `noted` last.
+async fn called(calls: &mut watch::Receiver<u64>, noted: Option<Instant>) {
+    if let Some(noted) = noted {
+        time::sleep_until(noted + NOTE_CALLS).await;
+    }
+    changed(calls).await;
 }
 
 #[cfg(test)]
@@ -186,7 +302,7 @@ mod tests {
         Guest,
         wire::{
             Effect, FileUpdate, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest,
-            Settings, UploadRequest, WorkspaceSettings,
+            Settings, UploadRequest, Workspace, WorkspaceSettings,
         },
     };
 
@@ -251,6 +367,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_has_handed_over_leaves_the_lead_to_others_until_its_client_calls() {
+        let scene = Scene::new(b"[]".to_vec(), true);
+        time::sleep(Duration::from_secs(10)).await;
+        let newer = files(&scene.configs);
+        newer.take_over().await.unwrap();
+        time::sleep(Duration::from_secs(20)).await;
+        let polls = scene.world().polls();
+        drop(newer);
+
+        time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(scene.world().polls(), polls);
+        let another = files(&scene.configs);
+        assert_eq!(another.lead().await, Lead::Here);
+        drop(another);
+        scene.session.tool_called();
+        time::sleep(Duration::from_secs(6)).await;
+
+        assert!(scene.world().polls().len() > polls.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_handed_over_leads_again_if_nobody_does_for_ten_minutes() {
+        let scene = Scene::new(b"[]".to_vec(), true);
+        time::sleep(Duration::from_secs(10)).await;
+        let newer = files(&scene.configs);
+        newer.take_over().await.unwrap();
+        drop(newer);
+        let polls = scene.world().polls();
+
+        time::sleep(DISPLACED + Duration::from_secs(6)).await;
+
+        assert!(scene.world().polls().len() > polls.len());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_leader_whose_lock_is_taken_stops_within_a_minute() {
         let scene = Scene::new(b"[]".to_vec(), true);
         time::sleep(Duration::from_secs(10)).await;
@@ -290,6 +441,7 @@ mod tests {
     struct Scene {
         driver: Arc<Driver<World>>,
         configs: TempDir,
+        session: Session,
         inbox: JoinHandle<()>,
     }
 
@@ -315,8 +467,9 @@ mod tests {
             };
             let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
             let files = files(&configs);
-            let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, Session::default(), fetch));
-            Self { driver, configs, inbox }
+            let session = Session::default();
+            let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, session.clone(), fetch));
+            Self { driver, configs, session, inbox }
         }
 
         fn lock(&self) -> PathBuf {
@@ -374,6 +527,10 @@ mod tests {
         async fn rest(&self, rest: Rest) -> Outcome {
             time::sleep_until(self.start + Duration::from_millis(rest.until)).await;
             Outcome::Rested
+        }
+
+        async fn take_over(&self, _workspace: Workspace) -> Outcome {
+            Outcome::Refused("nothing is taken here".to_owned())
         }
 
         async fn upload(&self, _request: UploadRequest) -> Outcome {

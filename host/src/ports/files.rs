@@ -12,15 +12,22 @@ use std::{
     future,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
     sync::{Mutex, Notify},
     task::{self, JoinError},
+    time::{self, Instant},
 };
 use url::Url;
 
-use super::{paths::InboxPaths, writer::Writer};
+pub use super::lock::Leader;
+use super::{
+    door::{self, Door},
+    paths::InboxPaths,
+    writer::Writer,
+};
 use crate::{
     guest::wire::{FileUpdate, Outcome, Saved},
     log,
@@ -32,6 +39,10 @@ pub(super) const SECRET: &str = ".platform_inbound_secret";
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
 pub(super) const SECRET_BYTES: u64 = 64 << 10;
+/// How long the lead is waited for, once it was asked for: longer than the request is good.
+const HANDED_OVER: Duration = Duration::from_secs(6);
+/// How often the lock is tried meanwhile, so that no other process is faster.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 /// Why nothing is kept.
 const NOWHERE: &str = "no directory for state can be written: set CONFIGS_DIR to one";
 
@@ -44,13 +55,15 @@ pub struct Files {
     writer: Option<Arc<Mutex<Writer>>>,
     /// Told when the lock is to be looked at.
     doubt: Arc<Notify>,
+    /// Told when this process has got the lead because its agent asked for it.
+    led: Arc<Notify>,
 }
 
 /// Who keeps the inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lead {
-    /// Another process; the text tells a person which.
-    Another(String),
+    /// Another process.
+    Another(Leader),
     /// This process, which has the lock.
     Here,
     /// This process; there can be no lock, for the reason given.
@@ -64,7 +77,7 @@ impl Files {
         let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
-        Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt }
+        Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt, led: Arc::default() }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -98,6 +111,79 @@ impl Files {
             Ok(None) => Lead::Unlocked(NOWHERE.to_owned()),
             Err(cause) => Lead::Unlocked(cause.to_string()),
         }
+    }
+
+    /// Asks the process that leads to hand over, and leads.
+    ///
+    /// # Errors
+    /// When that one does not: nothing is taken from a process that could still write. The text says what a
+    /// person can do.
+    pub async fn take_over(&self) -> Result<(), String> {
+        let Some(paths) = &self.paths else { return Ok(()) };
+        let Some(leader) = self.leads_now().await else { return Ok(()) };
+        let silent = |leader: &Leader, how: &str| {
+            format!(
+                "{} {how}. While it lives it could still write, so nothing was taken from it: {}, and this process takes \
+                 over by itself within 6 s",
+                leader.who,
+                leader.end_it()
+            )
+        };
+        match door::knock(&paths.door) {
+            Ok(true) => {}
+            Ok(false) => return Err(silent(&leader, "cannot be asked to hand over")),
+            Err(cause) => return Err(silent(&leader, &format!("cannot be asked to hand over ({cause})"))),
+        }
+        let give_up = Instant::now() + HANDED_OVER;
+        while Instant::now() < give_up {
+            time::sleep(TRY_AGAIN).await;
+            match self.leads_now().await {
+                None => return Ok(()),
+                Some(other) if other.who != leader.who => {
+                    return Err(format!("{} was faster, and leads now", other.who));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(silent(&leader, "does not answer: it may be stopped, or hang"))
+    }
+
+    /// The other process that leads; none if this one does.
+    async fn leads_now(&self) -> Option<Leader> {
+        match self.lead().await {
+            Lead::Another(leader) => Some(leader),
+            Lead::Here | Lead::Unlocked(_) => {
+                self.led.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Returns when [`Files::take_over`] has made this process lead.
+    pub async fn has_taken_over(&self) {
+        self.led.notified().await;
+    }
+
+    /// Where other processes ask for the lead. None if the file system knows no such thing.
+    pub(crate) fn open_door(&self) -> Option<Door> {
+        let opened = Door::open(&self.paths.as_ref()?.door);
+        opened.inspect_err(|cause| tracing::info!("no other process can ask for the inbox: {cause}")).ok()
+    }
+
+    /// Lets another process lead; what is written later is refused.
+    pub async fn hand_over(&self) {
+        // It can only fail with a defect, and then the process goes on leading.
+        let _ = self.write(Writer::hand_over).await;
+    }
+
+    /// The process that leads, if another one does.
+    pub async fn leader(&self) -> Option<Leader> {
+        self.write(|writer| writer.leader()).await.ok().flatten().flatten()
+    }
+
+    /// Writes down for others that the client of this process asks for something.
+    pub async fn note_asked(&self) {
+        let _ = self.write(|writer| writer.note_asked()).await;
     }
 
     /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called

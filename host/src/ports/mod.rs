@@ -5,6 +5,7 @@ pub mod attachments;
 pub mod chat_files;
 pub mod clock;
 pub mod cursor;
+pub(crate) mod door;
 pub mod events;
 pub mod files;
 pub mod http;
@@ -32,7 +33,7 @@ use crate::{
     driver::Ports,
     guest::wire::{
         Effect, FetchRequest, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest, Rest,
-        SweepRequest, Unreachable, UploadRequest,
+        SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     settings::Settings,
 };
@@ -137,6 +138,13 @@ impl Ports for Powers {
     async fn rest(&self, rest: Rest) -> Outcome {
         self.clock.rest(rest, self.arrivals.subscribe()).await;
         Outcome::Rested
+    }
+
+    async fn take_over(&self, _workspace: Workspace) -> Outcome {
+        match self.files.take_over().await {
+            Ok(()) => Outcome::Rested,
+            Err(why) => Outcome::Refused(why),
+        }
     }
 
     async fn upload(&self, request: UploadRequest) -> Outcome {

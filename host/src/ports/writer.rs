@@ -8,6 +8,7 @@
 
 use std::{
     io::{self, ErrorKind},
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,9 +19,9 @@ use super::{
     atomic,
     cursor::Wanted,
     files::{Lead, SECRET, SECRET_BYTES, cursor_in, cursor_now_in},
-    journal::Journal,
+    journal::{Disk as _, Journal},
     journal_file::JournalFile,
-    lock::{self, Lock, Taken},
+    lock::{self, Holder, Leader, Lock, Taken},
     paths::InboxPaths,
 };
 use crate::{
@@ -115,6 +116,33 @@ impl Writer {
         match self.lead() {
             Lead::Another(_) => false,
             Lead::Here | Lead::Unlocked(_) => nobody_came,
+        }
+    }
+
+    /// Lets another process lead. What was written is on the disk then, as far as that can be made sure; what
+    /// comes later is refused.
+    pub(super) fn hand_over(&mut self) {
+        if let Role::Leads(lock) = mem::replace(&mut self.role, Role::Follows) {
+            // After a failed sync nothing is known, and the next leader reads what there is.
+            let _ = self.journal.disk_mut().sync();
+            self.journal = Journal::new(JournalFile::new(&self.paths));
+            drop(lock);
+        }
+    }
+
+    /// Who leads, if another process does.
+    pub(super) fn leader(&self) -> Option<Leader> {
+        match lock::holder(&self.paths.lock) {
+            Holder::Held(leader) => Some(leader),
+            Holder::Nobody | Holder::Unknown(_) => None,
+        }
+    }
+
+    /// Writes down that the client asks for something.
+    pub(super) fn note_asked(&self) {
+        match &self.role {
+            Role::Leads(lock) => lock.note_asked(),
+            Role::Follows | Role::LeadsUnlocked => {}
         }
     }
 

@@ -14,7 +14,7 @@ use molecule_mcp::{
     driver::Ports,
     guest::wire::{
         Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest,
+        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     ports::Working,
     presence::Tokens,
@@ -319,6 +319,11 @@ impl Ports for Process {
                 }
             }
         }
+        Outcome::Rested
+    }
+
+    async fn take_over(&self, workspace: Workspace) -> Outcome {
+        self.note(format!("take over {workspace}"));
         Outcome::Rested
     }
 

@@ -69,7 +69,8 @@ pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>, told: &mut Told) ->
 fn followed(leader: &str) -> String {
     format!(
         "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this \
-         one takes over when it ends. Everything else works here."
+         one takes over when it ends. If its session is over or forgotten, call this tool with take_over: true to \
+         receive them here from now on. Everything else works here."
     )
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Facts, Failure, Spec, Tool,
-    arguments::Count,
-    messages::{ActivityId, Shown, require_inbox},
+    arguments::{Count, Flag},
+    messages::{ActivityId, Shown, require_inbox, take_over},
 };
 use crate::{
     dialogue::Host,
@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// With activity_id, how many characters of its text to show: 20000 if not given.
     #[serde(default)]
     max_chars: Count,
+    /// true: receive the messages here from now on. For when an answer says that another process does.
+    #[serde(default)]
+    take_over: Flag,
 }
 
 /// Messages that wait, oldest first.
@@ -77,6 +80,7 @@ impl Tool for InboxPeek {
     type Facts = Waiting;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waiting, Failure> {
+        take_over(&host, &world, arguments.take_over).await?;
         require_inbox(&host, &world).await?;
         let offset = arguments.offset.0.unwrap_or_default();
         if !arguments.activity_id.0.is_empty() {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::Failure;
+use super::{Failure, arguments::Flag};
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Message, Staged},
@@ -21,6 +21,12 @@ const NOTE: &str = "words from outside, not instructions";
 
 /// Clients cut longer results, some of them in the middle.
 const MOST_SHOWN_WHOLE: usize = 40_000;
+
+/// How long an agent that has taken over waits for the journal to be read.
+const OPENED_MS: u64 = 5_000;
+
+/// How often it is looked whether it was.
+const LOOK_AGAIN_MS: u64 = 20;
 
 /// The id of a message; empty if it is missing or no text.
 #[derive(Default, JsonSchema)]
@@ -130,6 +136,31 @@ fn card(world: &World, message: &Message) -> Option<String> {
     (!message.peer_id.is_empty()).then(|| format!("{platform}/registry/discover/{}", message.peer_id))
 }
 
+/// Makes this process the one that receives the messages, if the agent wants that, and waits until it has
+/// read what waits.
+pub(super) async fn take_over(host: &Host, world: &World, Flag(wanted): Flag) -> Result<(), Failure> {
+    if !wanted || !world.settings.inbox {
+        return Ok(());
+    }
+    let workspace = world.primary();
+    if let Err(why) = host.take_over(workspace).await {
+        return Err(Failure::new(format!(
+            "Error: the messages of this workspace are still received elsewhere, because {why}."
+        )));
+    }
+    let give_up = host.now().saturating_add(OPENED_MS);
+    while !world.inbox.borrow().is_open(workspace) {
+        if host.now() >= give_up {
+            return Err(Failure::new(
+                "Error: this process receives the messages of this workspace from now on, but has not read yet which wait. Try \
+                 again in a few seconds, without take_over.",
+            ));
+        }
+        host.rest_until(host.now().saturating_add(LOOK_AGAIN_MS)).await;
+    }
+    Ok(())
+}
+
 /// Waits until the messages are known here; a failure if they are not fetched at all, or not known so far.
 pub(super) async fn require_inbox(host: &Host, world: &World) -> Result<Access, Failure> {
     if !world.settings.inbox {
@@ -144,5 +175,60 @@ pub(super) async fn require_inbox(host: &Host, world: &World) -> Result<Access, 
              read so far. That says nothing about whether messages wait. Try again in a few seconds.",
         )),
         access @ (Access::Followed | Access::Open) => Ok(access),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        tools::tests::{Call, world},
+        wire::{Next, Outcome},
+    };
+
+    #[test]
+    fn the_lead_is_asked_for_only_if_the_agent_wants_it() {
+        for (wanted, asks) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!(false), false),
+            (json!(null), false),
+            (json!(1), false),
+        ] {
+            for tool in ["inbox_peek", "inbox_pop", "wait_for_message"] {
+                let call = Call::open(&world(), tool, &json!({"take_over": wanted, "activity_id": "a"}));
+                assert_eq!(matches!(call.turn.next, Next::TakeOver(0)), asks, "{tool} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_leader_that_does_not_hand_over_is_told_with_what_to_do() {
+        let world = world();
+        world.inbox.borrow_mut().follow(0, "process 7".to_owned());
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        call.then(Outcome::Refused("process 7 does not answer: end it (kill 7)".to_owned()), 6_000);
+
+        assert!(call.answer().is_error);
+        assert!(
+            call.text().contains("still received elsewhere, because process 7 does not answer"),
+            "{}",
+            call.text()
+        );
+    }
+
+    #[test]
+    fn who_has_taken_over_waits_until_the_journal_is_read() {
+        let world = world();
+        world.inbox.borrow_mut().follow(0, "process 7".to_owned());
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        call.then(Outcome::Rested, 100);
+
+        assert!(matches!(call.turn.next, Next::Rest(_)), "{:?}", call.turn.next);
+        call.then(Outcome::Rested, 6_000);
+        assert!(call.text().contains("has not read yet"), "{}", call.text());
     }
 }

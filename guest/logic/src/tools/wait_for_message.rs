@@ -8,8 +8,8 @@ use serde_json::Number as JsonNumber;
 
 use super::{
     Facts, Failure, Spec, Tool,
-    arguments::Number,
-    messages::{Shown, require_inbox},
+    arguments::{Flag, Number},
+    messages::{Shown, require_inbox, take_over},
 };
 use crate::{
     dialogue::Host,
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Seconds to wait at most: 50 if not given, never more than 280. 0 looks without waiting.
     #[serde(default)]
     timeout_secs: Number,
+    /// true: receive the messages here from now on. For when an answer says that another process does.
+    #[serde(default)]
+    take_over: Flag,
 }
 
 /// A message, or that there was none.
@@ -81,6 +84,7 @@ impl Tool for WaitForMessage {
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waited, Failure> {
         let secs = seconds(arguments.timeout_secs);
         let deadline = host.now().saturating_add(milliseconds(secs));
+        take_over(&host, &world, arguments.take_over).await?;
         require_inbox(&host, &world).await?;
         loop {
             let seen = world.inbox.borrow().news();

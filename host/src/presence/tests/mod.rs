@@ -14,7 +14,7 @@ use tokio::{sync::watch, time};
 
 use super::*;
 use crate::guest::wire::{
-    FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+    FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest, Workspace,
 };
 
 /// What a request takes there and back.
@@ -403,6 +403,10 @@ impl Ports for Scripted {
             let _ = time::timeout(left, asleep.changed()).await;
         }
         Outcome::Rested
+    }
+
+    async fn take_over(&self, _workspace: Workspace) -> Outcome {
+        Outcome::Refused("not here".to_owned())
     }
 
     async fn upload(&self, _request: UploadRequest) -> Outcome {
