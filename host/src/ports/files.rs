@@ -16,18 +16,14 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, RwLock},
     task::{self, JoinError},
     time::{self, Instant},
 };
 use url::Url;
 
 pub use super::lock::Leader;
-use super::{
-    door::{self, Door},
-    paths::InboxPaths,
-    writer::Writer,
-};
+use super::{paths::InboxPaths, takeover::Requests, writer::Writer};
 use crate::{
     guest::wire::{FileUpdate, Outcome, Saved},
     log,
@@ -57,7 +53,11 @@ pub struct Files {
     doubt: Arc<Notify>,
     /// Told when this process has got the lead because its agent asked for it.
     led: Arc<Notify>,
+    uploads: Uploads,
 }
+
+/// Held for reading while something changes the files that users have sent, to its end.
+pub(super) type Uploads = Arc<RwLock<()>>;
 
 /// Who keeps the inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,8 @@ impl Files {
         let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
-        Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt, led: Arc::default() }
+        let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
+        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default() }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -119,9 +120,8 @@ impl Files {
     /// When that one does not: nothing is taken from a process that could still write. The text says what a
     /// person can do.
     pub async fn take_over(&self) -> Result<(), String> {
-        let Some(paths) = &self.paths else { return Ok(()) };
-        let Some(leader) = self.leads_now().await else { return Ok(()) };
-        let silent = |leader: &Leader, how: &str| {
+        let Some(leader) = self.other_leader().await else { return Ok(()) };
+        let silent = |how: &str| {
             format!(
                 "{} {how}. While it lives it could still write, so nothing was taken from it: {}, and this process takes \
                  over by itself within 6 s",
@@ -129,15 +129,16 @@ impl Files {
                 leader.end_it()
             )
         };
-        match door::knock(&paths.door) {
-            Ok(true) => {}
-            Ok(false) => return Err(silent(&leader, "cannot be asked to hand over")),
-            Err(cause) => return Err(silent(&leader, &format!("cannot be asked to hand over ({cause})"))),
+        match self.write(|writer| writer.request_lead()).await {
+            Ok(Some(Ok(true))) => {}
+            Ok(None | Some(Ok(false))) => return Err(silent("cannot be asked to hand over")),
+            Ok(Some(Err(cause))) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
+            Err(cause) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
         }
         let give_up = Instant::now() + HANDED_OVER;
         while Instant::now() < give_up {
             time::sleep(TRY_AGAIN).await;
-            match self.leads_now().await {
+            match self.other_leader().await {
                 None => return Ok(()),
                 Some(other) if other.who != leader.who => {
                     return Err(format!("{} was faster, and leads now", other.who));
@@ -145,11 +146,11 @@ impl Files {
                 Some(_) => {}
             }
         }
-        Err(silent(&leader, "does not answer: it may be stopped, or hang"))
+        Err(silent("does not answer: it may be stopped, or hang"))
     }
 
-    /// The other process that leads; none if this one does.
-    async fn leads_now(&self) -> Option<Leader> {
+    /// Takes the lock if it is free; the process that leads if it is not.
+    async fn other_leader(&self) -> Option<Leader> {
         match self.lead().await {
             Lead::Another(leader) => Some(leader),
             Lead::Here | Lead::Unlocked(_) => {
@@ -164,14 +165,15 @@ impl Files {
         self.led.notified().await;
     }
 
-    /// Where other processes ask for the lead. None if the file system knows no such thing.
-    pub(crate) fn open_door(&self) -> Option<Door> {
-        let opened = Door::open(&self.paths.as_ref()?.door);
+    /// The requests of other processes for the lead. None if there can be none.
+    pub(crate) async fn requests(&self) -> Option<Requests> {
+        let opened = self.write(|writer| writer.requests()).await.ok().flatten().flatten()?;
         opened.inspect_err(|cause| tracing::info!("no other process can ask for the inbox: {cause}")).ok()
     }
 
-    /// Lets another process lead; what is written later is refused.
+    /// Lets another process lead. Changes that have begun go on to their end before; later ones are refused.
     pub async fn hand_over(&self) {
+        let _no_file_of_the_user_changes = self.uploads.write().await;
         // It can only fail with a defect, and then the process goes on leading.
         let _ = self.write(Writer::hand_over).await;
     }
@@ -181,9 +183,14 @@ impl Files {
         self.write(|writer| writer.leader()).await.ok().flatten().flatten()
     }
 
-    /// Writes down for others that the client of this process asks for something.
-    pub async fn note_asked(&self) {
-        let _ = self.write(|writer| writer.note_asked()).await;
+    /// Writes down for other processes that the client of this one calls a tool.
+    pub async fn note_call(&self) {
+        let _ = self.write(|writer| writer.note_call()).await;
+    }
+
+    /// What changes the files that users have sent holds this for reading.
+    pub(super) fn uploads(&self) -> Uploads {
+        Arc::clone(&self.uploads)
     }
 
     /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called

@@ -29,7 +29,7 @@ async fn one_process_leads_and_the_next_one_takes_over_at_its_end() {
     drop(first);
 
     assert!(leader.who.starts_with(&format!("process {}, since 20", process::id())), "{leader}");
-    assert!(leader.who.ends_with('Z') && leader.asked.contains("no tool so far"), "{leader}");
+    assert!(leader.who.ends_with('Z') && leader.called.contains("no tool so far"), "{leader}");
     assert_eq!(second.lead().await, Lead::Here);
 }
 
@@ -190,10 +190,10 @@ async fn who_leads_hands_over_what_it_has_written_and_writes_no_more() {
     first.lead().await;
     first.saved().await;
     first.store(append(&["a"])).await;
-    first.note_asked().await;
-    let door = first.open_door().unwrap();
+    first.note_call().await;
+    let requests = first.requests().await.unwrap();
     let hand_over = async {
-        let process = door.asked().await;
+        let process = requests.next().await;
         first.hand_over().await;
         process
     };
@@ -219,8 +219,8 @@ async fn nothing_is_taken_from_a_leader_that_does_not_answer() {
     let why = second.take_over().await.unwrap_err();
     assert!(why.contains("cannot be asked") && why.contains(&format!("kill {}", process::id())), "{why}");
 
-    // As if it were stopped: nobody looks at the door.
-    let _door = first.open_door().unwrap();
+    // As if it were stopped: the requests are not read.
+    let _requests = first.requests().await.unwrap();
     let why = second.take_over().await.unwrap_err();
 
     assert!(why.contains("does not answer"), "{why}");

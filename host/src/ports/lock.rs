@@ -1,9 +1,8 @@
 //! The right to fetch the messages of a workspace: one process at a time has it.
 //!
-//! The lock is the kernel's and ends with the process; the text in its file says who has it, since when, and
-//! when its client asked for anything. Somebody may
-//! remove the file, and another process lock the next one of that name: so a lock counts only for as long
-//! as its path names its file.
+//! The lock is the kernel's and ends with the process; the text in its file says who has it, since when, and when its
+//! client called a tool for the last time. If the file is removed, another process can lock the next one of that name:
+//! so a lock counts only for as long as its path names its file.
 
 use std::{
     fmt,
@@ -42,8 +41,8 @@ pub(super) struct Lock {
 pub struct Leader {
     /// Which process it is, and since when it leads.
     pub who: String,
-    /// When its client asked for anything the last time; empty if nothing tells.
-    pub asked: String,
+    /// When its client called a tool for the last time; empty if nothing tells.
+    pub called: String,
     process: Option<u32>,
 }
 
@@ -53,7 +52,7 @@ struct Signature {
     pid: u32,
     since: String,
     #[serde(default)]
-    asked: Option<String>,
+    called: Option<String>,
 }
 
 /// What came of trying to take the lock.
@@ -126,15 +125,15 @@ impl Lock {
         self.path.symlink_metadata().is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
     }
 
-    /// Writes down that the client asks for something at this moment.
-    pub(super) fn note_asked(&self) {
+    /// Writes down that the client calls a tool at this moment.
+    pub(super) fn note_call(&self) {
         self.sign(Some(Utc::now()));
     }
 
     /// Writes who holds it; a full disk is no reason not to hold it.
-    fn sign(&self, asked: Option<DateTime<Utc>>) {
+    fn sign(&self, called: Option<DateTime<Utc>>) {
         let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let signature = Signature { pid: process::id(), since: text(self.since), asked: asked.map(text) };
+        let signature = Signature { pid: process::id(), since: text(self.since), called: called.map(text) };
         let text = serde_json::to_string(&signature).unwrap_or_default() + "\n";
         let _ = self.file.set_permissions(Permissions::from_mode(atomic::OWNER_ONLY));
         // Write before truncating, so that readers never see an empty file.
@@ -145,11 +144,11 @@ impl Lock {
 
 impl Leader {
     fn signed(signature: &Signature, now: DateTime<Utc>) -> Self {
-        let Signature { pid, since, asked } = signature;
-        let asked = asked.as_deref().and_then(|asked| DateTime::parse_from_rfc3339(asked).ok());
+        let Signature { pid, since, called } = signature;
+        let called = called.as_deref().and_then(|called| DateTime::parse_from_rfc3339(called).ok());
         Self {
             who: one_line(&format!("process {pid}, since {since}")),
-            asked: match asked.map(|asked| now.signed_duration_since(asked).num_minutes()) {
+            called: match called.map(|called| now.signed_duration_since(called).num_minutes()) {
                 None => "its client has called no tool so far".to_owned(),
                 Some(..1) => "its client called a tool within the last minute".to_owned(),
                 Some(minutes) => format!("its client called a tool {minutes} min ago for the last time"),
@@ -161,7 +160,7 @@ impl Leader {
     /// What another version wrote, or nothing.
     fn unsigned(text: &str) -> Self {
         let who = if text.is_empty() { SOMEBODY.to_owned() } else { one_line(text) };
-        Self { who, asked: String::new(), process: None }
+        Self { who, called: String::new(), process: None }
     }
 
     /// What a person can do about it.
@@ -176,8 +175,8 @@ impl Leader {
 impl fmt::Display for Leader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.who)?;
-        if !self.asked.is_empty() {
-            write!(f, "; {}", self.asked)?;
+        if !self.called.is_empty() {
+            write!(f, "; {}", self.called)?;
         }
         Ok(())
     }
@@ -208,7 +207,7 @@ mod tests {
     #[test]
     fn a_leader_is_told_with_the_time_of_its_last_call() {
         let now = DateTime::parse_from_rfc3339("2026-05-01T12:00:00Z").unwrap().to_utc();
-        for (asked, told) in [
+        for (called, told) in [
             (None, "no tool so far"),
             (Some("2026-05-01T11:59:01Z"), "within the last minute"),
             (Some("2026-05-01T12:00:30Z"), "within the last minute"),
@@ -218,7 +217,7 @@ mod tests {
             let signature = Signature {
                 pid: 7,
                 since: "2026-05-01T10:00:00Z".to_owned(),
-                asked: asked.map(str::to_owned),
+                called: called.map(str::to_owned),
             };
             let leader = Leader::signed(&signature, now).to_string();
             assert!(leader.starts_with("process 7, since 2026-05-01T10:00:00Z; "), "{leader}");

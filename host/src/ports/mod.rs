@@ -5,7 +5,6 @@ pub mod attachments;
 pub mod chat_files;
 pub mod clock;
 pub mod cursor;
-pub(crate) mod door;
 pub mod events;
 pub mod files;
 pub mod http;
@@ -13,6 +12,7 @@ pub mod journal;
 mod journal_file;
 pub(crate) mod lock;
 pub(crate) mod paths;
+pub(crate) mod takeover;
 mod working;
 mod writer;
 
@@ -59,13 +59,14 @@ impl Powers {
         let network = settings.network.clone();
         let http = Arc::new(Http::through(network, base, workspace, settings.credentials.clone()));
         let stream = Arc::new(EventStream::new(Arc::clone(&http)));
+        let files = Files::new(settings.configs.clone(), &settings.platform, &settings.workspace);
         Self {
             clock,
             events: Events::new(stream, clock, Pace::default(), fastrand::Rng::new()),
             http,
-            files: Files::new(settings.configs.clone(), &settings.platform, &settings.workspace),
             attachments: Attachments::new(Policy::of(settings)),
-            chat_files: ChatFiles::new(&settings.chat_uploads, &settings.workspace),
+            chat_files: ChatFiles::new(&settings.chat_uploads, &settings.workspace, files.uploads()),
+            files,
             working: Arc::default(),
             arrivals: watch::Sender::new(0),
         }

@@ -18,8 +18,8 @@ pub(crate) struct InboxPaths {
     pub(crate) cursor: PathBuf,
     pub(crate) journal: PathBuf,
     pub(crate) lock: PathBuf,
-    /// Where another process asks for the lock.
-    pub(crate) door: PathBuf,
+    /// The fifo through which another process asks for the lock.
+    pub(crate) requests: PathBuf,
     /// What damaged journals were, the newest first.
     pub(crate) copies: [PathBuf; 2],
 }
@@ -34,7 +34,7 @@ impl InboxPaths {
             cursor: directory.join(CURSOR),
             journal: named("journal"),
             lock: named("lock"),
-            door: named("door"),
+            requests: named("requests"),
             copies: [named("damaged-1"), named("damaged-2")],
         }
     }

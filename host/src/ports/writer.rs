@@ -8,7 +8,6 @@
 
 use std::{
     io::{self, ErrorKind},
-    mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,6 +22,7 @@ use super::{
     journal_file::JournalFile,
     lock::{self, Holder, Leader, Lock, Taken},
     paths::InboxPaths,
+    takeover::{self, Requests},
 };
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
@@ -119,18 +119,26 @@ impl Writer {
         }
     }
 
-    /// Lets another process lead. What was written is on the disk then, as far as that can be made sure; what
-    /// comes later is refused.
+    /// Lets go of the lock. What was written is on the disk then, as far as that can be made sure; what comes later
+    /// is refused.
     pub(super) fn hand_over(&mut self) {
-        if let Role::Leads(lock) = mem::replace(&mut self.role, Role::Follows) {
-            // After a failed sync nothing is known, and the next leader reads what there is.
-            let _ = self.journal.disk_mut().sync();
-            self.journal = Journal::new(JournalFile::new(&self.paths));
-            drop(lock);
-        }
+        // After a failed sync nothing is known, and the next leader reads what there is.
+        let _ = self.journal.disk_mut().sync();
+        self.journal = Journal::new(JournalFile::new(&self.paths));
+        self.role = Role::Follows;
     }
 
-    /// Who leads, if another process does.
+    /// Receives the requests of other processes for the lead; nothing where there is no lock to ask for.
+    pub(super) fn requests(&self) -> Option<io::Result<Requests>> {
+        matches!(self.role, Role::Leads(_)).then(|| Requests::open(&self.paths.requests))
+    }
+
+    /// Asks the process that leads for the lead; false if it receives no requests.
+    pub(super) fn request_lead(&self) -> io::Result<bool> {
+        takeover::request(&self.paths.requests)
+    }
+
+    /// The process that leads, if another one does.
     pub(super) fn leader(&self) -> Option<Leader> {
         match lock::holder(&self.paths.lock) {
             Holder::Held(leader) => Some(leader),
@@ -138,10 +146,10 @@ impl Writer {
         }
     }
 
-    /// Writes down that the client asks for something.
-    pub(super) fn note_asked(&self) {
+    /// Writes down that the client calls a tool.
+    pub(super) fn note_call(&self) {
         match &self.role {
-            Role::Leads(lock) => lock.note_asked(),
+            Role::Leads(lock) => lock.note_call(),
             Role::Follows | Role::LeadsUnlocked => {}
         }
     }

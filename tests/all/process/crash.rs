@@ -79,7 +79,7 @@ async fn the_words_of_popped_messages_are_in_no_file_after_the_next_start() -> R
 fn holds(program: &Program, words: &str) -> Result<bool> {
     for entry in program.launch().configs().read_dir()? {
         let path = entry?.path();
-        // The door would be read for ever.
+        // Reading the fifo would not end.
         if !path.is_file() {
             continue;
         }

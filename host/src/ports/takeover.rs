@@ -1,21 +1,18 @@
-//! The door between two processes of one inbox: who follows asks who leads to hand over.
+//! How a process that follows asks the one that leads for the lead.
 //!
 //! ```text
 //! follower ── "<process> <deadline>\n" ──► fifo ──► leader: stops, syncs, lets go of the lock
 //!     └── tries the lock until it is free, or the time is over ◄──────────────┘
 //! ```
 //!
-//! Only the lock, which is the kernel's, says who leads: the door takes nothing from anybody. A leader that is
+//! Only the lock, which is the kernel's, says who leads: a request takes nothing from a process. A leader that is
 //! stopped keeps the lock, and finds the deadline passed when it goes on.
 
 use std::{
-    ffi::CString,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
+    future::pending,
     io::{self, ErrorKind, Write as _},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{FileTypeExt as _, OpenOptionsExt as _},
-    },
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::Path,
     process, str,
     time::Duration,
@@ -24,7 +21,7 @@ use std::{
 use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
-use super::{atomic, clock};
+use super::clock;
 use crate::small_file::{self, Links};
 
 /// How long a request is good: a leader that is not stopped hands over in milliseconds.
@@ -32,32 +29,32 @@ const GOOD_FOR: Duration = Duration::from_secs(4);
 /// More than any request has.
 const REQUEST_BYTES: usize = 512;
 
-/// The end of the process that leads. Nothing is done while nobody asks.
+/// The requests that arrive at the process that leads. Waiting for them costs nothing.
 #[derive(Debug)]
-pub(crate) struct Door {
-    requests: pipe::Receiver,
+pub(crate) struct Requests {
+    incoming: pipe::Receiver,
     /// With one writer that stays, the requests never end.
-    _open: pipe::Sender,
+    _writer: File,
 }
 
-impl Door {
-    /// Opens the door at `path`, which is made if there is nothing.
+impl Requests {
+    /// Receives the requests that are written to the fifo at `path`, which is made if there is nothing. Does work on
+    /// the disk, and needs the runtime.
     ///
     /// # Errors
     /// When the file system knows no such files, or there is something else.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         make(path)?;
-        let requests = pipe::OpenOptions::new().open_receiver(path)?;
-        let open = pipe::OpenOptions::new().open_sender(path)?;
-        Ok(Self { requests, _open: open })
+        let incoming = pipe::Receiver::from_file(opened(path, OpenOptions::new().read(true))?)?;
+        Ok(Self { incoming, _writer: opened(path, OpenOptions::new().write(true))? })
     }
 
-    /// Returns the id of the process that asks for the lead, and still waits for it.
-    pub(crate) async fn asked(&self) -> u32 {
+    /// The id of the next process that asks for the lead, and still waits for it.
+    pub(crate) async fn next(&self) -> u32 {
         loop {
             let mut bytes = [0; REQUEST_BYTES];
-            let read = match self.requests.readable().await {
-                Ok(()) => self.requests.try_read(&mut bytes),
+            let read = match self.incoming.readable().await {
+                Ok(()) => self.incoming.try_read(&mut bytes),
                 Err(cause) => Err(cause),
             };
             match read {
@@ -68,17 +65,16 @@ impl Door {
                     }
                 }
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock => {}
-                // It never worked, or never will again; the lock changes hands all the same when this process ends.
-                Err(_) => return std::future::pending().await,
+                // The lock changes hands all the same when this process ends.
+                Err(_) => return pending().await,
             }
         }
     }
 }
 
-/// Asks the process behind the door at `path` for the lead; false if there is none.
-pub(super) fn knock(path: &Path) -> io::Result<bool> {
-    let fifo = OpenOptions::new().write(true).custom_flags(small_file::flags(Links::Refused)).open(path);
-    let mut fifo = match fifo {
+/// Asks the process that reads the fifo at `path` for the lead; false if no process reads it.
+pub(super) fn request(path: &Path) -> io::Result<bool> {
+    let mut fifo = match opened(path, OpenOptions::new().write(true)) {
         Ok(fifo) => fifo,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
         Err(cause) if Errno::from_io_error(&cause) == Some(Errno::NXIO) => return Ok(false),
@@ -93,20 +89,33 @@ pub(super) fn knock(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-#[expect(unsafe_code, reason = "no library makes such a file on every unix")]
+/// Waits for no other end, and follows no link.
+fn opened(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags(small_file::flags(Links::Refused)).open(path)
+}
+
+/// Makes a fifo, open to this user alone, if there is nothing.
 fn make(path: &Path) -> io::Result<()> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
-    let mode = libc::mode_t::try_from(atomic::OWNER_ONLY).unwrap_or(libc::S_IRUSR | libc::S_IWUSR);
-    // SAFETY: the name ends in a NUL and lives longer than the call.
-    let made = unsafe { libc::mkfifo(name.as_ptr(), mode) };
-    match io::Error::last_os_error() {
-        _ if made == 0 => Ok(()),
-        cause if cause.kind() == ErrorKind::AlreadyExists => {
-            let is_fifo = path.symlink_metadata()?.file_type().is_fifo();
-            if is_fifo { Ok(()) } else { Err(cause) }
-        }
-        cause => Err(cause),
+    match make_fifo(path) {
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn make_fifo(path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    Ok(mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?)
+}
+
+#[cfg(target_vendor = "apple")]
+#[expect(unsafe_code, reason = "rustix makes no fifo here")]
+fn make_fifo(path: &Path) -> io::Result<()> {
+    use std::{ffi::CString, os::unix::ffi::OsStrExt as _};
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the name ends in a NUL and lives longer than the call.
+    let made = unsafe { libc::mkfifo(name.as_ptr(), libc::S_IRUSR | libc::S_IWUSR) };
+    if made == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The process that asked last, of those whose deadline has not passed.
@@ -122,41 +131,39 @@ fn in_time(requests: &[u8], now: u64) -> Option<u32> {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
+    use futures::FutureExt as _;
     use tempfile::TempDir;
-    use tokio::time;
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(5);
-    const A_WHILE: Duration = Duration::from_millis(50);
-
     #[tokio::test]
-    async fn who_leads_hears_who_asks_and_nobody_hears_without_a_leader() {
+    async fn a_leader_hears_who_asks_and_without_a_leader_nothing_is_asked() {
         let place = TempDir::new().unwrap();
-        let path = place.path().join("door");
-        assert!(!knock(&path).unwrap());
-        let door = Door::open(&path).unwrap();
-        assert!(time::timeout(A_WHILE, door.asked()).await.is_err());
+        let path = place.path().join("requests");
+        assert!(!request(&path).unwrap());
+        let requests = Requests::open(&path).unwrap();
+        assert!(requests.next().now_or_never().is_none());
 
-        assert!(knock(&path).unwrap());
+        assert!(request(&path).unwrap());
 
-        assert_eq!(time::timeout(SOON, door.asked()).await.unwrap(), process::id());
-        assert!(time::timeout(A_WHILE, door.asked()).await.is_err(), "asked once");
+        assert_eq!(requests.next().await, process::id());
+        assert!(requests.next().now_or_never().is_none(), "asked once");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        drop(door);
-        assert!(!knock(&path).unwrap());
-        let door = Door::open(&path).unwrap();
-        assert!(knock(&path).unwrap() && time::timeout(SOON, door.asked()).await.is_ok());
+        drop(requests);
+        assert!(!request(&path).unwrap());
+        let requests = Requests::open(&path).unwrap();
+        assert!(request(&path).unwrap());
+        assert_eq!(requests.next().await, process::id());
     }
 
     #[tokio::test]
-    async fn what_is_no_door_is_left_alone() {
+    async fn what_is_no_fifo_is_left_alone() {
         let place = TempDir::new().unwrap();
-        let path = place.path().join("door");
+        let path = place.path().join("requests");
         fs::write(&path, "words").unwrap();
 
-        assert!(Door::open(&path).is_err());
-        assert!(!knock(&path).unwrap());
+        assert!(Requests::open(&path).is_err());
+        assert!(!request(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "words");
     }
 
