@@ -39,6 +39,10 @@ impl setup::Guest for Component {
     fn start(settings: setup::Settings) {
         AGENT.set(Some(Agent::start(settings)));
     }
+
+    fn refused(workspace: Workspace, why: String) {
+        agent(|| (), |agent| agent.refused(workspace, why));
+    }
 }
 
 impl tools::Guest for Component {

@@ -24,6 +24,11 @@ impl Agent {
         Self { world: Rc::new(World::new(settings)), dialogues: BTreeMap::new(), pollers: BTreeMap::new() }
     }
 
+    /// Says that the platform does not take the token of a workspace; an empty `why` takes that back.
+    pub fn refused(&mut self, workspace: Workspace, why: String) {
+        self.world.note_refusal(workspace, why);
+    }
+
     /// All tools, always in the same order.
     #[must_use]
     pub fn specs(&self) -> Vec<ToolSpec> {

@@ -1,8 +1,8 @@
 //! The names and states that peers were last seen with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::wire::Instant;
+use crate::wire::{Instant, Workspace};
 
 /// More than any list shows; the peer seen longest ago makes room.
 const REMEMBERED: usize = 1_024;
@@ -16,6 +16,10 @@ pub(crate) struct Peer {
     /// What it is there for; empty if the platform did not tell.
     pub(crate) role: String,
     pub(crate) seen: Instant,
+    /// The own workspaces that a message from it was shown for.
+    pub(crate) wrote_to: BTreeSet<Workspace>,
+    /// The own workspaces that have it in their list of peers.
+    pub(crate) listed_by: BTreeSet<Workspace>,
 }
 
 /// Peers by id.
@@ -27,6 +31,25 @@ pub(crate) struct Peers {
 impl Peers {
     /// Remembers a peer. An empty status keeps the one already known.
     pub(crate) fn saw(&mut self, id: &str, name: &str, status: &str, now: Instant) {
+        let peer = self.entry(id, now);
+        name.clone_into(&mut peer.name);
+        if !status.is_empty() {
+            status.clone_into(&mut peer.status);
+        }
+        peer.seen = now;
+    }
+
+    /// Remembers that a message from a peer was shown that came to `workspace`.
+    pub(crate) fn wrote(&mut self, id: &str, workspace: Workspace, now: Instant) {
+        self.entry(id, now).wrote_to.insert(workspace);
+    }
+
+    /// Remembers that `workspace` has a peer in its list.
+    pub(crate) fn listed(&mut self, id: &str, workspace: Workspace, now: Instant) {
+        self.entry(id, now).listed_by.insert(workspace);
+    }
+
+    fn entry(&mut self, id: &str, now: Instant) -> &mut Peer {
         if self.known.len() >= REMEMBERED
             && !self.known.contains_key(id)
             && let Some(oldest) =
@@ -34,17 +57,14 @@ impl Peers {
         {
             self.known.remove(&oldest);
         }
-        let peer = self.known.entry(id.to_owned()).or_insert_with(|| Peer {
+        self.known.entry(id.to_owned()).or_insert_with(|| Peer {
             name: String::new(),
             status: String::new(),
             role: String::new(),
             seen: now,
-        });
-        name.clone_into(&mut peer.name);
-        if !status.is_empty() {
-            status.clone_into(&mut peer.status);
-        }
-        peer.seen = now;
+            wrote_to: BTreeSet::new(),
+            listed_by: BTreeSet::new(),
+        })
     }
 
     /// Remembers what a known peer is there for.

@@ -1,6 +1,10 @@
 //! What all dialogues share: settings, chance, and what was learned on the way.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use crate::{
     dialogue::Host,
@@ -20,6 +24,10 @@ pub(crate) struct World {
     pub(crate) inbox: RefCell<Inbox>,
     pub(crate) secrets: RefCell<Secrets>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
+    /// The workspaces whose users the agent has read messages of.
+    pub(crate) users_wrote_to: RefCell<BTreeSet<Workspace>>,
+    /// Why the platform does not take the token of a workspace.
+    refused: RefCell<BTreeMap<Workspace, String>>,
     /// What is being worked on, the latest last.
     work: RefCell<Vec<(Workspace, Rc<str>)>>,
 }
@@ -32,6 +40,8 @@ impl World {
             inbox: RefCell::default(),
             secrets: RefCell::default(),
             own_uploads: RefCell::default(),
+            users_wrote_to: RefCell::default(),
+            refused: RefCell::default(),
             work: RefCell::default(),
             settings,
         }
@@ -50,6 +60,45 @@ impl World {
     /// The id of a workspace; empty if there is no such workspace.
     pub(crate) fn id(&self, workspace: Workspace) -> &str {
         self.workspace(workspace).map_or("", |settings| &settings.id)
+    }
+
+    /// All workspaces that the process acts for, the primary one first.
+    pub(crate) fn workspaces(&self) -> impl Iterator<Item = Workspace> + use<> {
+        0..Workspace::try_from(self.settings.workspaces.len()).unwrap_or(Workspace::MAX)
+    }
+
+    /// Whether the process acts for more than one workspace.
+    pub(crate) const fn acts_for_several(&self) -> bool {
+        self.settings.workspaces.len() > 1
+    }
+
+    /// A workspace in a sentence: by its id where there are several.
+    pub(crate) fn shown(&self, workspace: Workspace) -> String {
+        if self.acts_for_several() {
+            format!("workspace {}", self.id(workspace))
+        } else {
+            "this workspace".to_owned()
+        }
+    }
+
+    /// What stands for a workspace in a line: the first 8 characters of its id.
+    pub(crate) fn tag(&self, workspace: Workspace) -> String {
+        self.id(workspace).chars().take(8).collect()
+    }
+
+    /// Why the platform does not take the token of a workspace, if it does not.
+    pub(crate) fn refusal(&self, workspace: Workspace) -> Option<String> {
+        self.refused.borrow().get(&workspace).cloned()
+    }
+
+    /// Notes that the platform does not take the token of a workspace; an empty `why` takes that back.
+    pub(crate) fn note_refusal(&self, workspace: Workspace, why: String) {
+        let mut refused = self.refused.borrow_mut();
+        if why.is_empty() {
+            refused.remove(&workspace);
+        } else {
+            refused.insert(workspace, why);
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const FIRST_LOOK_MS: u64 = 2_000;
 /// How often it is looked whether another process leads, of which nothing wakes those who rest.
 const LEADER_MS: u64 = 200;
 
+/// How many workspaces are named whose messages do not come.
+const TROUBLES_SHOWN: usize = 10;
+
 /// An answer that takes longer than this is missed aloud.
 const SLOW_MS: u64 = 5_000;
 
@@ -54,34 +57,75 @@ pub(crate) enum Access {
     Unread,
 }
 
-/// Waits until the journal is read and, for a moment, for the first look at the platform.
+/// Waits until the journals of all workspaces are read and, for a moment, for the first looks at the platform. Of a
+/// workspace whose token the platform refuses, nothing is waited for.
+///
+/// [`Access::Open`] if the messages of any workspace are known.
 pub(crate) async fn access(host: &Host, world: &World) -> Access {
-    let workspace = world.primary();
     let give_up = host.now().saturating_add(JOURNAL_MS);
     loop {
         let now = host.now();
         let (until, seen) = {
             let inbox = world.inbox.borrow();
-            let until = match (inbox.access(workspace), inbox.contacts.get(&workspace)) {
-                (Access::Unread, _) if now < give_up => give_up.min(now.saturating_add(LEADER_MS)),
-                (Access::Open, Some(contact)) if contact.is_first_look(now) => {
-                    contact.opened.saturating_add(FIRST_LOOK_MS)
-                }
-                (access, _) => return access,
-            };
-            (until, inbox.news())
+            let asked = || world.workspaces().filter(|workspace| world.refusal(*workspace).is_none());
+            let pauses = asked().filter_map(|workspace| inbox.pause(workspace, now, give_up));
+            match pauses.min() {
+                Some(until) => (until, inbox.news()),
+                None => return inbox.best_access(asked()),
+            }
         };
         host.rest_until_news(until, seen).await;
     }
 }
 
-/// What keeps the newest messages away, as a sentence that begins with "the platform"; nothing if the
-/// platform answers.
+/// What keeps the newest messages away, as sentences; nothing if the platform answers. With several workspaces each
+/// sentence says of which one it speaks.
 pub(crate) fn platform_trouble(host: &Host, world: &World) -> Option<String> {
-    world.inbox.borrow().contacts.get(&world.primary())?.trouble(host.now())
+    let inbox = world.inbox.borrow();
+    let of_one = |workspace| {
+        let contact = || inbox.contacts.get(&workspace)?.trouble(host.now());
+        world.refusal(workspace).or_else(contact)
+    };
+    if !world.acts_for_several() {
+        return of_one(world.primary());
+    }
+    let each = world.workspaces().filter_map(|workspace| Some((workspace, of_one(workspace)?)));
+    let mut lines: Vec<String> =
+        each.map(|(workspace, why)| format!("[{}] {why}", world.tag(workspace))).collect();
+    let more = lines.len().saturating_sub(TROUBLES_SHOWN);
+    lines.truncate(TROUBLES_SHOWN);
+    if more > 0 {
+        lines.push(format!("The same or the like holds for {more} more workspaces."));
+    }
+    (!lines.is_empty()).then(|| lines.join(" "))
 }
 
 impl Inbox {
+    /// Until when a call waits for the messages of a workspace to be known; nothing if it does not wait any more.
+    fn pause(&self, workspace: Workspace, now: Instant, give_up: Instant) -> Option<Instant> {
+        match (self.access(workspace), self.contacts.get(&workspace)) {
+            (Access::Unread, _) if now < give_up => Some(give_up.min(now.saturating_add(LEADER_MS))),
+            (Access::Open, Some(contact)) if contact.is_first_look(now) => {
+                Some(contact.opened.saturating_add(FIRST_LOOK_MS))
+            }
+            _ => None,
+        }
+    }
+
+    /// Open if the messages of any of these are known, else followed if any is followed. Without any workspace
+    /// nothing is unread.
+    fn best_access(&self, workspaces: impl Iterator<Item = Workspace>) -> Access {
+        let mut best = None;
+        for access in workspaces.map(|workspace| self.access(workspace)) {
+            best = match (best, access) {
+                (Some(Access::Open), _) | (_, Access::Open) => return Access::Open,
+                (Some(Access::Followed), _) | (_, Access::Followed) => Some(Access::Followed),
+                (_, Access::Unread) => Some(Access::Unread),
+            };
+        }
+        best.unwrap_or(Access::Open)
+    }
+
     fn access(&self, workspace: Workspace) -> Access {
         if self.leaders.contains_key(&workspace) {
             Access::Followed
@@ -110,7 +154,7 @@ impl Inbox {
     }
 
     /// The journal is read.
-    pub(super) fn is_read(&mut self, workspace: Workspace, now: Instant) {
+    pub(crate) fn is_read(&mut self, workspace: Workspace, now: Instant) {
         let contact = Contact { opened: now, good: None, asked: None, failure: None, looked: false };
         self.contacts.insert(workspace, contact);
         self.steps += 1;

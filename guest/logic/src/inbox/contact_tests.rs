@@ -9,7 +9,7 @@ use super::{
 use crate::{
     dialogue::Dialogue,
     platform::tests::{responded, unreachable},
-    tools::tests::Call,
+    tools::tests::{Call, OWN, world_of_two},
     wire::{Effect, Next, Outcome, Rest, Saved, Turn},
 };
 
@@ -189,4 +189,57 @@ fn peek(rig: &mut Rig) -> Value {
 
 fn json(call: &Call) -> Value {
     serde_json::from_str(call.text()).unwrap()
+}
+
+#[test]
+fn of_several_workspaces_those_that_are_known_are_shown_and_the_others_named() {
+    let world = world_of_two();
+    world.note_refusal(0, "Its token is refused.".to_owned());
+    {
+        let mut inbox = world.inbox.borrow_mut();
+        inbox.is_read(1, 0);
+        inbox.has_looked(1);
+    }
+
+    let call = Call::open_at(&world, "inbox_peek", &json!({}), 10);
+
+    let told: Value = serde_json::from_str(call.text()).unwrap();
+    assert_eq!(told["platform"], "[11111111] Its token is refused.");
+}
+
+#[test]
+fn of_several_workspaces_one_that_another_process_leads_hides_no_others() {
+    let world = world_of_two();
+    {
+        let mut inbox = world.inbox.borrow_mut();
+        inbox.follow(0, "process 7".to_owned());
+        inbox.is_read(1, 0);
+        inbox.has_looked(1);
+    }
+
+    let call = Call::open_at(&world, "inbox_pop", &json!({"activity_id": "a"}), 10);
+
+    assert!(call.text().contains(r#""removed":false"#) && !call.answer().is_error, "{}", call.text());
+    let note = &call.answer().text[1];
+    assert!(note.contains("process 7") && note.contains(OWN), "{note}");
+}
+
+#[test]
+fn all_of_several_workspaces_are_waited_for() {
+    let world = world_of_two();
+    {
+        let mut inbox = world.inbox.borrow_mut();
+        inbox.is_read(0, 0);
+        inbox.has_looked(0);
+    }
+    let mut call = Call::open_at(&world, "inbox_peek", &json!({}), 10);
+    assert!(matches!(call.turn.next, Next::Rest(Rest { until: 210, .. })), "{:?}", call.turn.next);
+
+    {
+        let mut inbox = world.inbox.borrow_mut();
+        inbox.is_read(1, 100);
+        inbox.has_looked(1);
+    }
+
+    assert_eq!(call.then(Outcome::Rested, 110).text(), EMPTY);
 }

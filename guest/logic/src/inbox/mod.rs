@@ -94,7 +94,7 @@ pub(crate) use self::{
     files::{keep as keep_files, sent as sent_files},
     journal::{Pops, delivered, popped},
     keeping::settle,
-    message::Message,
+    message::{Kind, Message},
     notes::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
     record::Record,
@@ -170,6 +170,11 @@ impl Inbox {
         } else {
             self.leaders.insert(workspace, leader);
         }
+    }
+
+    /// Whether this process fetches, and has read what is on disk.
+    pub(crate) fn is_open(&self, workspace: Workspace) -> bool {
+        self.contacts.contains_key(&workspace)
     }
 
     /// No other process fetches any more. What is on disk is read by the next [`Inbox::open`].

@@ -11,9 +11,12 @@ use super::{
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
-    wire::Instant,
+    wire::{Instant, Workspace},
     world::World,
 };
+
+/// How many workspaces are named whose messages another process receives.
+const LEADERS_SHOWN: usize = 10;
 
 /// Nothing is known of the platform yet.
 pub(super) const FIRST_LOOK: &str =
@@ -58,17 +61,21 @@ fn in_words(secs: u64) -> String {
 /// Lines about what an inbox tool cannot show: that another process has the messages, and, once,
 /// that some may be missing.
 pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>, told: &mut Told) -> Vec<String> {
-    let mut lines: Vec<String> =
-        world.inbox.borrow().leaders.values().map(|leader| followed(leader)).collect();
+    let mut lines: Vec<String> = {
+        let inbox = world.inbox.borrow();
+        let each = inbox.leaders.iter().take(LEADERS_SHOWN);
+        each.map(|(workspace, leader)| followed(world, *workspace, leader)).collect()
+    };
     let (gaps, untold) = showing::untold_gaps(host, world).await;
     lines.extend(gaps);
     told.gaps = untold;
     lines
 }
 
-fn followed(leader: &str) -> String {
+fn followed(world: &World, workspace: Workspace, leader: &str) -> String {
+    let of_which = world.shown(workspace);
     format!(
-        "Another molecule-mcp ({leader}) receives the messages of this workspace and shows them to its own agent; this \
+        "Another molecule-mcp ({leader}) receives the messages of {of_which} and shows them to its own agent; this \
          one takes over when it ends. If its session is over or forgotten, call this tool with take_over: true to \
          receive them here from now on. Everything else works here."
     )

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text, delegation::State};
+use super::{
+    Facts, Failure, Spec, Tool, advice::advice, arguments::Text, delegation::State, selector::Selector,
+};
 use crate::{
     dialogue::Host,
     permissions::Action,
@@ -57,6 +59,9 @@ pub(super) struct Arguments {
     #[serde(default)]
     #[expect(dead_code, reason = "agents give it, as other versions require it")]
     workspace_id: Text,
+    /// Only with several workspaces: the one that delegated. If left out, all are asked.
+    #[serde(default)]
+    source_workspace_id: Selector,
 }
 
 /// How one task is going, or the latest tasks.
@@ -68,12 +73,16 @@ pub(super) struct TaskStatus {
     /// The task that was asked for.
     #[serde(flatten)]
     task: Option<Task>,
-    /// The latest tasks, newest first, at most 10, if none was asked for.
+    /// The latest tasks, newest first, at most 10 a workspace, if none was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     delegations: Option<Vec<Listed>>,
     /// How many tasks the platform still lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<usize>,
+    /// The workspaces whose tasks could not be looked up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<String>>")]
+    unlisted: Vec<String>,
     /// What to do next.
     note: &'static str,
 }
@@ -106,6 +115,9 @@ struct Task {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listed {
     delegation_id: String,
+    /// With several workspaces: the one that delegated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_workspace_id: Option<String>,
     /// The peer that has the task.
     target_id: String,
     status: String,
@@ -140,12 +152,10 @@ impl Tool for CheckTaskStatus {
     type Facts = TaskStatus;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<TaskStatus, Failure> {
-        let workspace = world.primary();
-        let own = world.id(workspace);
-        let id = arguments.task_id.0.trim();
-        let status = match id {
-            "" => delegations::list(&host, workspace, own).await.map(|found| TaskStatus::of_all(&found)),
-            id => find(&host, workspace, own, id).await.map(|found| match found {
+        let workspaces = arguments.source_workspace_id.or_all(&world)?;
+        let status = match arguments.task_id.0.trim() {
+            "" => latest(&host, &world, workspaces).await,
+            id => find_in_any(&host, &world, workspaces, id).await.map(|found| match found {
                 Some(found) => TaskStatus::of(found),
                 None => TaskStatus::of_nothing(id),
             }),
@@ -154,6 +164,50 @@ impl Tool for CheckTaskStatus {
         let about = (!world.settings.bare_peer_text).then_some(FROM_OUTSIDE);
         Ok(TaskStatus { about: status.tells_of_peers().then_some(about).flatten(), ..status })
     }
+}
+
+/// The latest tasks of some workspaces; an error if those of none are to be had.
+async fn latest(host: &Host, world: &World, workspaces: Vec<Workspace>) -> Result<TaskStatus, PlatformError> {
+    let (mut delegations, mut count, mut unlisted, mut first_error) = (Vec::new(), 0, Vec::new(), None);
+    let asked = workspaces.len();
+    for workspace in workspaces {
+        let id = world.id(workspace);
+        match delegations::list(host, workspace, id).await {
+            Ok(found) => {
+                count += found.len();
+                let source = world.acts_for_several().then_some(id);
+                delegations.extend(found.iter().take(LISTED).map(|found| Listed::new(found, source)));
+            }
+            Err(why) => {
+                unlisted.push(id.to_owned());
+                first_error.get_or_insert(why);
+            }
+        }
+    }
+    match first_error {
+        Some(why) if unlisted.len() == asked => Err(why),
+        Some(_) | None => Ok(TaskStatus::of_all(delegations, count, unlisted)),
+    }
+}
+
+/// A task of one of some workspaces; an error if it is not found, and not all could be asked.
+async fn find_in_any(
+    host: &Host,
+    world: &World,
+    workspaces: Vec<Workspace>,
+    id: &str,
+) -> Result<Option<Delegation>, PlatformError> {
+    let mut first_error = None;
+    for workspace in workspaces {
+        match find(host, workspace, world.id(workspace), id).await {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            Err(why) => {
+                first_error.get_or_insert(why);
+            }
+        }
+    }
+    first_error.map_or(Ok(None), Err)
 }
 
 /// A delegation, or a message that the platform keeps for a busy peer.
@@ -218,10 +272,11 @@ impl TaskStatus {
         Self { task: Some(task), note, ..Self::default() }
     }
 
-    fn of_all(found: &[Delegation]) -> Self {
+    fn of_all(delegations: Vec<Listed>, count: usize, unlisted: Vec<String>) -> Self {
         Self {
-            delegations: Some(found.iter().take(LISTED).map(Listed::from).collect()),
-            count: Some(found.len()),
+            delegations: Some(delegations),
+            count: Some(count),
+            unlisted,
             note: "response_preview is only the beginning of an answer: call again with the delegation_id as task_id for \
                    the whole.",
             ..Self::default()
@@ -233,14 +288,15 @@ impl TaskStatus {
     }
 }
 
-impl From<&Delegation> for Listed {
-    fn from(found: &Delegation) -> Self {
+impl Listed {
+    fn new(found: &Delegation, source: Option<&str>) -> Self {
         let response_preview = match &found.reply {
             Reply::Missing | Reply::Stored => String::new(),
             Reply::Preview(text) | Reply::Whole(text) => text.clone(),
         };
         Self {
             delegation_id: found.id.clone(),
+            source_workspace_id: source.map(str::to_owned),
             target_id: found.field("target_id").to_owned(),
             status: found.status.clone(),
             state: state_and_note(found).0,

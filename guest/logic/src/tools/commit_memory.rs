@@ -10,6 +10,7 @@ use super::{
     Facts, Failure, Spec, Tool,
     advice::{advice, may_have_happened},
     arguments::Text,
+    selector::Selector,
 };
 use crate::{
     dialogue::Host,
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     #[serde(default)]
     #[schemars(extend("enum" = ["LOCAL", "TEAM", "GLOBAL"]))]
     scope: Text,
+    /// Only with several workspaces: the one whose memory this is. The primary one if left out.
+    #[serde(default)]
+    source_workspace_id: Selector,
 }
 
 /// A memory that was saved.
@@ -73,7 +77,7 @@ impl Tool for CommitMemory {
     type Facts = Saved;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Saved, Failure> {
-        let Arguments { content, scope } = arguments;
+        let Arguments { content, scope, source_workspace_id } = arguments;
         if content.is_blank() {
             return Err(Failure::new("Error: content is required"));
         }
@@ -87,7 +91,7 @@ impl Tool for CommitMemory {
         let clean = redact::memory(&content.0);
         let scope = Scope::parse(&scope.0).unwrap_or(Scope::Local);
         permitted(&world.settings.permissions, scope)?;
-        let workspace = world.primary();
+        let workspace = source_workspace_id.or_primary(&world)?;
         let id = memory::save(&host, workspace, world.id(workspace), &clean, scope)
             .await
             .map_err(|why| not_saved(&why))?;

@@ -17,6 +17,7 @@ use super::{
     arguments::{Text, WorkspaceId},
     delegation::{OPTIONS, State, look_up, presence, recipient, too_large},
     durable::{self, Ended},
+    selector::Selector,
 };
 use crate::{
     dialogue::Host,
@@ -27,6 +28,7 @@ use crate::{
         report::Report,
     },
     redact, untrusted,
+    wire::Workspace,
     world::{Work, World},
 };
 
@@ -47,6 +49,10 @@ pub(super) struct Arguments {
     workspace_id: Text,
     /// What the peer is to do. It knows nothing of this conversation, so say everything it needs.
     task: Text,
+    /// Only with several workspaces: the one that delegates or replies, for a reply the
+    /// arrival_workspace_id of the message. If left out, the one that the peer wrote to, or that lists it.
+    #[serde(default)]
+    source_workspace_id: Selector,
 }
 
 /// What became of a task that was sent to a peer.
@@ -96,25 +102,24 @@ impl Tool for DelegateTask {
     type Facts = Delegated;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Delegated, Failure> {
-        let Arguments { workspace_id, task: Text(task) } = &arguments;
-        let to = recipient(&world, workspace_id, &arguments.task)?;
+        let Arguments { workspace_id, task: Text(task), source_workspace_id } = &arguments;
+        let (from, to) = recipient(&world, source_workspace_id, workspace_id, &arguments.task)?;
         let message = Message::new(&world, task).map_err(|why| too_large(&why))?;
-        let name = look_up(&host, &world, &to).await?;
+        let name = look_up(&host, &world, from, &to).await?;
 
-        let workspace = world.primary();
-        let own = world.id(workspace);
+        let own = world.id(from);
         let summary = format!("Delegating to {name}");
-        let _work = Work::begin(&host, &world, workspace, &summary);
+        let _work = Work::begin(&host, &world, from, &summary);
         let report = Report { peer: to.as_str(), summary, task: Some(task), ..Report::default() };
-        host.effect(report.sent(workspace, own));
+        host.effect(report.sent(from, own));
 
         let ended = if world.settings.delegate_durably {
-            durable::delegate(&host, &world, &to, task).await
+            durable::delegate(&host, &world, from, &to, task).await
         } else {
-            Ended::without_id(a2a::send(&host, &world, workspace, to.as_str(), &message).await)
+            Ended::without_id(a2a::send(&host, &world, from, to.as_str(), &message).await)
         };
-        host.effect(report_of(&ended.fate, &to, &name).received(workspace, own));
-        conclude(&host, &world, &to, name, ended).await
+        host.effect(report_of(&ended.fate, &to, &name).received(from, own));
+        conclude(&host, &world, (from, &to), name, ended).await
     }
 }
 
@@ -187,7 +192,7 @@ fn report_of<'a>(fate: &'a Fate, to: &'a WorkspaceId, name: &str) -> Report<'a> 
 async fn conclude(
     host: &Host,
     world: &World,
-    to: &WorkspaceId,
+    (from, to): (Workspace, &WorkspaceId),
     name: String,
     ended: Ended,
 ) -> Result<Delegated, Failure> {
@@ -209,7 +214,7 @@ async fn conclude(
             return Err(Failure::new(text));
         }
     };
-    let presence = if reply.is_none() { Some(presence(host, world, to).await) } else { None };
+    let presence = if reply.is_none() { Some(presence(host, world, from, to).await) } else { None };
     Ok(Delegated {
         state,
         workspace_id: to.as_str().to_owned(),

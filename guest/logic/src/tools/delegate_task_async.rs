@@ -10,6 +10,7 @@ use super::{
     advice::advice,
     arguments::{Text, WorkspaceId},
     delegation::recipient,
+    selector::Selector,
 };
 use crate::{
     dialogue::Host,
@@ -37,6 +38,10 @@ pub(super) struct Arguments {
     /// task is started at most once. Leave it out for every new task.
     #[serde(default)]
     idempotency_key: Text,
+    /// Only with several workspaces: the one that delegates. If left out, the one that the peer wrote to, or
+    /// that lists it.
+    #[serde(default)]
+    source_workspace_id: Selector,
 }
 
 /// A task that the platform carries out in the background.
@@ -73,9 +78,8 @@ impl Tool for DelegateTaskAsync {
     type Facts = Started;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Started, Failure> {
-        let Arguments { workspace_id, task, idempotency_key: Text(key) } = arguments;
-        let to = recipient(&world, &workspace_id, &task)?;
-        let workspace = world.primary();
+        let Arguments { workspace_id, task, idempotency_key: Text(key), source_workspace_id } = arguments;
+        let (workspace, to) = recipient(&world, &source_workspace_id, &workspace_id, &task)?;
         let own = world.id(workspace);
         let key = match key.trim() {
             "" => delegate::fresh_key(&world, own, to.as_str(), &task.0),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{
     Failure,
     arguments::{Text, WorkspaceId},
+    selector::Selector,
 };
 use crate::{
     dialogue::Host,
@@ -14,6 +15,7 @@ use crate::{
         discover::{Found, discover},
         peers,
     },
+    wire::Workspace,
     world::World,
 };
 
@@ -36,8 +38,14 @@ pub(super) enum State {
     Unknown,
 }
 
-/// Whom to delegate to. Refused without a request: nobody, nothing to do, what cannot be an id, oneself.
-pub(super) fn recipient(world: &World, workspace_id: &Text, task: &Text) -> Result<WorkspaceId, Failure> {
+/// As which workspace to delegate, and to whom. Refused without a request: nobody, nothing to do, what cannot be an
+/// id, oneself.
+pub(super) fn recipient(
+    world: &World,
+    selector: &Selector,
+    workspace_id: &Text,
+    task: &Text,
+) -> Result<(Workspace, WorkspaceId), Failure> {
     if workspace_id.is_blank() || task.is_blank() {
         return Err(Failure::new(
             "Error: workspace_id and task are required. Take the workspace_id from list_peers, and say in task what \
@@ -45,14 +53,15 @@ pub(super) fn recipient(world: &World, workspace_id: &Text, task: &Text) -> Resu
         ));
     }
     let to = WorkspaceId::parse(workspace_id)?;
-    if to.as_str() == world.id(world.primary()) {
+    let from = selector.or_of_peer(world, to.as_str())?;
+    if to.as_str() == world.id(from) {
         return Err(Failure::new(format!(
             "Error: {} is your own workspace. Delegating to yourself would wait for yourself: do the work now, keep \
              notes with commit_memory, or tell the user with send_message_to_user.",
             to.as_str()
         )));
     }
-    Ok(to)
+    Ok((from, to))
 }
 
 pub(super) fn too_large(why: &TooLarge) -> Failure {
@@ -65,9 +74,14 @@ pub(super) fn too_large(why: &TooLarge) -> Failure {
 ///
 /// One that is away is no failure here: if it polls, it takes messages all the same. Nor is a
 /// platform that cannot say: the message itself will show.
-pub(super) async fn look_up(host: &Host, world: &World, to: &WorkspaceId) -> Result<String, Failure> {
+pub(super) async fn look_up(
+    host: &Host,
+    world: &World,
+    from: Workspace,
+    to: &WorkspaceId,
+) -> Result<String, Failure> {
     let id = to.as_str();
-    let (name, status) = match discover(host, world.primary(), id).await {
+    let (name, status) = match discover(host, from, id).await {
         Found::Nobody => {
             return Err(Failure::new(format!(
                 "Error: workspace {id} not found or not accessible (check access control): only parent, children and \
@@ -102,7 +116,7 @@ pub(super) async fn look_up(host: &Host, world: &World, to: &WorkspaceId) -> Res
 }
 
 /// How a peer was last seen, such as `online`; `unknown` if the platform does not say.
-pub(super) async fn presence(host: &Host, world: &World, to: &WorkspaceId) -> String {
+pub(super) async fn presence(host: &Host, world: &World, from: Workspace, to: &WorkspaceId) -> String {
     let status = |world: &World| {
         let known = world.peers.borrow();
         known.of(to.as_str()).map(|peer| peer.status.clone()).filter(|status| !status.is_empty())
@@ -110,9 +124,10 @@ pub(super) async fn presence(host: &Host, world: &World, to: &WorkspaceId) -> St
     if let Some(status) = status(world) {
         return status;
     }
-    let workspace = world.primary();
-    for row in peers::list(host, workspace, world.id(workspace)).await.unwrap_or_default() {
-        world.peers.borrow_mut().saw(&row.id, &row.name, &row.status, host.now());
+    for row in peers::list(host, from, world.id(from)).await.unwrap_or_default() {
+        let mut peers = world.peers.borrow_mut();
+        peers.saw(&row.id, &row.name, &row.status, host.now());
+        peers.listed(&row.id, from, host.now());
     }
     status(world).unwrap_or_else(|| "unknown".to_owned())
 }

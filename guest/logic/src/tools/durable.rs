@@ -15,7 +15,7 @@ use crate::{
         fate::{self, Fate},
     },
     redact, untrusted,
-    wire::Instant,
+    wire::{Instant, Workspace},
     world::World,
 };
 
@@ -36,8 +36,13 @@ pub(super) struct Ended {
 }
 
 /// Has the platform carry out `task`, and waits for its end.
-pub(super) async fn delegate(host: &Host, world: &World, to: &WorkspaceId, task: &str) -> Ended {
-    let workspace = world.primary();
+pub(super) async fn delegate(
+    host: &Host,
+    world: &World,
+    workspace: Workspace,
+    to: &WorkspaceId,
+    task: &str,
+) -> Ended {
     let own = world.id(workspace);
     let key = delegate::fresh_key(world, own, to.as_str(), task);
     let order = Order { target: to.as_str(), task, key: &key };
@@ -48,7 +53,7 @@ pub(super) async fn delegate(host: &Host, world: &World, to: &WorkspaceId, task:
             Ended::without_id(Fate::Unknown { why, arrived: false })
         }
         Ok(placed) => {
-            let (fate, cut) = wait(host, world, &placed.delegation_id, begun).await;
+            let (fate, cut) = wait(host, world, workspace, &placed.delegation_id, begun).await;
             Ended { delegation_id: placed.delegation_id, fate, cut }
         }
         Err(why) => Ended::without_id(not_placed(&why)),
@@ -62,8 +67,7 @@ impl Ended {
 }
 
 /// Looks until the delegation is over, or the time that the operator allows.
-async fn wait(host: &Host, world: &World, id: &str, begun: Instant) -> (Fate, bool) {
-    let workspace = world.primary();
+async fn wait(host: &Host, world: &World, workspace: Workspace, id: &str, begun: Instant) -> (Fate, bool) {
     let budget_secs = world.settings.durable_budget_secs;
     let deadline = begun + u64::from(budget_secs) * 1_000;
     let mut last_status = "unknown".to_owned();

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Facts, Failure, Spec, Tool, advice::advice};
+use super::{Facts, Failure, Spec, Tool, advice::advice, selector::Selector};
 use crate::{
     dialogue::Host,
     platform::{
@@ -23,7 +23,11 @@ const DELETED: &str = "This workspace was deleted: messages no longer arrive, an
 pub(super) struct GetWorkspaceInfo;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Only with several workspaces: the one to show. If left out, the primary one, and the ids of all.
+    #[serde(default)]
+    source_workspace_id: Selector,
+}
 
 /// The platform's record of this workspace.
 #[derive(Serialize, JsonSchema)]
@@ -49,11 +53,18 @@ impl Tool for GetWorkspaceInfo {
     type Arguments = Arguments;
     type Facts = WorkspaceInfo;
 
-    async fn run(host: Host, world: Rc<World>, _arguments: Arguments) -> Result<WorkspaceInfo, Failure> {
-        let workspace = world.primary();
+    async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<WorkspaceInfo, Failure> {
+        let named = arguments.source_workspace_id.named(&world)?;
+        let workspace = named.unwrap_or_else(|| world.primary());
         let id = world.id(workspace);
         match workspace::record(&host, workspace, id).await {
-            Ok(Record::Kept(fields)) => Ok(WorkspaceInfo { fields: with_hint(fields) }),
+            Ok(Record::Kept(fields)) => {
+                let mut fields = with_hint(fields);
+                if named.is_none() && world.acts_for_several() {
+                    fields.insert("acts_for".to_owned(), all(&world));
+                }
+                Ok(WorkspaceInfo { fields })
+            }
             Ok(Record::Removed(removal)) => Err(removed(removal, id)),
             Err(why) => Err(Failure::new(pretty(&json!({ "error": name(&why), "hint": advice(&why) })))),
         }
@@ -64,6 +75,18 @@ impl Facts for WorkspaceInfo {
     fn text(&self, _world: &World) -> String {
         pretty(&self.fields)
     }
+}
+
+/// All workspaces of this process, each with why the platform does not take its token, if it does not.
+fn all(world: &World) -> Value {
+    let each = world.workspaces().map(|workspace| {
+        let id = world.id(workspace);
+        match world.refusal(workspace) {
+            Some(why) => json!({ "workspace_id": id, "refused": why }),
+            None => json!({ "workspace_id": id }),
+        }
+    });
+    each.collect()
 }
 
 /// Some platforms keep deleted workspaces, and the status alone is easily overlooked.

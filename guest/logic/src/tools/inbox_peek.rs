@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dialogue::Host,
     inbox::{self, MOST_STAGED, Showing},
-    wire::Workspace,
+    wire::{Instant, Workspace},
     world::World,
 };
 
@@ -87,12 +87,12 @@ impl Tool for InboxPeek {
             return part(
                 &world,
                 &arguments.activity_id.0,
-                offset,
-                arguments.max_chars.0.unwrap_or(DEFAULT_CHARS),
+                (offset, arguments.max_chars.0.unwrap_or(DEFAULT_CHARS)),
+                host.now(),
             );
         }
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
-        let (messages, showing, records) = look(&world, offset, limit);
+        let (messages, showing, records) = look(&world, (offset, limit), host.now());
         inbox::delivered(&host, &world, records).await;
         let waiting = world.inbox.borrow().queue().ready().count();
         let more = waiting.saturating_sub(offset.saturating_add(messages.len()));
@@ -104,11 +104,11 @@ impl Tool for InboxPeek {
 /// Messages on their way to the agent, and the records of those that are shown for the first time.
 fn look(
     world: &Rc<World>,
-    skip: usize,
-    limit: usize,
+    (skip, limit): (usize, usize),
+    now: Instant,
 ) -> (Vec<Shown>, Showing, Vec<(Workspace, inbox::Record)>) {
     let (mut messages, showing, records) =
-        Showing::of_several(world, (skip, limit), |staged| Shown::new(world, staged));
+        Showing::of_several(world, (skip, limit), |staged| Shown::new(world, staged, now));
     let bytes = messages.iter().map(Shown::bytes).sum();
     if let Some(first) = messages.first_mut() {
         first.says_length(bytes);
@@ -117,7 +117,7 @@ fn look(
 }
 
 /// Some characters of one message.
-fn part(world: &World, activity_id: &str, offset: usize, max_chars: usize) -> Result<Waiting, Failure> {
+fn part(world: &World, activity_id: &str, part: (usize, usize), now: Instant) -> Result<Waiting, Failure> {
     let inbox = world.inbox.borrow();
     let staged = inbox.queue().ready().find(|staged| staged.message.activity_id == activity_id);
     let Some(staged) = staged else {
@@ -125,7 +125,7 @@ fn part(world: &World, activity_id: &str, offset: usize, max_chars: usize) -> Re
             "Error: no message with this activity_id waits. Call inbox_peek without arguments to see which do.",
         ));
     };
-    let messages = vec![Shown::part(world, staged, offset, max_chars)];
+    let messages = vec![Shown::part(world, staged, part, now)];
     Ok(Waiting { messages, more: None, platform: None, showing: None })
 }
 

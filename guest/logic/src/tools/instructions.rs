@@ -7,6 +7,9 @@ const JOB: &str = "Connects you to the user's canvas chat and to peer agents. Th
                    with wait_for_message or inbox_peek, answer the user with send_message_to_user, and remove what \
                    you have handled with inbox_pop.";
 
+/// How many workspaces are named.
+const WORKSPACES_SHOWN: usize = 4;
+
 /// Everything that holds however messages arrive.
 const RULES: &str = "\
 PUSH PATH (only hosts with channel push): messages appear as <channel source=\"molecule\" …> tags. Fields and \
@@ -31,7 +34,26 @@ Memory: recall_memory at the start of new work, commit_memory whatever should ou
 
 /// The instructions, below 2,000 bytes.
 pub(super) fn instructions(world: &World) -> String {
-    format!("{JOB}\n\nPOLL PATH (default): {}\n{RULES}", polling(&world.settings))
+    format!("{JOB}\n\nPOLL PATH (default): {}\n{RULES}{}", polling(&world.settings), several(world))
+}
+
+/// As whom the agent acts, if as several.
+fn several(world: &World) -> String {
+    if !world.acts_for_several() {
+        return String::new();
+    }
+    let shown: Vec<String> =
+        world.workspaces().take(WORKSPACES_SHOWN).map(|workspace| world.tag(workspace)).collect();
+    let count = world.workspaces().count();
+    let more = if count > shown.len() { ", …" } else { "" };
+    let refused = world.workspaces().filter(|workspace| world.refusal(*workspace).is_some()).count();
+    let refused =
+        if refused > 0 { format!(" {refused} are refused by the platform.") } else { String::new() };
+    format!(
+        "\n\nYou act for {count} workspaces ({}{more}; get_workspace_info has the ids).{refused} Reply as \
+         arrival_workspace_id: give it as source_workspace_id, to send_message_to_user as workspace_id.",
+        shown.join(", ")
+    )
 }
 
 fn polling(settings: &Settings) -> String {
@@ -55,7 +77,7 @@ fn polling(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::tests::settings;
+    use crate::{tools::tests::settings, wire::WorkspaceSettings};
 
     /// Longest beginning that every client shows.
     const BEGINNING_CHARS: usize = 250;
@@ -141,9 +163,11 @@ mod tests {
         assert!(!text.contains("timeout_secs="));
     }
 
-    fn variants() -> [Settings; 4] {
+    fn variants() -> [Settings; 5] {
+        let many = WorkspaceSettings { id: "0".repeat(64), platform: String::new() };
         [
             settings(),
+            Settings { poll_timeout_secs: 60, workspaces: vec![many; 1_000], ..settings() },
             Settings { poll_timeout_secs: 60, ..settings() },
             Settings { poll_timeout_secs: 0, ..settings() },
             Settings { inbox: false, ..settings() },

@@ -5,25 +5,50 @@ use std::{fmt::Write, rc::Rc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Failure, Spec, Tool, advice::advice};
+use super::{
+    Facts, Failure, Spec, Tool,
+    advice::advice,
+    selector::{MOST_ASKED, Selector},
+};
 use crate::{
     dialogue::Host,
     platform::{
         PlatformError,
         peers::{self, PeerRow},
     },
+    wire::Workspace,
     world::World,
 };
 
 pub(super) struct ListPeers;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Only with several workspaces: the one whose peers are listed. If left out, those of all.
+    #[serde(default)]
+    source_workspace_id: Selector,
+}
 
 /// The workspaces that can be delegated to.
-#[derive(Serialize, JsonSchema)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(super) struct PeerList {
     peers: Vec<Peer>,
+    /// The workspaces whose peers are not known, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<Unlisted>>")]
+    unlisted: Vec<Unlisted>,
+    /// How many workspaces were not asked.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(with = "Option<usize>")]
+    not_asked: usize,
+}
+
+/// A workspace whose peers are not known.
+#[derive(Serialize, JsonSchema)]
+struct Unlisted {
+    /// The first 8 characters of its id.
+    source: String,
+    why: String,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -35,6 +60,9 @@ struct Peer {
     status: String,
     /// Empty if it has none.
     role: String,
+    /// With several workspaces: the first 8 characters of the id of the one that has it as a peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<String>,
 }
 
 impl Tool for ListPeers {
@@ -54,25 +82,82 @@ impl Tool for ListPeers {
     type Arguments = Arguments;
     type Facts = PeerList;
 
-    async fn run(host: Host, world: Rc<World>, _arguments: Arguments) -> Result<PeerList, Failure> {
-        let workspace = world.primary();
-        let rows = peers::list(&host, workspace, world.id(workspace))
-            .await
-            .map_err(|why| Failure::new(format!("No peers found. {}", diagnosis(&world, &why))))?;
-        let mut known = world.peers.borrow_mut();
-        for row in &rows {
-            known.saw(&row.id, &row.name, &row.status, host.now());
-            known.plays(&row.id, &row.role);
+    async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<PeerList, Failure> {
+        let list = match arguments.source_workspace_id.named(&world)? {
+            None if world.acts_for_several() => of_all(&host, &world).await,
+            named => of_one(&host, &world, named.unwrap_or_else(|| world.primary())).await,
+        };
+        if list.peers.is_empty() && !list.unlisted.is_empty() {
+            return Err(Failure::new(format!("No peers found. {}", list.unlisted_in_words())));
         }
-        Ok(PeerList { peers: rows.into_iter().map(Peer::from).collect() })
+        Ok(list)
     }
 }
 
-impl From<PeerRow> for Peer {
-    fn from(row: PeerRow) -> Self {
-        let name = if row.name.is_empty() { row.id.chars().take(8).collect() } else { row.name };
-        Self { id: row.id, name, status: row.status, role: row.role }
+/// The peers of one workspace.
+async fn of_one(host: &Host, world: &World, workspace: Workspace) -> PeerList {
+    match ask(host, world, workspace).await {
+        Ok(rows) => PeerList {
+            peers: rows.into_iter().map(|row| Peer::new(row, None)).collect(),
+            ..PeerList::default()
+        },
+        Err(why) => {
+            let unlisted = vec![Unlisted { source: String::new(), why: diagnosis(world, workspace, &why) }];
+            PeerList { unlisted, ..PeerList::default() }
+        }
     }
+}
+
+/// The peers of all workspaces, each with the one that has it as a peer.
+async fn of_all(host: &Host, world: &World) -> PeerList {
+    let not_asked = world.workspaces().skip(MOST_ASKED).count();
+    let mut list = PeerList { not_asked, ..PeerList::default() };
+    for workspace in world.workspaces().take(MOST_ASKED) {
+        let source = world.tag(workspace);
+        let asked = match world.refusal(workspace) {
+            Some(why) => Err(why),
+            None => ask(host, world, workspace).await.map_err(|why| diagnosis(world, workspace, &why)),
+        };
+        match asked {
+            Ok(rows) => list.peers.extend(rows.into_iter().map(|row| Peer::new(row, Some(source.clone())))),
+            Err(why) => list.unlisted.push(Unlisted { source, why }),
+        }
+    }
+    list
+}
+
+/// Asks for the peers of a workspace, and remembers them.
+async fn ask(host: &Host, world: &World, workspace: Workspace) -> Result<Vec<PeerRow>, PlatformError> {
+    let rows = peers::list(host, workspace, world.id(workspace)).await?;
+    let mut known = world.peers.borrow_mut();
+    for row in &rows {
+        known.saw(&row.id, &row.name, &row.status, host.now());
+        known.plays(&row.id, &row.role);
+        known.listed(&row.id, workspace, host.now());
+    }
+    Ok(rows)
+}
+
+impl Peer {
+    fn new(row: PeerRow, via: Option<String>) -> Self {
+        let name = if row.name.is_empty() { row.id.chars().take(8).collect() } else { row.name };
+        Self { id: row.id, name, status: row.status, role: row.role, via }
+    }
+}
+
+impl PeerList {
+    /// Whose peers are not known, and why.
+    fn unlisted_in_words(&self) -> String {
+        let each = self.unlisted.iter().map(|Unlisted { source, why }| match source.as_str() {
+            "" => why.clone(),
+            source => format!("[{source}] {why}"),
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+}
+
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Facts for PeerList {
@@ -83,18 +168,29 @@ impl Facts for PeerList {
                 .to_owned();
         }
         let mut text = String::new();
-        for Peer { id, name, status, role } in &self.peers {
+        for Peer { id, name, status, role, via } in &self.peers {
             let line_break = if text.is_empty() { "" } else { "\n" };
+            let via = via.as_ref().map(|source| format!(", via: {source}")).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = write!(text, "{line_break}- {name} (ID: {id}, status: {status}, role: {role})");
+            let _ = write!(text, "{line_break}- {name} (ID: {id}, status: {status}, role: {role}{via})");
+        }
+        if !self.unlisted.is_empty() {
+            let _ = write!(text, "\nPeers of other workspaces are not known: {}", self.unlisted_in_words());
+        }
+        if self.not_asked > 0 {
+            let _ = write!(
+                text,
+                "\n{} more workspaces were not asked: name one as source_workspace_id to see its peers.",
+                self.not_asked
+            );
         }
         text
     }
 }
 
 /// What went wrong, and what helps.
-fn diagnosis(world: &World, why: &PlatformError) -> String {
-    let platform = world.workspace(world.primary()).map_or("", |settings| &settings.platform);
+fn diagnosis(world: &World, workspace: Workspace, why: &PlatformError) -> String {
+    let platform = world.workspace(workspace).map_or("", |settings| &settings.platform);
     if why.is_in_front() {
         return format!("Unexpected answer from {platform}: {why}. {}", advice(why));
     }

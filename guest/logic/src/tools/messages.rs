@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::{Failure, arguments::Flag};
 use crate::{
     dialogue::Host,
-    inbox::{self, Access, Message, Staged},
+    inbox::{self, Access, Kind, Message, Staged},
+    wire::Instant,
     world::World,
 };
 
@@ -44,6 +45,9 @@ pub(super) struct Shown {
     note: Option<String>,
     #[serde(flatten)]
     message: Rc<Message>,
+    /// With several workspaces: the one that it came to, which is to answer it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival_workspace_id: Option<String>,
     /// As in the message, where the platform did not tell it there.
     #[serde(skip_serializing_if = "Option::is_none")]
     peer_name: Option<String>,
@@ -71,14 +75,17 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(world: &World, staged: &Staged) -> Self {
+    /// `staged` as it is shown at `now`; from then on its sender is known to have written to its workspace.
+    pub(super) fn new(world: &World, staged: &Staged, now: Instant) -> Self {
         let message = &staged.message;
+        note_sender(world, message, now);
         let peers = world.peers.borrow();
         let peer = peers.of(&message.peer_id);
         let known = |text: &str, told: &str| (told.is_empty() && !text.is_empty()).then(|| text.to_owned());
         Self {
             note: (!world.settings.bare_peer_text).then(|| NOTE.to_owned()),
             message: Rc::clone(staged.shown()),
+            arrival_workspace_id: world.acts_for_several().then(|| world.id(message.workspace).to_owned()),
             peer_name: peer.and_then(|peer| known(&peer.name, &message.peer_name)),
             peer_role: peer.and_then(|peer| known(&peer.role, &message.peer_role)),
             agent_card_url: card(world, message),
@@ -111,7 +118,12 @@ impl Shown {
     }
 
     /// So many characters of the text, from `offset` on.
-    pub(super) fn part(world: &World, staged: &Staged, offset: usize, max_chars: usize) -> Self {
+    pub(super) fn part(
+        world: &World,
+        staged: &Staged,
+        (offset, max_chars): (usize, usize),
+        now: Instant,
+    ) -> Self {
         let shown = staged.shown();
         let whole = &shown.text;
         let text = whole.chars().skip(offset).take(max_chars).collect();
@@ -120,8 +132,19 @@ impl Shown {
             message,
             text_chars: Some(whole.chars().count()),
             text_offset: Some(offset),
-            ..Self::new(world, staged)
+            ..Self::new(world, staged, now)
         }
+    }
+}
+
+/// Answers go out through the workspace that was written to.
+fn note_sender(world: &World, message: &Message, now: Instant) {
+    match message.kind {
+        Kind::CanvasUser => {
+            world.users_wrote_to.borrow_mut().insert(message.workspace);
+        }
+        Kind::PeerAgent => world.peers.borrow_mut().wrote(&message.peer_id, message.workspace, now),
+        Kind::Broadcast | Kind::DelegationResult => {}
     }
 }
 
@@ -130,21 +153,24 @@ fn card(world: &World, message: &Message) -> Option<String> {
     (!message.peer_id.is_empty()).then(|| format!("{platform}/registry/discover/{}", message.peer_id))
 }
 
-/// Makes this process the one that receives the messages, if the agent wants that.
+/// Makes this process the one that receives the messages of all workspaces, if the agent wants that.
 pub(super) async fn take_over(host: &Host, world: &World, Flag(wanted): Flag) -> Result<(), Failure> {
     if !wanted || !world.settings.inbox {
         return Ok(());
     }
-    let workspace = world.primary();
-    match host.take_over(workspace).await {
-        Ok(()) => {
-            world.inbox.borrow_mut().leads(workspace);
-            Ok(())
+    for workspace in world.workspaces().filter(|workspace| world.refusal(*workspace).is_none()) {
+        if world.inbox.borrow().is_open(workspace) {
+            continue;
         }
-        Err(why) => Err(Failure::new(format!(
-            "Error: the messages of this workspace are still received elsewhere, because {why}."
-        ))),
+        if let Err(why) = host.take_over(workspace).await {
+            return Err(Failure::new(format!(
+                "Error: the messages of {} are still received elsewhere, because {why}.",
+                world.shown(workspace)
+            )));
+        }
+        world.inbox.borrow_mut().leads(workspace);
     }
+    Ok(())
 }
 
 /// Waits until the messages are known here; a failure if they are not fetched at all, or not known so far.
@@ -169,7 +195,7 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        tools::tests::{Call, world},
+        tools::tests::{Call, world, world_of_two},
         wire::{Next, Outcome},
     };
 
@@ -216,5 +242,19 @@ mod tests {
         assert!(matches!(call.turn.next, Next::Rest(_)), "{:?}", call.turn.next);
         call.then(Outcome::Rested, 30_000);
         assert!(call.answer().is_error && call.text().contains("not open yet"), "{}", call.text());
+    }
+
+    #[test]
+    fn of_several_workspaces_those_that_are_led_elsewhere_are_taken_over() {
+        let world = world_of_two();
+        world.inbox.borrow_mut().is_read(0, 0);
+        world.inbox.borrow_mut().follow(1, "process 7".to_owned());
+
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        assert!(matches!(call.turn.next, Next::TakeOver(1)), "{:?}", call.turn.next);
+        call.then(Outcome::Refused("process 7 hangs".to_owned()), 10);
+        let told = format!("the messages of workspace {} are still received elsewhere", world.id(1));
+        assert!(call.text().contains(&told), "{}", call.text());
     }
 }

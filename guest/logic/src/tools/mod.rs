@@ -19,6 +19,7 @@ mod instructions;
 mod list_peers;
 mod messages;
 mod recall_memory;
+mod selector;
 mod send_message_to_user;
 #[cfg(test)]
 mod surface_tests;
@@ -195,16 +196,18 @@ pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant)
 
 /// What clients see of all tools.
 pub(crate) fn specs(world: &World) -> Vec<ToolSpec> {
-    TOOLS.iter().map(|entry| tool_spec(entry, world.settings.structured)).collect()
+    TOOLS.iter().map(|entry| tool_spec(entry, world)).collect()
 }
 
-fn tool_spec(entry: &Entry, structured: bool) -> ToolSpec {
+fn tool_spec(entry: &Entry, world: &World) -> ToolSpec {
+    let mut input = (entry.input)();
+    selector::fit_schema(&mut input, world.acts_for_several());
     ToolSpec {
         name: entry.spec.name.to_owned(),
         title: entry.spec.title.to_owned(),
         description: entry.spec.description.to_owned(),
-        input_schema: (entry.input)().to_string(),
-        output_schema: structured.then(|| (entry.output)().to_string()),
+        input_schema: input.to_string(),
+        output_schema: world.settings.structured.then(|| (entry.output)().to_string()),
         read_only: entry.spec.read_only,
         destructive: false,
         idempotent: entry.spec.idempotent,
@@ -267,6 +270,9 @@ pub(crate) mod tests {
 
     /// The id of the workspace that tests act for.
     pub(crate) const OWN: &str = "11111111-1111-4111-8111-111111111111";
+
+    /// The id of a second one, where they act for two.
+    pub(crate) const SECOND: &str = "33333333-3333-4333-8333-333333333333";
 
     pub(crate) fn settings() -> Settings {
         Settings {
@@ -396,6 +402,15 @@ pub(crate) mod tests {
 
     pub(crate) fn world() -> Rc<World> {
         Rc::new(World::new(settings()))
+    }
+
+    /// A process that acts for two workspaces.
+    pub(crate) fn world_of_two() -> Rc<World> {
+        let mut settings = settings();
+        settings
+            .workspaces
+            .push(WorkspaceSettings { id: SECOND.to_owned(), platform: "http://second.test".to_owned() });
+        Rc::new(World::new(settings))
     }
 
     #[test]

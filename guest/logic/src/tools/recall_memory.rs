@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text};
+use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text, selector::Selector};
 use crate::{
     dialogue::Host,
     permissions::Action,
@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     #[serde(default)]
     #[schemars(extend("enum" = ["LOCAL", "TEAM", "GLOBAL"]))]
     scope: Text,
+    /// Only with several workspaces: the one whose memory is searched. The primary one if left out.
+    #[serde(default)]
+    source_workspace_id: Selector,
 }
 
 /// The memories that were found, best or newest first.
@@ -72,7 +75,7 @@ impl Tool for RecallMemory {
     type Facts = Recalled;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Recalled, Failure> {
-        let workspace = world.primary();
+        let workspace = arguments.source_workspace_id.or_primary(&world)?;
         let id = world.id(workspace);
         let (query, scope) = (cut(&arguments.query.0), Scope::parse(&arguments.scope.0));
         match memory::search(&host, workspace, id, query, scope).await {

@@ -11,6 +11,7 @@ use super::{
     advice::{advice, after_colon, may_have_happened},
     arguments::Text,
     attachments::{self, Attachments},
+    selector::Selector,
 };
 use crate::{
     dialogue::Host,
@@ -51,6 +52,10 @@ pub(super) struct Arguments {
     )]
     #[schemars(with = "Vec<String>")]
     attachments: Attachments,
+    /// Only with several workspaces: the one on whose canvas the message appears, for a reply the
+    /// arrival_workspace_id of the message. If left out, the one whose user has written.
+    #[serde(default)]
+    workspace_id: Selector,
 }
 
 /// A message that was shown.
@@ -58,6 +63,9 @@ pub(super) struct Arguments {
 pub(super) struct Sent {
     /// How many files went with it.
     attachments: usize,
+    /// With several workspaces: the one on whose canvas it appears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_id: Option<String>,
 }
 
 impl Tool for SendMessageToUser {
@@ -81,15 +89,16 @@ impl Tool for SendMessageToUser {
     type Facts = Sent;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Sent, Failure> {
-        let Arguments { message: Text(message), attachments: Attachments(paths) } = arguments;
+        let Arguments { message: Text(message), attachments: Attachments(paths), workspace_id } = arguments;
         check(&message, &paths)?;
-        let workspace = world.primary();
+        let workspace = workspace_id.or_of_user(&world)?;
         let sent = paths.len();
         let files = attachments::upload(&host, &world, workspace, paths).await?;
         messages::notify(&host, workspace, world.id(workspace), &message, &files)
             .await
             .map_err(|why| not_sent(&why))?;
-        Ok(Sent { attachments: sent })
+        let workspace_id = world.acts_for_several().then(|| world.id(workspace).to_owned());
+        Ok(Sent { attachments: sent, workspace_id })
     }
 }
 
@@ -99,7 +108,8 @@ impl Facts for Sent {
             0 => String::new(),
             files => format!(" with {files} attachment(s)"),
         };
-        format!("Message sent to user{files}")
+        let whose = self.workspace_id.as_ref().map(|id| format!(" of workspace {id}")).unwrap_or_default();
+        format!("Message sent to user{files}{whose}")
     }
 }
 

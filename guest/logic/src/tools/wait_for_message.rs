@@ -14,6 +14,7 @@ use super::{
 use crate::{
     dialogue::Host,
     inbox::{self, Showing, Staged},
+    wire::Instant,
     world::World,
 };
 
@@ -88,7 +89,9 @@ impl Tool for WaitForMessage {
         require_inbox(&host, &world).await?;
         loop {
             let seen = world.inbox.borrow().news();
-            if let Some((message, showing, records)) = Showing::of_next(&world, |head| shown(&world, head)) {
+            if let Some((message, showing, records)) =
+                Showing::of_next(&world, |head| shown(&world, head, host.now()))
+            {
                 inbox::delivered(&host, &world, records).await;
                 let platform = inbox::platform_trouble(&host, &world);
                 return Ok(Waited {
@@ -118,8 +121,8 @@ impl Facts for Waited {
     }
 }
 
-fn shown(world: &World, head: &Staged) -> Shown {
-    let mut shown = Shown::new(world, head);
+fn shown(world: &World, head: &Staged, now: Instant) -> Shown {
+    let mut shown = Shown::new(world, head, now);
     shown.says_length(shown.bytes());
     shown
 }
