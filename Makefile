@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build demo test simulate kill9 fuzz bench lint fmt deny check clean
+.PHONY: help setup toolchain build demo test simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -51,6 +51,11 @@ bench: toolchain ## speed and memory beside a bare MCP server, against the budge
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
 	cargo build $(PACKAGES)
 	$(TARGET)/debug/bench $(TARGET)/release --write docs/benchmarks.md
+
+fleet: toolchain ## many workspaces in one process (WORKSPACES=1000) for some time (SECS=900), against the budgets
+	cargo build --release --locked -p molecule-mcp -p standin
+	cargo build $(PACKAGES)
+	$(TARGET)/debug/bench $(TARGET)/release --fleet $(or $(WORKSPACES),1000) $(or $(SECS),900)
 
 fuzz: toolchain ## bytes that nobody meant, FUZZ_SECS (600) seconds for each target
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -22,12 +22,12 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::select_all;
-use molecule_mcp::{
+use molecule_runtime::{
+    config::AgentCard,
     driver::Driver,
     guest::{Guest, GuestDown, wire::Settings},
     presence::{Member, Presence, Rejected, Tokens, teach},
     session::Session,
-    settings::AgentCard,
 };
 use serde_json::Value;
 use standin::{Now, Request, Response, world::Credentials};

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use molecule_mcp::ports::journal;
+use molecule_runtime::storage::journal;
 
 #[path = "../../fuzz/src/inbox.rs"]
 mod inbox;

@@ -10,14 +10,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use molecule_mcp::{
-    credentials::{Credentials, Token, TokenSource},
+use molecule_runtime::{
+    account::{Credentials, Token, TokenSource},
     guest::wire::Listen,
-    ports::{
-        clock::Clock,
+    platform::{
         events::{Events, Pace},
         http::{EventStream, Http},
     },
+    sys::clock::Clock,
 };
 use molecule_tests::{process::DEADLINE, served::Served};
 use standin::{
@@ -208,7 +208,7 @@ async fn a_token_that_was_rotated_is_looked_for_and_an_open_stream_goes_on_witho
     let me = platform.me.id;
     std::fs::write(&path, platform.with(|platform| platform.mint_for(me)))?;
     let old = Token::parse("an-older-token").context("a token")?;
-    let ear = Ear::with(&platform, PACE, Credentials::new(TokenSource::NamedFile(path), old))?;
+    let ear = Ear::with(&platform, PACE, Credentials::new(TokenSource::file(path), old))?;
     assert_eq!(ear.hears(0).await?, 1);
     assert_eq!(platform.count(&ask(&platform)), 2);
 
@@ -343,7 +343,7 @@ async fn recite(mut connection: TcpStream, pieces: Arc<Vec<Vec<u8>>>) -> Result<
 }
 
 fn fixed(token: &str) -> Result<Credentials> {
-    Ok(Credentials::new(TokenSource::Environment, Token::parse(token).context("a token")?))
+    Ok(Credentials::new(TokenSource::setting("TOKEN"), Token::parse(token).context("a token")?))
 }
 
 /// The user writes to the agent.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use molecule_mcp::{
+use molecule_runtime::{
     driver::Ports,
     guest::wire::{Listen, Outcome},
 };

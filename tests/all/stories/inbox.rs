@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use molecule_mcp::guest::wire::Level as LogLevel;
+use molecule_runtime::guest::wire::Level as LogLevel;
 use molecule_tests::story::{Setting, Story};
 use serde_json::{Value, json};
 use standin::Level;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use molecule_mcp::{credentials::Token, guest::wire::Level as LogLevel, presence::Tokens as _};
+use molecule_runtime::{account::Token, guest::wire::Level as LogLevel, presence::Tokens as _};
 use molecule_tests::story::{Setting, Story};
 use serde_json::json;
 use standin::{

@@ -1,6 +1,6 @@
 //! The secret by which the platform identifies itself to the agent.
 
-use molecule_mcp::guest::wire::Level as LogLevel;
+use molecule_runtime::guest::wire::Level as LogLevel;
 use molecule_tests::story::Setting;
 use serde_json::{Value, json};
 

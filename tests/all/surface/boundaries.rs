@@ -11,17 +11,27 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("guest", "export!(", &["guest/component"]),
     ("guest", "\"registry\"", &["guest/logic/src/platform"]),
     ("guest", "\"workspaces\"", &["guest/logic/src/platform"]),
-    ("host", "AUTHORIZATION", &["host/src/ports/http"]),
-    ("host", "reqwest::", &["host/src/ports/http"]),
-    ("host", "rmcp::", &["host/src/mcp"]),
-    ("host", "wasmtime", &["host/build.rs", "host/src/guest"]),
-    ("host", "\"registry\"", &["host/src/presence"]),
+    ("host", "AUTHORIZATION", &["host/runtime/src/platform/http"]),
+    ("host", "reqwest::", &["host/runtime/src/platform/http"]),
+    ("host", "rmcp::", &["host/cli/src/mcp"]),
+    ("host", "lexopt::", &["host/cli/src/commands"]),
+    ("host", "wasmtime", &["host/runtime/build.rs", "host/runtime/src/guest"]),
+    ("host", "\"registry\"", &["host/runtime/src/presence"]),
+    // The environment and the command line are the program's: a runtime that is embedded has neither.
+    ("host", "env::var", &["host/cli/src/main.rs", "host/runtime/build.rs"]),
+    ("host", "env::args", &["host/cli/src/main.rs"]),
+    ("host", "env::home_dir", &["host/cli/src/main.rs"]),
+    ("host/runtime", "env::", &["host/runtime/build.rs"]),
     // Uploads are streamed by the host, events are read by it, and tokens tried: these addresses of the platform are
     // spelled here.
     (
         "host",
         "\"workspaces\"",
-        &["host/src/ports/attachments", "host/src/ports/http/events.rs", "host/src/presence/issued.rs"],
+        &[
+            "host/runtime/src/platform/attachments",
+            "host/runtime/src/platform/http/events.rs",
+            "host/runtime/src/presence/issued.rs",
+        ],
     ),
 ];
 
@@ -75,13 +85,25 @@ fn the_guest_is_made_of_crates_without_powers() {
 }
 
 #[test]
+fn the_runtime_knows_no_transport_and_no_command_line() {
+    let manifest = fs::read_to_string(root().join("host/runtime/Cargo.toml")).unwrap();
+    for name in ["clap", "lexopt", "molecule-mcp", "rmcp", "tracing-subscriber"] {
+        let named = format!("\n{name} =");
+        assert!(!manifest.contains(&named), "the runtime depends on {name}");
+    }
+    let program = fs::read_to_string(root().join("host/cli/Cargo.toml")).unwrap();
+    assert!(program.contains("\nrmcp =") && program.contains("\nmolecule-runtime ="));
+}
+
+#[test]
 fn bugs_are_planted_in_tests_alone() {
     let planted_in =
         |manifest: &str| fs::read_to_string(root().join(manifest)).unwrap().contains("planted-bugs");
     for manifest in [
         "Cargo.toml",
         "guest/component/Cargo.toml",
-        "host/Cargo.toml",
+        "host/cli/Cargo.toml",
+        "host/runtime/Cargo.toml",
         "tests/bench/Cargo.toml",
         "tests/standin/Cargo.toml",
     ] {

@@ -1,6 +1,6 @@
 //! The interfaces of the embedded component.
 
-use molecule_mcp::guest::{
+use molecule_runtime::guest::{
     Guest,
     wire::{Next, Permissions, Saved, Settings, WorkspaceSettings},
 };

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use molecule_mcp::{cli, guest::wire::ToolSpec};
+use molecule_mcp::commands;
+use molecule_runtime::guest::wire::ToolSpec;
 use serde_json::Value;
 
 use crate::component::guest;
@@ -21,7 +22,7 @@ async fn the_instructions() {
 
 #[test]
 fn the_help() {
-    insta::assert_snapshot!("help", cli::help());
+    insta::assert_snapshot!("help", commands::help());
 }
 
 fn shown(spec: &ToolSpec) -> String {

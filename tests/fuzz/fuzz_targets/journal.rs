@@ -3,7 +3,7 @@
 #![no_main]
 
 #[allow(dead_code, missing_docs, reason = "of the host's module only the reading is used")]
-#[path = "../../../host/src/ports/journal.rs"]
+#[path = "../../../host/runtime/src/storage/journal.rs"]
 mod journal;
 
 #[allow(dead_code, reason = "the other target uses the rest")]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use molecule_mcp::ports::{
+use molecule_runtime::storage::{
     cursor::Wanted,
     journal::{self, Journal},
 };

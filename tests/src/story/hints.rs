@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use molecule_mcp::ports::events::{Chunks, Closed, Events, Pace, Source};
+use molecule_runtime::platform::events::{Chunks, Closed, Events, Pace, Source};
 use standin::{Event, Reply, Request, StreamId};
 use tokio::{
     sync::watch,

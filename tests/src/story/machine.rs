@@ -11,9 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use molecule_mcp::{
+use molecule_runtime::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
-    ports::{clock::Clock, cursor::Wanted},
+    storage::cursor::Wanted,
+    sys::clock::Clock,
 };
 use standin::{Level, Now, Platform, Switches, world::Credentials};
 use tokio::{sync::watch, time::Instant};

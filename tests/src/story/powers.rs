@@ -9,15 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use molecule_mcp::{
-    credentials::Token,
+use molecule_runtime::{
+    account::Token,
     driver::Ports,
     guest::wire::{
         Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
         PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
-    ports::Working,
-    presence::Tokens,
+    presence::{Tokens, Working},
 };
 use standin::{Reply, Request, Response};
 use tokio::{sync::watch, time};

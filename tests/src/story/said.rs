@@ -1,6 +1,6 @@
 //! What an agent reads.
 
-use molecule_mcp::guest::{GuestDown, wire::Answer};
+use molecule_runtime::guest::{GuestDown, wire::Answer};
 use serde_json::Value;
 
 /// What a tool answered, or why it could not.

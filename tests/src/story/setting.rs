@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use molecule_mcp::guest::wire::{Permissions, Settings, WorkspaceSettings};
+use molecule_runtime::guest::wire::{Permissions, Settings, WorkspaceSettings};
 use standin::{Level, Switches, world::Credentials};
 
 use super::{

@@ -1,6 +1,6 @@
 //! What the platform tells those who listen. No replay, and silent loss beyond a full buffer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -80,6 +80,8 @@ struct Stream {
 pub(crate) struct Events {
     streams: BTreeMap<StreamId, Stream>,
     opened: u64,
+    /// The streams that have something new since they were last looked for.
+    stirred: BTreeSet<StreamId>,
     last: BTreeMap<Uuid, Now>,
 }
 
@@ -97,6 +99,7 @@ impl Events {
     }
 
     pub(crate) fn close_all(&mut self) {
+        self.stirred.extend(self.streams.keys());
         self.streams.clear();
     }
 }
@@ -110,6 +113,11 @@ impl Platform {
     /// Takes the events that wait on a stream; nothing if the stream is closed.
     pub fn drain(&mut self, stream: StreamId) -> Option<Vec<Event>> {
         self.events.streams.get_mut(&stream).map(|stream| stream.waiting.drain(..).collect())
+    }
+
+    /// The streams that have got events, or were closed, since this was last asked.
+    pub fn take_stirred(&mut self) -> BTreeSet<StreamId> {
+        std::mem::take(&mut self.events.stirred)
     }
 
     /// Whether a stream never shows its opening comment.
@@ -146,7 +154,7 @@ impl Platform {
         self.events.last.insert(workspace, now);
         let event = Event { at: now, kind, workspace, data };
         let workspaces = &self.workspaces;
-        for stream in self.events.streams.values_mut() {
+        for (id, stream) in &mut self.events.streams {
             let listens = match stream.audience {
                 Audience::Everybody => true,
                 Audience::Related(own) => workspaces.may_talk(&own.to_string(), &workspace.to_string()),
@@ -154,6 +162,7 @@ impl Platform {
             };
             if listens && !stream.silent && stream.waiting.len() < stream.capacity {
                 stream.waiting.push_back(event.clone());
+                self.events.stirred.insert(*id);
             }
         }
     }

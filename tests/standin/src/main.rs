@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
+use serde_json::{Value, json};
 use standin::shell::{self, Shell};
 use standin::{HOOKS, Level, Platform, SWITCHES, Script, SwitchError, Switches};
 use tokio::net::TcpListener;
@@ -32,6 +33,9 @@ struct Arguments {
     /// The seed of everything random; by default another one each time
     #[arg(long)]
     seed: Option<u64>,
+    /// Make so many further workspaces for one agent, and print all as MOLECULE_WORKSPACES
+    #[arg(long, default_value_t = 0, conflicts_with = "empty")]
+    further: u32,
     /// Set a switch; may be given several times
     #[arg(long = "set", value_name = "SWITCH=VALUE")]
     settings: Vec<String>,
@@ -77,7 +81,15 @@ fn environment(shell: &Shell, arguments: &Arguments, address: SocketAddr) -> Vec
     }
     let own = shell.with(|platform, _| platform.external_workspace("standin-agent"));
     environment.push(("WORKSPACE_ID", own.id.to_string()));
-    environment.push(("MOLECULE_WORKSPACE_TOKEN", own.token));
+    environment.push(("MOLECULE_WORKSPACE_TOKEN", own.token.clone()));
+    if arguments.further > 0 {
+        let further = (0..arguments.further).map(|number| {
+            shell.with(|platform, _| platform.external_workspace(&format!("standin-agent-{number}")))
+        });
+        let all = std::iter::once(own).chain(further);
+        let entries = all.map(|one| json!({ "id": one.id.to_string(), "token": one.token }));
+        environment.push(("MOLECULE_WORKSPACES", format!("'{}'", entries.collect::<Value>())));
+    }
     if arguments.demo {
         let echo = shell.with(|platform, _| platform.push_peer("echo", Script::Echo));
         let silent = shell.with(|platform, _| platform.poll_peer("silent"));

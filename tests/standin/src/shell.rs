@@ -4,13 +4,15 @@ mod agents;
 mod serve;
 mod streams;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::events::StreamId;
 use crate::now::Now;
 use crate::platform::Platform;
 
@@ -20,6 +22,8 @@ pub struct Shell {
     platform: Arc<Mutex<Platform>>,
     /// Changes whenever the platform may have.
     changed: Arc<watch::Sender<()>>,
+    /// Those who read an event stream, so that an event wakes only its own.
+    readers: Arc<Mutex<BTreeMap<StreamId, Arc<Notify>>>>,
     agents: reqwest::Client,
 }
 
@@ -29,6 +33,7 @@ impl Shell {
         Ok(Self {
             platform: Arc::new(Mutex::new(platform)),
             changed: Arc::new(watch::Sender::new(())),
+            readers: Arc::default(),
             agents: agents::client()?,
         })
     }
@@ -40,12 +45,20 @@ impl Shell {
         platform.tick(now);
         let seen = look(&mut platform, now);
         let dispatches = platform.take_dispatches();
+        let stirred = platform.take_stirred();
         drop(platform);
         for dispatch in dispatches {
             tokio::spawn(self.clone().carry_out(dispatch));
         }
         self.changed.send_replace(());
+        let readers = self.readers();
+        stirred.iter().filter_map(|stream| readers.get(stream)).for_each(|reader| reader.notify_one());
+        drop(readers);
         seen
+    }
+
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<StreamId, Arc<Notify>>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the platform without telling those who wait for a change.

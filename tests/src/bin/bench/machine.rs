@@ -31,6 +31,11 @@ pub(crate) fn cpu_ms_within(pid: u32, span: Duration) -> Result<f64> {
     Ok(by_threads.max(ticks_ms(pid)? - ticks))
 }
 
+/// CPU time that a process has used so far, in milliseconds, in steps of 10.
+pub(crate) fn cpu_ms(pid: u32) -> Result<f64> {
+    ticks_ms(pid)
+}
+
 /// Cores, processor, memory, kernel.
 pub(crate) fn shape() -> Result<String> {
     let cores = thread::available_parallelism()?;

@@ -1,4 +1,5 @@
-//! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE | --only GROUP]`.
+//! What `molecule-mcp` costs beside an MCP server that does nothing: `bench DIRECTORY [--write FILE | --only GROUP]`,
+//! and what many workspaces cost in one process: `bench DIRECTORY --fleet WORKSPACES [SECONDS]`.
 //!
 //! ```text
 //! driver ── raw pipes ──► molecule-mcp, then bare-server ── HTTP ──► standin
@@ -10,6 +11,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table is what this program is for")]
 
 mod driver;
+mod fleet;
 mod inbox;
 mod loads;
 mod machine;
@@ -18,7 +20,12 @@ mod platform;
 mod proxy;
 mod table;
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 
@@ -28,17 +35,19 @@ fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let Some(directory) = arguments.next().map(PathBuf::from) else {
         eprintln!(
-            "usage: bench DIRECTORY [--write FILE | --only GROUP]; the directory holds molecule-mcp, bare-server and standin"
+            "usage: bench DIRECTORY [--write FILE | --only GROUP | --fleet WORKSPACES [SECONDS]]; the directory holds \
+             molecule-mcp, bare-server and standin"
         );
         return ExitCode::from(2);
     };
     let (option, value) = (arguments.next(), arguments.next());
-    let (file, only) = match option.as_deref() {
-        Some("--write") => (value.map(PathBuf::from), None),
-        Some("--only") => (None, value),
-        _ => (None, None),
+    let held = match option.as_deref() {
+        Some("--write") => run(directory, value.map(PathBuf::from), None),
+        Some("--only") => run(directory, None, value.as_deref()),
+        Some("--fleet") => fleet(&directory, value.as_deref(), arguments.next().as_deref()),
+        _ => run(directory, None, None),
     };
-    match run(directory, file, only.as_deref()) {
+    match held {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             eprintln!("a budget is broken");
@@ -49,6 +58,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether many workspaces in one process hold their budgets.
+fn fleet(directory: &Path, workspaces: Option<&str>, seconds: Option<&str>) -> Result<bool> {
+    let number = |text: Option<&str>, default| text.map_or(Ok(default), str::parse);
+    let workspaces = number(workspaces, 1_000).context("how many workspaces?")?;
+    let seconds = number(seconds, 900).context("for how many seconds?")?;
+    let rows = fleet::rows(directory, workspaces, Duration::from_secs(seconds.into()))?;
+    println!("{workspaces} workspaces for {seconds} s\n\n{}", table::markdown(&rows));
+    Ok(rows.iter().all(|row| row.held))
 }
 
 /// Whether every budget is held.

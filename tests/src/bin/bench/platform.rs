@@ -59,7 +59,8 @@ impl Platform {
         self.told("WORKSPACE_ID")
     }
 
-    fn told(&self, name: &str) -> Result<&str> {
+    /// A variable that it has printed.
+    pub(crate) fn told(&self, name: &str) -> Result<&str> {
         let setting = self.environment.iter().find(|(told, _)| told == name);
         Ok(setting.with_context(|| format!("the stand-in does not tell {name}"))?.1.as_str())
     }

@@ -1,10 +1,12 @@
 //! Event streams, as server-sent events and over WebSocket.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{SinkExt, Stream, StreamExt, stream};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -16,29 +18,31 @@ use crate::events::{Event, StreamId};
 struct Subscription {
     shell: Shell,
     id: StreamId,
-    changed: watch::Receiver<()>,
+    stirred: Arc<Notify>,
 }
 
 impl Subscription {
     fn new(shell: &Shell, id: StreamId) -> Self {
-        Self { shell: shell.clone(), id, changed: shell.changed.subscribe() }
+        let stirred = Arc::new(Notify::new());
+        shell.readers().insert(id, Arc::clone(&stirred));
+        Self { shell: shell.clone(), id, stirred }
     }
 
     /// The next events; nothing once the stream has been closed.
     async fn next(&mut self) -> Option<Vec<Event>> {
         loop {
-            self.changed.mark_unchanged();
             let events = self.shell.with_quietly(|platform| platform.drain(self.id))?;
             if !events.is_empty() {
                 return Some(events);
             }
-            self.changed.changed().await.ok()?;
+            self.stirred.notified().await;
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.shell.readers().remove(&self.id);
         self.shell.with_quietly(|platform| platform.unsubscribe(self.id));
     }
 }

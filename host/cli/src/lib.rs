@@ -1,0 +1,72 @@
+//! The program `molecule-mcp`: what it is told, and the MCP client that it serves.
+//!
+//! ```text
+//! arguments, environment ──► settings ──► Runtime ◄──► mcp ◄──► stdin, stdout
+//! ```
+
+pub mod commands;
+pub mod env;
+pub mod inspect;
+pub mod log;
+pub mod mcp;
+pub mod settings;
+pub mod stdio;
+pub mod system;
+
+use std::sync::Arc;
+
+use molecule_runtime::{
+    Config, Runtime,
+    names::{self, Names},
+    presence::Rejected,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+/// Why [`serve`] returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The client has gone, or `stop` was cancelled.
+    Ended,
+    /// The platform does not take the token.
+    Rejected(Rejected),
+}
+
+/// Serves the MCP client behind `input` and `output`, keeps the workspace present and fetches its messages.
+///
+/// Returns at the end of the input or of the output, after a rejected register, and at once when `stop`
+/// is cancelled; everything that runs in the background ends with it. Nothing goes out and no file
+/// changes before the client has begun a session.
+///
+/// # Errors
+/// When the component cannot be loaded, or the system gives no random numbers.
+pub async fn serve(
+    config: &Config,
+    input: impl AsyncRead + Send + Unpin + 'static,
+    output: impl AsyncWrite + Send + Unpin + 'static,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
+    let mut runtime = Runtime::start(config).await?;
+    let (driver, session) = (Arc::clone(runtime.driver()), runtime.session().clone());
+    tokio::select! {
+        biased;
+        rejected = runtime.rejected() => return Ok(Exit::Rejected(rejected)),
+        _ = mcp::serve(driver, session, input, output, stop) => {}
+    }
+    runtime.shutdown().await;
+    Ok(Exit::Ended)
+}
+
+/// Has the messages of the runtime name settings as this program does.
+pub fn name_settings() {
+    names::speak_of(Names {
+        attachments: env::ATTACH_ROOTS.name,
+        certificates: env::SSL_CERT_FILE.name,
+        chat_files: env::CHAT_UPLOAD_DIR.name,
+        chat_file_size: env::CHAT_UPLOAD_MAX_MB.name,
+        no_proxy: env::NO_PROXY.name,
+        platform: env::PLATFORM_URL.name,
+        state: env::CONFIGS_DIR.name,
+        workspace: env::WORKSPACE_ID.name,
+    });
+}

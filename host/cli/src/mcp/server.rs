@@ -1,0 +1,218 @@
+//! What this server does for a request: tools through the driver, and polite answers for the rest.
+
+use std::sync::Arc;
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+        CustomResult, DiscoverResult, ErrorCode, InitializeRequestParams, InitializeResult,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, ServerConfig, SubscriptionFilter,
+    },
+    service::{NotificationContext, RequestContext, SubscriptionContext},
+};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use molecule_runtime::{
+    driver::{Driver, Ports},
+    guest::{GuestDown, wire::Answer},
+    session::Session,
+};
+
+use super::{
+    catalog::{self, Catalog},
+    incoming::Arguments,
+    outbox::{Outbox, Written},
+    progress,
+};
+
+/// Tool calls that run at the same time; further ones wait their turn.
+const CALLS: usize = 32;
+/// The tools stay the same as long as this process lives.
+const FRESH_MS: u64 = 3_600_000;
+/// The most of an unknown method's name that is repeated, in characters.
+const METHOD_CHARS: usize = 100;
+
+/// The server of one client.
+pub(super) struct Server<P> {
+    driver: Arc<Driver<P>>,
+    session: Session,
+    outbox: Arc<Outbox>,
+    ended: CancellationToken,
+    catalog: OnceCell<Catalog>,
+    calls: Semaphore,
+}
+
+impl<P: Ports> Server<P> {
+    pub(super) fn new(
+        driver: Arc<Driver<P>>,
+        session: Session,
+        outbox: Arc<Outbox>,
+        ended: CancellationToken,
+    ) -> Self {
+        Self { driver, session, outbox, ended, catalog: OnceCell::new(), calls: Semaphore::new(CALLS) }
+    }
+
+    /// A request arrived that only a client that means it sends.
+    pub(super) fn greeted(&self) {
+        self.session.greeted();
+    }
+
+    async fn catalog(&self) -> Result<&Catalog, GuestDown> {
+        self.catalog.get_or_try_init(|| Catalog::of(self.driver.guest())).await
+    }
+
+    /// With instructions, if the guest can give them: a client that gets none can still call tools.
+    async fn introduction(&self) -> ServerConfig {
+        match self.catalog().await {
+            Ok(catalog) => catalog::server(Some(&catalog.instructions)),
+            Err(down) => {
+                tracing::warn!("no instructions for the client: {down}");
+                catalog::server(None)
+            }
+        }
+    }
+
+    /// Calls a tool; the guest hears whether the client gets the answer.
+    async fn call(&self, name: &str, arguments: &str, written: Option<Written>) -> CallToolResult {
+        self.session.tool_called();
+        // Never closed, so there is always a turn.
+        let _turn = self.calls.acquire().await;
+        self.outbox.has_room().await;
+        match self.driver.call_tool(name, arguments).await {
+            Ok((answer, receipt)) => {
+                if let Some(written) = written
+                    && receipt.is_wanted()
+                {
+                    tokio::spawn(async move {
+                        if written.reached_client().await {
+                            receipt.written().await;
+                        }
+                    });
+                }
+                result(answer)
+            }
+            Err(down) => restarted(&down.to_string()),
+        }
+    }
+}
+
+impl<P: Ports> ServerHandler for Server<P> {
+    fn get_info(&self) -> ServerConfig {
+        catalog::server(None)
+    }
+
+    async fn initialize(
+        &self,
+        mut request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut introduction = self.introduction().await;
+        introduction.protocol_version = self.negotiate_initialize(&request)?.protocol_version;
+        // Later requests of this client are answered in the shape of the version both agreed on.
+        request.protocol_version = introduction.protocol_version.clone();
+        context.peer.set_peer_info(request);
+        Ok(introduction)
+    }
+
+    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        Ok(DiscoverResult::from_server_info(versions, self.introduction().await))
+    }
+
+    async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {
+        self.greeted();
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let catalog = self.catalog().await.map_err(|down| {
+            ErrorData::internal_error(format!("{down}; it was restarted, try again"), None)
+        })?;
+        let tools = ListToolsResult::with_all_items(catalog.tools.clone());
+        let stateless = context.protocol_version().is_some_and(|version| !version.has_initialize());
+        Ok(if stateless { tools.with_ttl_ms(FRESH_MS).with_cache_scope(CacheScope::Private) } else { tools })
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        mut context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = context.extensions.remove::<Arguments>();
+        let arguments = arguments.as_ref().map_or("{}", |Arguments(text)| text);
+        let written = context.extensions.remove::<Written>();
+        let call = self.call(&request.name, arguments, written);
+        let result = match context.meta.get_progress_token() {
+            Some(token) => progress::told(&self.outbox, token, call).await,
+            None => call.await,
+        };
+        Ok(result.into())
+    }
+
+    // Clients ask for these without looking at the capabilities.
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::default())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::default())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::default())
+    }
+
+    /// Any subscription is taken; rmcp leaves of it what the capabilities promise.
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    /// Nothing ever changes, so a subscription just lasts; at the end of the input it ends in good order.
+    async fn listen(&self, _context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.ended.cancelled().await;
+        Ok(())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method: String = request.method.chars().take(METHOD_CHARS).collect();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
+    }
+}
+
+fn result(answer: Answer) -> CallToolResult {
+    let content = answer.text.into_iter().map(ContentBlock::text).collect();
+    let mut result =
+        if answer.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    result.structured_content = answer.structured.and_then(|json| serde_json::from_str(&json).ok());
+    result
+}
+
+/// What an agent reads when the guest trapped in its call.
+pub(super) fn restarted(why: &str) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(format!(
+        "Error: the tool logic was restarted in the middle of this call; try again. If the call sends \
+         something, look first whether it arrived. What went wrong: {why}"
+    ))])
+}

@@ -1,0 +1,259 @@
+//! What the operator configured: cleaned once, and used clean everywhere.
+//!
+//! ```text
+//! environment ──► Environment ──► identity, configs_dir, permissions, … ──► Settings
+//!                     └── what is wrong, all of it ──► Problems
+//! ```
+//!
+//! Files are read and none is written.
+
+mod attach_roots;
+mod chat_uploads;
+mod configs_dir;
+mod environment;
+mod identity;
+mod network;
+mod no_proxy;
+mod permissions;
+mod platform_url;
+mod problem;
+mod proxy;
+#[cfg(test)]
+mod tests;
+mod token;
+mod trust;
+mod workspaces;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use molecule_runtime::{
+    account::Credentials,
+    config::{AgentCard, ChatUploads, Config, ToolOptions},
+    guest::wire::Permissions,
+    inspect::Place,
+    network::Network,
+};
+use url::Url;
+
+pub use self::problem::Problems;
+use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
+use crate::env;
+
+/// Where `config.yaml` is looked for.
+const CONFIG_DIRECTORY: &str = "/configs";
+/// Characters of the id in the default name of an agent.
+const ID_IN_NAME: usize = 8;
+const DURABLE_BUDGET_SECS: u32 = 300;
+const LONGEST_BUDGET_SECS: f64 = 86_400.0;
+const POLL_TIMEOUT_SECS: u32 = 2;
+const LONGEST_POLL_TIMEOUT_SECS: u32 = 60;
+
+/// What a [`Place`] is made from.
+const PLACE: &[&env::Variable] =
+    &[&env::WORKSPACE_ID, &env::PLATFORM_URL, &env::WORKSPACES, &env::CONFIGS_DIR, &env::HOME];
+
+/// Everything that the program was told.
+#[derive(Debug)]
+pub struct Settings {
+    /// The base of all platform addresses: http or https, no credentials, no query, no trailing slash.
+    pub platform: Url,
+    /// The id of the workspace: `[A-Za-z0-9_-]{1,64}`, a UUID in lower case.
+    pub workspace: String,
+    /// The token of the workspace.
+    pub credentials: Credentials,
+    /// How the platform is reached.
+    pub network: Network,
+    /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
+    pub configs: Option<PathBuf>,
+    /// What other workspaces see of this one.
+    pub card: AgentCard,
+    /// Whether to register and beat.
+    pub heartbeat: bool,
+    /// Whether to fetch messages.
+    pub inbox: bool,
+    /// Whether to log what works, too.
+    pub verbose: bool,
+    /// Whether the results of other tools tell of messages that wait.
+    pub tool_notice: bool,
+    /// Whether messages that another implementation has fetched meanwhile are shown again.
+    pub redeliver: bool,
+    /// Whether answers also carry their facts as JSON.
+    pub structured: bool,
+    /// Whether the words of peers are shown without a fence.
+    pub bare_peer_text: bool,
+    /// Whether every delegation takes the durable path.
+    pub delegate_durably: bool,
+    /// Seconds to poll for the result of a durable delegation.
+    pub durable_budget_secs: u32,
+    /// Seconds of waiting that the instructions recommend, 0 to 60.
+    pub poll_timeout_secs: u32,
+    /// What the agent may do.
+    pub permissions: Permissions,
+    /// Directories below which the agent may send files; canonical paths.
+    pub attach_roots: Vec<PathBuf>,
+    /// Where files from the user are kept, how large ones, and for how long.
+    pub chat_uploads: ChatUploads,
+    /// What the operator should know although the program starts; a line each, without secrets.
+    pub warnings: Vec<String>,
+}
+
+/// Reads which inbox to look at from the variables of [`env::ALL`] by `lookup`. There need not be a token.
+///
+/// # Errors
+/// When something required is missing or cannot be used: all of it in one report.
+pub fn place(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Place, Problems> {
+    let mut environment = Environment::new(&lookup);
+    environment.refuse_placeholders(PLACE);
+    let state = configs_dir::find(&mut environment).path;
+    let Identity { workspace, platform, .. } = identity::place(&mut environment);
+    match (workspace, platform) {
+        (Some(workspace), Some(platform)) if environment.problems.is_empty() => {
+            Ok(Place { platform, workspace, state })
+        }
+        (_, None) | (None, _) | (Some(_), Some(_)) => Err(Problems::new(environment.problems, true)),
+    }
+}
+
+impl Settings {
+    /// Reads the variables of [`env::ALL`] by `lookup`, and the files that they name.
+    ///
+    /// # Errors
+    /// When something required is missing or anything cannot be used: all of it in one report.
+    pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
+        let mut environment = Environment::new(&lookup);
+        environment.refuse_placeholders(env::ALL);
+        environment.tell_of_odd_home();
+        let configs = configs_dir::find(&mut environment);
+        let identity = identity::read(&mut environment, configs.path.as_deref());
+        let has_token_file = identity.has_token_file();
+        let settings = Self::read(&mut environment, identity, configs);
+        let Environment { problems, warnings, .. } = environment;
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(Self { warnings, ..settings }),
+            Some(_) | None => Err(Problems::new(problems, has_token_file)),
+        }
+    }
+
+    /// The configuration of the runtime; `home` is the home directory of the user.
+    #[must_use]
+    pub fn config(self, home: Option<PathBuf>) -> Config {
+        Config {
+            platform: self.platform,
+            workspace: self.workspace,
+            credentials: self.credentials,
+            network: self.network,
+            state: self.configs,
+            card: self.card,
+            presence: self.heartbeat,
+            inbox: self.inbox,
+            attach_roots: self.attach_roots,
+            home,
+            chat_uploads: self.chat_uploads,
+            tools: ToolOptions {
+                notice: self.tool_notice,
+                redeliver: self.redeliver,
+                structured: self.structured,
+                bare_peer_text: self.bare_peer_text,
+                delegate_durably: self.delegate_durably,
+                durable_budget_secs: self.durable_budget_secs,
+                poll_timeout_secs: self.poll_timeout_secs,
+                permissions: self.permissions,
+            },
+        }
+    }
+
+    /// What is absent of `identity` comes last: by then everything else has been looked at, too.
+    fn read(environment: &mut Environment<'_>, identity: Identity, configs: ConfigsDir) -> Option<Self> {
+        let configs = configs.path.filter(|_| configs.writable);
+        Some(Self {
+            chat_uploads: chat_uploads::read(environment, configs.as_deref()),
+            configs,
+            card: card(environment, identity.workspace.as_deref().unwrap_or_default()),
+            heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
+            inbox: !environment.any_value(&env::DISABLE_INBOX),
+            verbose: environment.any_value(&env::VERBOSE),
+            tool_notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
+            redeliver: environment.word(&env::HANDOVER, "redeliver", "keep"),
+            structured: environment.switch(&env::STRUCTURED),
+            bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
+            delegate_durably: environment.word(&env::DELEGATION_SYNC_VIA_INBOX, "1", "0"),
+            durable_budget_secs: durable_budget(environment),
+            poll_timeout_secs: poll_timeout(environment),
+            permissions: permissions(environment),
+            attach_roots: attach_roots::read(environment),
+            network: network::read(environment, identity.platform.as_ref()),
+            warnings: Vec::new(),
+            workspace: identity.workspace?,
+            platform: identity.platform?,
+            credentials: identity.credentials?,
+        })
+    }
+}
+
+fn card(environment: &mut Environment<'_>, workspace: &str) -> AgentCard {
+    let skills = environment.text(&env::AGENT_SKILLS).unwrap_or_default();
+    let start: String = workspace.chars().take(ID_IN_NAME).collect();
+    AgentCard {
+        name: environment.text(&env::AGENT_NAME).unwrap_or_else(|| format!("molecule-mcp-{start}")),
+        description: environment.text(&env::AGENT_DESCRIPTION),
+        skills: skills.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+    }
+}
+
+fn durable_budget(environment: &mut Environment<'_>) -> u32 {
+    let variable = &env::DELEGATION_TIMEOUT;
+    let Some(text) = environment.text(variable) else {
+        return DURABLE_BUDGET_SECS;
+    };
+    match text.parse::<f64>() {
+        Ok(secs) if secs >= 0.0 => whole_seconds(secs),
+        Ok(_) | Err(_) => {
+            let (name, default) = (variable.name, variable.default);
+            environment.warn(format!("{name} is not a number of seconds, and counts as {default}"));
+            DURABLE_BUDGET_SECS
+        }
+    }
+}
+
+/// Cut to a day; a part of a second counts as a whole one.
+fn whole_seconds(secs: f64) -> u32 {
+    let secs = Duration::from_secs_f64(secs.min(LONGEST_BUDGET_SECS).ceil()).as_secs();
+    u32::try_from(secs).unwrap_or(DURABLE_BUDGET_SECS)
+}
+
+fn poll_timeout(environment: &mut Environment<'_>) -> u32 {
+    let variable = &env::POLL_TIMEOUT_SECS;
+    let Some(text) = environment.text(variable) else {
+        return POLL_TIMEOUT_SECS;
+    };
+    let digits = text.strip_prefix('+').unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (name, default) = (variable.name, variable.default);
+        environment.warn(format!("{name} is not a whole number of seconds, and counts as {default}"));
+        return POLL_TIMEOUT_SECS;
+    }
+    // Digits that do not fit are more than the longest.
+    digits.parse().unwrap_or(u32::MAX).min(LONGEST_POLL_TIMEOUT_SECS)
+}
+
+fn permissions(environment: &mut Environment<'_>) -> Permissions {
+    let chosen = environment.path(&env::WORKSPACE_CONFIG_PATH);
+    if let Some(path) = &chosen {
+        let (name, shown) = (env::WORKSPACE_CONFIG_PATH.name, path.display());
+        if path.is_file() {
+            let why = format!("{name}: {shown} is a file: name the directory in which config.yaml lies");
+            environment.unusable(&env::WORKSPACE_CONFIG_PATH, why);
+        } else if !path.exists() {
+            environment.warn(format!("{name}: {shown} does not exist, so the role of the agent is operator"));
+        }
+    }
+    let directory = chosen.unwrap_or_else(|| Path::new(CONFIG_DIRECTORY).to_owned());
+    let tier = environment.text(&env::WORKSPACE_TIER);
+    let permissions::Granted { permissions, warning } = permissions::read(&directory, tier.as_deref());
+    environment.warnings.extend(warning);
+    permissions
+}

@@ -1,0 +1,79 @@
+//! What a program configures a runtime with.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::{account::Credentials, guest::wire::Permissions, network::Network};
+
+/// Everything that the runtime was told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The base of all platform addresses: http or https, no credentials, no query, no trailing slash.
+    pub platform: Url,
+    /// The id of the workspace: `[A-Za-z0-9_-]{1,64}`, a UUID in lower case.
+    pub workspace: String,
+    /// The token of the workspace.
+    pub credentials: Credentials,
+    /// How the platform is reached.
+    pub network: Network,
+    /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
+    pub state: Option<PathBuf>,
+    /// What other workspaces see of this one.
+    pub card: AgentCard,
+    /// Whether to register and beat.
+    pub presence: bool,
+    /// Whether to fetch messages.
+    pub inbox: bool,
+    /// Directories below which the agent may send files; canonical paths.
+    pub attach_roots: Vec<PathBuf>,
+    /// The directory that `~/` stands for in the path of an attachment.
+    pub home: Option<PathBuf>,
+    /// Where files from the user are kept, how large ones, and for how long.
+    pub chat_uploads: ChatUploads,
+    /// What the tools were told.
+    pub tools: ToolOptions,
+}
+
+/// How tools answer, and what they may do.
+#[derive(Debug, Clone)]
+pub struct ToolOptions {
+    /// Whether the results of other tools tell of messages that wait.
+    pub notice: bool,
+    /// Whether messages that another implementation has fetched meanwhile are shown again.
+    pub redeliver: bool,
+    /// Whether answers also carry their facts as JSON.
+    pub structured: bool,
+    /// Whether the words of peers are shown without a fence.
+    pub bare_peer_text: bool,
+    /// Whether every delegation takes the durable path.
+    pub delegate_durably: bool,
+    /// Seconds to poll for the result of a durable delegation.
+    pub durable_budget_secs: u32,
+    /// Seconds of waiting that the instructions recommend, 0 to 60.
+    pub poll_timeout_secs: u32,
+    /// What the agent may do.
+    pub permissions: Permissions,
+}
+
+/// What other workspaces see of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentCard {
+    /// Its name.
+    pub name: String,
+    /// What it is for, if the operator said so.
+    pub description: Option<String>,
+    /// Names of skills, in the operator's order.
+    pub skills: Vec<String>,
+}
+
+/// What becomes of files from the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatUploads {
+    /// An absolute path, made when it is needed; none if nothing can be kept.
+    pub directory: Option<PathBuf>,
+    /// The size of the largest that is fetched.
+    pub most_bytes: u64,
+    /// How long a file stays after its message was handled.
+    pub keep: Duration,
+}

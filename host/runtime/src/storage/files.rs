@@ -1,0 +1,298 @@
+//! The files of a workspace: the inbox cursor, the journal of the inbox, and the inbound secret.
+//!
+//! ```text
+//!                        ┌─ cursor, secret ──► the same? ──► replaced as a whole
+//! change ──► in its turn ┤
+//!                        └─ journal ──► added to, or replaced as a whole
+//! ```
+//!
+//! The directory is made by the first change, and made again if somebody removes it.
+
+use std::{
+    future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, Notify, RwLock},
+    task::{self, JoinError},
+    time::{self, Instant},
+};
+use url::Url;
+
+pub use super::lock::Leader;
+use super::{
+    paths::InboxPaths,
+    small_file::{self, Exposure, Links, SmallFile, Unreadable},
+    takeover::Requests,
+    writer::Writer,
+};
+use crate::{
+    guest::wire::{FileUpdate, Outcome, Saved},
+    hidden,
+    names::names,
+};
+
+pub(super) const SECRET: &str = ".platform_inbound_secret";
+
+/// A row id has 36 characters.
+const CURSOR_BYTES: u64 = 256;
+pub(super) const SECRET_BYTES: u64 = 64 << 10;
+/// How long the lead is waited for, once it was asked for: longer than the request is good.
+const HANDED_OVER: Duration = Duration::from_secs(6);
+/// How often the lock is tried meanwhile, so that no other process is faster.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// The files in one directory. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// None if nothing is kept.
+    paths: Option<InboxPaths>,
+    /// Held while a file changes: changes happen one after the other, in the order they were asked for.
+    writer: Option<Arc<Mutex<Writer>>>,
+    /// Told when the lock is to be looked at.
+    doubt: Arc<Notify>,
+    /// Told when this process has got the lead because its agent asked for it.
+    led: Arc<Notify>,
+    uploads: Uploads,
+}
+
+/// Held for reading while something changes the files that users have sent, to its end.
+pub type Uploads = Arc<RwLock<()>>;
+
+/// Who keeps the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// Another process.
+    Another(Leader),
+    /// This process, which has the lock.
+    Here,
+    /// This process; there can be no lock, for the reason given.
+    Unlocked(String),
+}
+
+impl Files {
+    /// The files of `workspace` on `platform` in `configs`; with none, nothing is kept.
+    #[must_use]
+    pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
+        let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
+        let writer = paths.as_ref().map(Writer::new);
+        let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
+        let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
+        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default() }
+    }
+
+    /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
+    /// another program uses the file.
+    ///
+    /// A change that has begun goes on to its end also if the future is dropped.
+    pub async fn store(&self, update: FileUpdate) -> Outcome {
+        match self.write(|writer| writer.change(update.change)).await {
+            Ok(Some(Ok(()))) => Outcome::Stored,
+            Ok(Some(Err(why))) => why.into(),
+            Ok(None) => Outcome::StoreFailed(nowhere()),
+            Err(cause) => Outcome::StoreFailed(cause.to_string()),
+        }
+    }
+
+    /// What is on disk, for the process that leads the inbox.
+    pub async fn saved(&self) -> Saved {
+        let nothing = Saved { cursor: None, journal: Vec::new(), damaged_after: None };
+        match self.write(Writer::saved).await {
+            Ok(saved) => saved.unwrap_or(nothing),
+            // Whatever the defect was, what is on disk is not known.
+            Err(_) => Saved { damaged_after: Some(0), ..nothing },
+        }
+    }
+
+    /// Takes the lock of the inbox, if nobody else has it. Who does not lead changes neither the cursor nor
+    /// the journal.
+    pub async fn lead(&self) -> Lead {
+        match self.write(Writer::lead).await {
+            Ok(Some(lead)) => lead,
+            Ok(None) => Lead::Unlocked(nowhere()),
+            Err(cause) => Lead::Unlocked(cause.to_string()),
+        }
+    }
+
+    /// Asks the process that leads to hand over, and leads.
+    ///
+    /// # Errors
+    /// When that one does not: nothing is taken from a process that could still write. The text says what a
+    /// person can do.
+    pub async fn take_over(&self) -> Result<(), String> {
+        let Some(leader) = self.other_leader().await else { return Ok(()) };
+        let silent = |how: &str| {
+            format!(
+                "{} {how}. While it lives it could still write, so nothing was taken from it: {}, and this process takes \
+                 over by itself within 6 s",
+                leader.who,
+                leader.end_it()
+            )
+        };
+        match self.write(|writer| writer.request_lead()).await {
+            Ok(Some(Ok(true))) => {}
+            Ok(None | Some(Ok(false))) => return Err(silent("cannot be asked to hand over")),
+            Ok(Some(Err(cause))) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
+            Err(cause) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
+        }
+        let give_up = Instant::now() + HANDED_OVER;
+        while Instant::now() < give_up {
+            time::sleep(TRY_AGAIN).await;
+            match self.other_leader().await {
+                None => return Ok(()),
+                Some(other) if other.who != leader.who => {
+                    return Err(format!("{} was faster, and leads now", other.who));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(silent("does not answer: it may be stopped, or hang"))
+    }
+
+    /// Takes the lock if it is free; the process that leads if it is not.
+    async fn other_leader(&self) -> Option<Leader> {
+        match self.lead().await {
+            Lead::Another(leader) => Some(leader),
+            Lead::Here | Lead::Unlocked(_) => {
+                self.led.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Returns when [`Files::take_over`] has made this process lead.
+    pub async fn has_taken_over(&self) {
+        self.led.notified().await;
+    }
+
+    /// The requests of other processes for the lead. None if there can be none.
+    pub(crate) async fn requests(&self) -> Option<Requests> {
+        let opened = self.write(|writer| writer.requests()).await.ok().flatten().flatten()?;
+        opened.inspect_err(|cause| tracing::info!("no other process can ask for the inbox: {cause}")).ok()
+    }
+
+    /// Lets another process lead. Changes that have begun go on to their end before; later ones are refused.
+    pub async fn hand_over(&self) {
+        let _no_file_of_the_user_changes = self.uploads.write().await;
+        // It can only fail with a defect, and then the process goes on leading.
+        let _ = self.write(Writer::hand_over).await;
+    }
+
+    /// The process that leads, if another one does.
+    pub async fn leader(&self) -> Option<Leader> {
+        self.write(|writer| writer.leader()).await.ok().flatten().flatten()
+    }
+
+    /// Writes down for other processes that the client of this one calls a tool.
+    pub async fn note_call(&self) {
+        let _ = self.write(|writer| writer.note_call()).await;
+    }
+
+    /// What changes the files that users have sent holds this for reading.
+    pub(crate) fn uploads(&self) -> Uploads {
+        Arc::clone(&self.uploads)
+    }
+
+    /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called
+    /// again, and everything read again.
+    pub async fn still_leads(&self) -> bool {
+        matches!(self.write(Writer::still_leads).await, Ok(None | Some(true)))
+    }
+
+    /// Returns when a change has found that the lock may be another process's by now.
+    pub async fn lock_in_doubt(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// The id in the cursor file; none if there is no such file, or anything else in it.
+    #[must_use]
+    pub fn read_cursor(&self) -> Option<String> {
+        cursor_in(&self.paths.as_ref()?.cursor)
+    }
+
+    /// The secret on disk; none if there is no such file, or anything else in it.
+    #[must_use]
+    pub fn read_secret(&self) -> Option<String> {
+        let path = self.paths.as_ref()?.directory.join(SECRET);
+        let file = read(&path, SECRET_BYTES)?;
+        if file.exposure() != Exposure::Private {
+            let shown = path.display();
+            tracing::warn!(
+                "{shown} is open to other users (mode {:04o}): run chmod 600 {shown}",
+                file.mode()
+            );
+        }
+        let secret = word(&file)?;
+        hidden::hide(&secret);
+        Some(secret)
+    }
+
+    /// Does it in its turn, and to its end; none if there are no files.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<Option<T>, JoinError> {
+        let Some(writer) = &self.writer else {
+            return Ok(None);
+        };
+        let mut writer = Arc::clone(writer).lock_owned().await;
+        match task::spawn_blocking(move || work(&mut writer)).await {
+            Ok(done) => Ok(Some(done)),
+            // It was never begun, because the runtime ends: that says nothing of the disk.
+            Err(cancelled) if cancelled.is_cancelled() => future::pending().await,
+            Err(panicked) => Err(panicked),
+        }
+    }
+}
+
+/// Why nothing is kept.
+fn nowhere() -> String {
+    format!("no directory for state can be written: set {} to one", names().state)
+}
+
+/// The id in a cursor file; none if there is no such file, or anything else in it.
+pub(crate) fn cursor_in(path: &Path) -> Option<String> {
+    word(&read(path, CURSOR_BYTES)?)
+}
+
+/// The same, for those who look again and again: nothing is said of what cannot be read.
+pub(super) fn cursor_now_in(path: &Path) -> Option<String> {
+    word(&small_file::read(path, CURSOR_BYTES, Links::Refused).ok()?)
+}
+
+fn read(path: &Path, limit: u64) -> Option<SmallFile> {
+    match small_file::read(path, limit, Links::Refused) {
+        Ok(file) => Some(file),
+        Err(Unreadable::Absent) => None,
+        Err(why) => {
+            tracing::warn!("{} {why}, and is ignored", path.display());
+            None
+        }
+    }
+}
+
+/// The one word of visible ASCII that is all there is in the file.
+fn word(file: &SmallFile) -> Option<String> {
+    let text = file.text()?;
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_word.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+#[path = "files_rig.rs"]
+mod rig;
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "files_journal_tests.rs"]
+mod journal_tests;
+
+#[cfg(test)]
+#[path = "files_lead_tests.rs"]
+mod lead_tests;

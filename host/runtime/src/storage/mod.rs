@@ -1,0 +1,12 @@
+//! The files of a workspace: journal, cursor, lock and inbound secret.
+
+pub(crate) mod atomic;
+pub mod cursor;
+pub mod files;
+pub mod journal;
+mod journal_file;
+pub(crate) mod lock;
+pub(crate) mod paths;
+pub mod small_file;
+pub(crate) mod takeover;
+mod writer;

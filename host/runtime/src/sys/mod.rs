@@ -1,0 +1,3 @@
+//! The system: its clock.
+
+pub mod clock;
