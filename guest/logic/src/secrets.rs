@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         dialogue::Dialogue,
-        tools::tests::world,
+        testing::world,
         wire::{Effect, FileUpdate, LogLine, Next, Outcome, Turn},
     };
 

@@ -73,7 +73,7 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::tests::world;
+    use crate::testing::world;
 
     #[test]
     fn own_files_are_known_until_many_more_were_uploaded() {

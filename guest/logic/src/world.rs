@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::{
         dialogue::Dialogue,
-        tools::tests::world,
+        testing::world,
         wire::{Finish, Turn},
     };
 

@@ -86,7 +86,7 @@ fn a_platform_without_broadcasts_is_not_asked_for_them() {
 fn own_broadcasts_and_other_rows_are_not_shown() {
     let mut rig = with_broadcasts();
     rig.platform.insert(
-        &json!({"activity_type": "broadcast_receive", "source_id": crate::tools::tests::OWN, "summary": "x"}),
+        &json!({"activity_type": "broadcast_receive", "source_id": crate::testing::OWN, "summary": "x"}),
         1_000_000,
         0,
     );

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     dialogue::Dialogue,
     platform::tests::{responded, unreachable},
-    tools::tests::{Call, OWN, world_of_two},
+    testing::{Call, OWN, world_of_two},
     wire::{Effect, Next, Outcome, Rest, Saved, Turn},
 };
 

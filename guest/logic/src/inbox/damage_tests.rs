@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rig::{Rig, assert_recovered, error, story};
-use crate::tools::tests::OWN;
+use crate::testing::OWN;
 
 #[test]
 fn any_missing_line_costs_at_most_repetitions() {

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::{
         inbox::rig::{row, rows},
-        tools::tests::world,
+        testing::world,
         uploads::InFlight,
     };
 

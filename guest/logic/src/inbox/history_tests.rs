@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::rig::{PEER, Rig, error};
 use crate::{
-    tools::tests::OWN,
+    testing::OWN,
     wire::{Outcome, Unreachable},
 };
 

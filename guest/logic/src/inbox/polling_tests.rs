@@ -7,7 +7,7 @@ use super::{
     rig::{PEER, Rig, error},
 };
 use crate::{
-    tools::tests::OWN,
+    testing::OWN,
     uploads::InFlight,
     wire::{Level, PlatformRequest},
 };

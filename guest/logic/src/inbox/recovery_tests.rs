@@ -145,7 +145,7 @@ fn moments_that_fill_pages_are_paged_over() {
         let first = rig.platform.say("first");
         rig.platform.clock += 1_000_000;
         for _ in 0..1_200 {
-            rig.platform.insert(&json!({"source_id": crate::tools::tests::OWN}), 0, 0);
+            rig.platform.insert(&json!({"source_id": crate::testing::OWN}), 0, 0);
         }
         let last = rig.platform.say("last");
         rig.start();
@@ -161,7 +161,7 @@ fn where_pages_cannot_go_back_the_user_and_the_peers_are_asked_for_apart() {
     rig.platform.pages_back = false;
     let user = rig.platform.say("from the user, long ago");
     for _ in 0..400 {
-        rig.platform.insert(&json!({"source_id": crate::tools::tests::OWN}), 1_000, 0);
+        rig.platform.insert(&json!({"source_id": crate::testing::OWN}), 1_000, 0);
         rig.platform.insert(
             &json!({"method": "notify", "target_id": null, "response_body": {"result": 1}}),
             1_000,

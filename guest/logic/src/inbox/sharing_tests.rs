@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::rig::{Rig, assert_recovered, error, story};
-use crate::{tools::tests::settings, wire::Settings};
+use crate::{testing::settings, wire::Settings};
 
 #[test]
 fn what_another_implementation_has_shown_is_not_shown_again() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rig::{PEER, Rig, story};
-use crate::{tools::tests::settings, wire::Settings};
+use crate::{testing::settings, wire::Settings};
 
 #[test]
 fn messages_that_may_be_missing_are_told_once_for_good() {

@@ -120,7 +120,7 @@ mod tests {
     };
     use crate::{
         dialogue::Dialogue,
-        tools::tests::{asked, world},
+        testing::{asked, world},
         wire::{Finish, Next, Outcome, Turn},
     };
 

@@ -124,7 +124,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::tests::world;
+    use crate::testing::world;
 
     #[test]
     fn two_delegations_of_the_same_task_have_two_keys() {

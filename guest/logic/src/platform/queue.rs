@@ -64,7 +64,7 @@ mod tests {
     use serde_json::json;
 
     use super::{super::tests::responded, *};
-    use crate::tools::tests::play;
+    use crate::testing::play;
 
     const ID: &str = "44444444-4444-4444-8444-444444444444";
 

@@ -77,7 +77,7 @@ fn polling(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{tools::tests::settings, wire::WorkspaceSettings};
+    use crate::{testing::settings, wire::WorkspaceSettings};
 
     /// Longest beginning that every client shows.
     const BEGINNING_CHARS: usize = 250;

@@ -4,12 +4,10 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    specs,
-    tests::{Call, settings, world},
-};
+use super::specs;
 use crate::{
     inbox::rig::{PEER, Rig},
+    testing::{Call, settings, world},
     wire::{Finish, Next, Permissions, Settings, ToolSpec},
     world::World,
 };

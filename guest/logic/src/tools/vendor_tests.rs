@@ -16,11 +16,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    specs,
-    tests::{settings, world},
-};
+use super::specs;
 use crate::{
+    testing::{settings, world},
     wire::{Settings, ToolSpec},
     world::World,
 };

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::{
     inbox::rig::{PEER, Rig, error},
     platform::tests::unreachable,
-    tools::tests::OWN,
+    testing::OWN,
     uploads::InFlight,
     wire::{Level, Outcome},
 };

@@ -19,10 +19,8 @@ use crate::{
         activity::{self, Reach, Row},
         stamp::Stamp,
     },
-    tools::{
-        self,
-        tests::{Call, settings},
-    },
+    testing::{Call, settings},
+    tools,
     wire::{
         Effect, FileChange, Instant, Level, LogLine, Next, Outcome, PlatformResponse, Saved, Settings, Turn,
     },

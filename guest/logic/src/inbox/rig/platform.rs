@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{BEGINNING, answer};
 use crate::{
     platform::stamp::Stamp,
-    tools::tests::OWN,
+    testing::OWN,
     wire::{Outcome, PlatformRequest},
 };
 

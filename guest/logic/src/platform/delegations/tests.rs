@@ -6,7 +6,7 @@ use super::{
     super::tests::{raw, responded},
     *,
 };
-use crate::tools::tests::play;
+use crate::testing::play;
 use crate::wire::Outcome;
 
 const ENVELOPE: &str = r#"{"delivery_mode":"poll","method":"message/send","status":"queued"}"#;

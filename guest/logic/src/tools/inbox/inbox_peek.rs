@@ -5,14 +5,11 @@ use std::rc::Rc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    arguments::{Count, Flag},
-    messages::{ActivityId, Shown, require_inbox, take_over},
-};
+use super::{ActivityId, Shown, require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, MOST_STAGED, Showing},
+    tools::kit::{Count, Facts, Failure, Flag, Spec, Tool},
     wire::{Instant, Workspace},
     world::World,
 };
@@ -22,10 +19,10 @@ const DEFAULT_LIMIT: usize = 10;
 /// A part that every client shows whole.
 const DEFAULT_CHARS: usize = 20_000;
 
-pub(super) struct InboxPeek;
+pub(in crate::tools) struct InboxPeek;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// How many messages to list at most: 10 if not given, never more than 200.
     #[serde(default)]
     limit: Count,
@@ -45,7 +42,7 @@ pub(super) struct Arguments {
 
 /// Messages that wait, oldest first.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Waiting {
+pub(in crate::tools) struct Waiting {
     messages: Vec<Shown>,
     /// How many others wait behind these; absent where a part of one message was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,7 +142,7 @@ mod tests {
 
     use crate::{
         inbox::rig::{PEER, Rig},
-        tools::tests::{Call, settings},
+        testing::{Call, settings},
         wire::Settings,
     };
 

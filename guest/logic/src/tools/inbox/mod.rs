@@ -1,7 +1,11 @@
-//! Messages as the inbox tools show them.
+//! Tools that show and remove messages, and how messages are shown.
 //!
 //! The answer is JSON, and its quoting is the fence: a sender's words cannot end the text they
 //! stand in. They are shown as they are.
+
+mod inbox_peek;
+mod inbox_pop;
+mod wait_for_message;
 
 use std::rc::Rc;
 
@@ -9,10 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Failure, arguments::Flag};
+pub(super) use self::{inbox_peek::InboxPeek, inbox_pop::InboxPop, wait_for_message::WaitForMessage};
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Kind, Message, Staged},
+    tools::kit::{Failure, Flag},
     wire::Instant,
     world::World,
 };
@@ -195,7 +200,7 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        tools::tests::{Call, world, world_of_two},
+        testing::{Call, world, world_of_two},
         wire::{Next, Outcome},
     };
 

@@ -6,12 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    advice::{advice, may_have_happened},
-    arguments::Text,
-    selector::Selector,
-};
 use crate::{
     dialogue::Host,
     permissions::{self, Action},
@@ -20,6 +14,7 @@ use crate::{
         memory::{self, MemoryError, Scope},
     },
     redact,
+    tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice, may_have_happened},
     wire::Permissions,
     world::World,
 };
@@ -27,10 +22,10 @@ use crate::{
 /// Longer texts are files, not facts, and cannot be found by search.
 const CONTENT_BYTES: usize = 256 << 10;
 
-pub(super) struct CommitMemory;
+pub(in crate::tools) struct CommitMemory;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// The fact, decision or summary to save, in words that a later search would use.
     content: Text,
     /// Who can recall it: LOCAL only this workspace (the default), TEAM also its parent and siblings,
@@ -45,7 +40,7 @@ pub(super) struct Arguments {
 
 /// A memory that was saved.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Saved {
+pub(in crate::tools) struct Saved {
     success: bool,
     /// The id of the memory, or null where the platform tells none.
     id: Value,
@@ -153,9 +148,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::tests::{Call, OWN, settings, world};
     use crate::{
         platform::tests::{page, responded, unreachable},
+        testing::{Call, OWN, settings, world},
         wire::{Outcome, Permissions, Settings},
         world::World,
     };

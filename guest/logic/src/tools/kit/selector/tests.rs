@@ -6,10 +6,8 @@ use super::*;
 use crate::{
     inbox::{Message, Staged, rig::PEER},
     platform::tests::responded,
-    tools::{
-        messages::Shown,
-        tests::{Call, OWN, SECOND, world, world_of_two},
-    },
+    testing::{Call, OWN, SECOND, world, world_of_two},
+    tools::inbox::Shown,
     wire::Next,
 };
 

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Facts, Failure, Spec, Tool, advice::advice, selector::Selector};
 use crate::{
     dialogue::Host,
     platform::{
         PlatformError,
         workspace::{self, Record, Removal},
     },
+    tools::kit::{Facts, Failure, Selector, Spec, Tool, advice},
     world::World,
 };
 
@@ -20,10 +20,10 @@ use crate::{
 const DELETED: &str = "This workspace was deleted: messages no longer arrive, and the other tools fail. Ask the operator \
                        for a new workspace and token from the canvas, Tokens tab.";
 
-pub(super) struct GetWorkspaceInfo;
+pub(in crate::tools) struct GetWorkspaceInfo;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// Only with several workspaces: the one to show. If left out, the primary one, and the ids of all.
     #[serde(default)]
     source_workspace_id: Selector,
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 /// The platform's record of this workspace.
 #[derive(Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(super) struct WorkspaceInfo {
+pub(in crate::tools) struct WorkspaceInfo {
     fields: Map<String, Value>,
 }
 
@@ -126,9 +126,9 @@ fn pretty<T: Serialize>(value: &T) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{Call, OWN, world};
     use crate::{
         platform::tests::{page, responded, unreachable},
+        testing::{Call, OWN, world},
         wire::Outcome,
     };
 

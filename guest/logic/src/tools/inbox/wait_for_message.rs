@@ -6,14 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number as JsonNumber;
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    arguments::{Flag, Number},
-    messages::{Shown, require_inbox, take_over},
-};
+use super::{Shown, require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, Showing, Staged},
+    tools::kit::{Facts, Failure, Flag, Number, Spec, Tool},
     wire::Instant,
     world::World,
 };
@@ -24,10 +21,10 @@ const DEFAULT_SECS: f64 = 50.0;
 /// Others after five minutes.
 const LONGEST_SECS: f64 = 280.0;
 
-pub(super) struct WaitForMessage;
+pub(in crate::tools) struct WaitForMessage;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// Seconds to wait at most: 50 if not given, never more than 280. 0 looks without waiting.
     #[serde(default)]
     timeout_secs: Number,
@@ -38,7 +35,7 @@ pub(super) struct Arguments {
 
 /// A message, or that there was none.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Waited {
+pub(in crate::tools) struct Waited {
     #[serde(flatten)]
     message: Option<Shown>,
     #[serde(flatten)]
@@ -157,7 +154,7 @@ mod tests {
     use super::*;
     use crate::{
         inbox::rig::Rig,
-        tools::tests::{Call, settings},
+        testing::{Call, settings},
         wire::{Next, Outcome, Rest, Settings},
     };
 

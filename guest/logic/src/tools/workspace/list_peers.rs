@@ -5,25 +5,21 @@ use std::{fmt::Write, rc::Rc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    advice::advice,
-    selector::{MOST_ASKED, Selector},
-};
 use crate::{
     dialogue::Host,
     platform::{
         PlatformError,
         peers::{self, PeerRow},
     },
+    tools::kit::{Facts, Failure, MOST_ASKED, Selector, Spec, Tool, advice},
     wire::Workspace,
     world::World,
 };
 
-pub(super) struct ListPeers;
+pub(in crate::tools) struct ListPeers;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// Only with several workspaces: the one whose peers are listed. If left out, those of all.
     #[serde(default)]
     source_workspace_id: Selector,
@@ -31,7 +27,7 @@ pub(super) struct Arguments {
 
 /// The workspaces that can be delegated to.
 #[derive(Default, Serialize, JsonSchema)]
-pub(super) struct PeerList {
+pub(in crate::tools) struct PeerList {
     peers: Vec<Peer>,
     /// The workspaces whose peers are not known, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -221,8 +217,10 @@ fn diagnosis(world: &World, workspace: Workspace, why: &PlatformError) -> String
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::{Call, OWN, world};
-    use crate::platform::tests::responded;
+    use crate::{
+        platform::tests::responded,
+        testing::{Call, OWN, world},
+    };
 
     #[test]
     fn peers_are_listed_one_a_line_with_clean_names() {

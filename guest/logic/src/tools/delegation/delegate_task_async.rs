@@ -5,13 +5,7 @@ use std::rc::Rc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    advice::advice,
-    arguments::{Text, WorkspaceId},
-    delegation::recipient,
-    selector::Selector,
-};
+use super::recipient;
 use crate::{
     dialogue::Host,
     permissions::Action,
@@ -19,6 +13,7 @@ use crate::{
         PlatformError,
         delegate::{self, Order, Placed},
     },
+    tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, WorkspaceId, advice},
     untrusted,
     world::World,
 };
@@ -26,10 +21,10 @@ use crate::{
 /// Longest key that is taken.
 const KEY_CHARS: usize = 200;
 
-pub(super) struct DelegateTaskAsync;
+pub(in crate::tools) struct DelegateTaskAsync;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// The peer that is to do it: its id from list_peers.
     workspace_id: Text,
     /// What the peer is to do. It knows nothing of this conversation, so say everything it needs.
@@ -46,7 +41,7 @@ pub(super) struct Arguments {
 
 /// A task that the platform carries out in the background.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Started {
+pub(in crate::tools) struct Started {
     /// What check_task_status takes as task_id.
     delegation_id: String,
     /// The peer.
@@ -174,9 +169,9 @@ fn not_started(why: &PlatformError, key: &str) -> Failure {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{Call, OWN, world};
     use crate::{
         platform::tests::{body, responded, unreachable},
+        testing::{Call, OWN, world},
         wire::{Next, Outcome},
     };
 

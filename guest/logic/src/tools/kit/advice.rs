@@ -7,7 +7,7 @@ const IN_FRONT: &str = "Something between here and the platform answered in its 
                         proxy: tell the operator, who should check PLATFORM_URL and the network.";
 
 /// The next step after `why`, as whole sentences.
-pub(super) fn advice(why: &PlatformError) -> String {
+pub(in crate::tools) fn advice(why: &PlatformError) -> String {
     if why.is_in_front() {
         return IN_FRONT.to_owned();
     }
@@ -47,7 +47,7 @@ pub(super) fn advice(why: &PlatformError) -> String {
 ///
 /// Besides lost answers these are answers of something between here and the platform, which had
 /// passed the request on.
-pub(super) const fn may_have_happened(why: &PlatformError) -> bool {
+pub(in crate::tools) const fn may_have_happened(why: &PlatformError) -> bool {
     matches!(
         why,
         PlatformError::Unreachable { maybe_sent: true, .. }
@@ -58,7 +58,7 @@ pub(super) const fn may_have_happened(why: &PlatformError) -> bool {
 }
 
 /// What the platform said, as the end of a sentence; nothing if it said nothing.
-pub(super) fn after_colon(said: &str) -> String {
+pub(in crate::tools) fn after_colon(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 

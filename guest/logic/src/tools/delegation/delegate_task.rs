@@ -13,11 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Facts, Failure, Spec, Tool,
-    arguments::{Text, WorkspaceId},
-    delegation::{OPTIONS, State, look_up, presence, recipient, too_large},
-    durable::{self, Ended},
-    selector::Selector,
+    OPTIONS, State, look_up,
+    platform_delegation::{self, Ended},
+    presence, recipient, too_large,
 };
 use crate::{
     dialogue::Host,
@@ -27,7 +25,9 @@ use crate::{
         fate::Fate,
         report::Report,
     },
-    redact, untrusted,
+    redact,
+    tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, WorkspaceId},
+    untrusted,
     wire::Workspace,
     world::{Work, World},
 };
@@ -41,10 +41,10 @@ const PEER_ERROR_CHARS: usize = 4_096;
 const BEGINNING_ONLY: &str = "\n\nThis is only the beginning of the answer, the platform kept no more of it. Ask for the \
                               rest if you need it.";
 
-pub(super) struct DelegateTask;
+pub(in crate::tools) struct DelegateTask;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// The peer that is to do it: its id from list_peers, or the peer_id of a message from it.
     workspace_id: Text,
     /// What the peer is to do. It knows nothing of this conversation, so say everything it needs.
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
 
 /// What became of a task that was sent to a peer.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Delegated {
+pub(in crate::tools) struct Delegated {
     state: State,
     /// The peer.
     workspace_id: String,
@@ -114,7 +114,7 @@ impl Tool for DelegateTask {
         host.effect(report.sent(from, own));
 
         let ended = if world.settings.delegate_durably {
-            durable::delegate(&host, &world, from, &to, task).await
+            platform_delegation::delegate(&host, &world, from, &to, task).await
         } else {
             Ended::without_id(a2a::send(&host, &world, from, to.as_str(), &message).await)
         };

@@ -5,15 +5,11 @@ use std::rc::Rc;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-use super::{
-    Failure,
-    advice::{advice, after_colon},
-    arguments,
-};
 use crate::{
     dialogue::Host,
     inbox,
     platform::{PlatformError, messages},
+    tools::kit::{Failure, advice, after_colon, arguments},
     uploads::InFlight,
     wire::Workspace,
     world::World,
@@ -22,7 +18,7 @@ use crate::{
 /// The paths of files. Each entry is a text, or an object with a `path` or `file_path`; with any other entry
 /// the call is refused.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Attachments(pub(super) Vec<String>);
+pub(in crate::tools) struct Attachments(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for Attachments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::tests::{Call, OWN, settings, world};
 use super::*;
 use crate::{
     platform::tests::{body, raw, responded, unreachable},
+    testing::{Call, OWN, settings, world},
     wire::{Effect, Next, Outcome, PlatformRequest, Settings, Working},
 };
 

@@ -6,21 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    arguments::{self, Flag},
-    messages::{require_inbox, take_over},
-};
+use super::{require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Pops},
+    tools::kit::{Facts, Failure, Flag, Spec, Tool, arguments},
     world::World,
 };
 
-pub(super) struct InboxPop;
+pub(in crate::tools) struct InboxPop;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// The activity_id of the message, exactly as wait_for_message or inbox_peek showed it.
     activity_id: Ids,
     /// Further messages to remove in the same call.
@@ -60,7 +57,7 @@ struct Also {
 
 /// What became of the message.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Popped {
+pub(in crate::tools) struct Popped {
     /// Whether it was waiting.
     removed: bool,
     activity_id: String,

@@ -23,7 +23,7 @@ const ID_CHARS: usize = 64;
 const SHOWN_CHARS: usize = 200;
 
 /// The arguments of a tool. `null` in place of the object is an empty one.
-pub(super) fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Failure> {
+pub(in crate::tools) fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Failure> {
     let arguments = if arguments.is_null() { Value::Object(Map::new()) } else { arguments };
     serde_path_to_error::deserialize(arguments).map_err(|cause| {
         let what = untrusted::excerpt(&cause.inner().to_string(), SHOWN_CHARS);
@@ -36,7 +36,7 @@ pub(super) fn parse<T: DeserializeOwned>(arguments: Value) -> Result<T, Failure>
 }
 
 /// The answer to an argument that cannot be understood. Everything in a call is read before anything is done.
-pub(super) fn misfit(argument: &str, what: &str) -> Failure {
+pub(in crate::tools) fn misfit(argument: &str, what: &str) -> Failure {
     Failure::new(format!(
         "Error: the argument {argument} does not fit: {what}. Nothing was done. Correct it and call again."
     ))
@@ -46,7 +46,7 @@ pub(super) fn misfit(argument: &str, what: &str) -> Failure {
 /// without a list around it. `null` and an empty text are an empty list.
 ///
 /// What is meant by a text that only begins like a list is not guessed.
-pub(super) fn entries(list: Value) -> Result<Vec<Value>, String> {
+pub(in crate::tools) fn entries(list: Value) -> Result<Vec<Value>, String> {
     let text = match list {
         Value::Array(entries) => return Ok(entries),
         Value::Null => return Ok(Vec::new()),
@@ -68,7 +68,11 @@ pub(super) fn entries(list: Value) -> Result<Vec<Value>, String> {
 }
 
 /// What each entry of a list is read as by `read`; if that is nothing for one of them, why the whole list is refused.
-pub(super) fn all<T>(list: Value, kind: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
+pub(in crate::tools) fn all<T>(
+    list: Value,
+    kind: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, String> {
     let entries = entries(list)?.into_iter().enumerate();
     entries
         .map(|(place, entry)| {
@@ -86,11 +90,11 @@ pub(super) fn all<T>(list: Value, kind: &str, read: impl Fn(&Value) -> Option<T>
 /// In the schema it is required unless the field has `#[serde(default)]`. NUL characters are left
 /// out, because the platform loses whole messages over them.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Text(pub(super) String);
+pub(in crate::tools) struct Text(pub(in crate::tools) String);
 
 impl Text {
     /// Whether nothing can be seen in it.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(in crate::tools) fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }
 }
@@ -144,7 +148,7 @@ impl JsonSchema for Text {
 
 /// Yes or no: `true`, or a text that says so; anything else is no.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Flag(pub(super) bool);
+pub(in crate::tools) struct Flag(pub(in crate::tools) bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -172,7 +176,7 @@ impl JsonSchema for Flag {
 
 /// A number, or a text that is one; anything else counts as missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Number(pub(super) Option<f64>);
+pub(in crate::tools) struct Number(pub(in crate::tools) Option<f64>);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -200,7 +204,7 @@ impl JsonSchema for Number {
 
 /// A whole number from 1 on, or a text that is one; anything else counts as missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Count(pub(super) Option<usize>);
+pub(in crate::tools) struct Count(pub(in crate::tools) Option<usize>);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -233,13 +237,13 @@ impl JsonSchema for Count {
 ///
 /// A UUID is in the spelling that the platform compares with: lower case, with hyphens.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct WorkspaceId(String);
+pub(in crate::tools) struct WorkspaceId(String);
 
 impl WorkspaceId {
     /// Reads what an agent gave, blanks around it aside.
     ///
     /// What cannot be an id is answered as if the workspace did not exist: no request is made.
-    pub(super) fn parse(text: &Text) -> Result<Self, Failure> {
+    pub(in crate::tools) fn parse(text: &Text) -> Result<Self, Failure> {
         let id = text.0.trim();
         if let Ok(uuid) = Uuid::try_parse(id) {
             return Ok(Self(uuid.to_string()));
@@ -254,7 +258,7 @@ impl WorkspaceId {
         )))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::tools) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -6,13 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    Facts, Failure, Spec, Tool,
-    advice::{advice, after_colon, may_have_happened},
-    arguments::Text,
-    attachments::{self, Attachments},
-    selector::Selector,
-};
+use super::attachments::{self, Attachments};
 use crate::{
     dialogue::Host,
     permissions::Action,
@@ -20,6 +14,7 @@ use crate::{
         PlatformError,
         messages::{self, NotifyError, REQUEST_BYTES},
     },
+    tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice, after_colon, may_have_happened},
     untrusted,
     world::World,
 };
@@ -30,10 +25,10 @@ const FILES: usize = 10;
 /// Longest message as JSON; the rest of a request is for what the platform says of the files.
 const MESSAGE_BYTES: usize = REQUEST_BYTES - (64 << 10);
 
-pub(super) struct SendMessageToUser;
+pub(in crate::tools) struct SendMessageToUser;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// What the user reads. Required even with attachments, as their caption. DO NOT paste file URLs
     /// here: in SaaS deployments the user cannot reach other file hosts. Use attachments instead.
     message: Text,
@@ -60,7 +55,7 @@ pub(super) struct Arguments {
 
 /// A message that was shown.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Sent {
+pub(in crate::tools) struct Sent {
     /// How many files went with it.
     attachments: usize,
     /// With several workspaces: the one on whose canvas it appears.
@@ -168,9 +163,9 @@ fn not_sent(why: &NotifyError) -> Failure {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{Call, OWN, world};
     use crate::{
         platform::tests::{page, responded, unreachable},
+        testing::{Call, OWN, world},
         wire::{Next, Outcome, PlatformResponse, UploadRequest},
     };
 

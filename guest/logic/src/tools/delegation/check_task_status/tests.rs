@@ -2,12 +2,10 @@
 
 use serde_json::json;
 
-use super::{
-    super::tests::{Call, OWN, settings, world},
-    *,
-};
+use super::*;
 use crate::{
     platform::tests::{raw, responded, unreachable},
+    testing::{Call, OWN, settings, world},
     wire::Outcome,
 };
 

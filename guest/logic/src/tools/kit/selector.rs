@@ -23,7 +23,7 @@ use crate::{inbox::Kind, untrusted, wire::Workspace, world::World};
 const MARK: &str = "x-several-workspaces";
 
 /// How many workspaces are asked in one call where none is named.
-pub(super) const MOST_ASKED: usize = 25;
+pub(in crate::tools) const MOST_ASKED: usize = 25;
 
 /// How many ids an error repeats.
 const IDS_SHOWN: usize = 10;
@@ -37,7 +37,7 @@ const ID_CHARS: usize = 64;
 /// An argument that names one of the workspaces that the process acts for; empty: none is named.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Selector(Text);
+pub(in crate::tools) struct Selector(Text);
 
 impl JsonSchema for Selector {
     fn inline_schema() -> bool {
@@ -54,7 +54,7 @@ impl JsonSchema for Selector {
 }
 
 /// Leaves selectors out of the schema of arguments where there is nothing to select.
-pub(super) fn fit_schema(schema: &mut Value, acts_for_several: bool) {
+pub(in crate::tools) fn fit_schema(schema: &mut Value, acts_for_several: bool) {
     let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
     properties.retain(|_, property| {
         let is_selector = property.as_object_mut().is_some_and(|property| property.remove(MARK).is_some());
@@ -64,7 +64,7 @@ pub(super) fn fit_schema(schema: &mut Value, acts_for_several: bool) {
 
 impl Selector {
     /// The workspace that is named, if one is; an error if this process does not act for it.
-    pub(super) fn named(&self, world: &World) -> Result<Option<Workspace>, Failure> {
+    pub(in crate::tools) fn named(&self, world: &World) -> Result<Option<Workspace>, Failure> {
         let id = self.0.0.trim();
         if id.is_empty() {
             return Ok(None);
@@ -85,12 +85,12 @@ impl Selector {
     }
 
     /// The workspace that is named, else the primary one.
-    pub(super) fn or_primary(&self, world: &World) -> Result<Workspace, Failure> {
+    pub(in crate::tools) fn or_primary(&self, world: &World) -> Result<Workspace, Failure> {
         Ok(self.named(world)?.unwrap_or_else(|| world.primary()))
     }
 
     /// The workspace that is named, else all, [`MOST_ASKED`] of them at most.
-    pub(super) fn or_all(&self, world: &World) -> Result<Vec<Workspace>, Failure> {
+    pub(in crate::tools) fn or_all(&self, world: &World) -> Result<Vec<Workspace>, Failure> {
         Ok(match self.named(world)? {
             Some(named) => vec![named],
             None => world.workspaces().take(MOST_ASKED).collect(),
@@ -98,7 +98,7 @@ impl Selector {
     }
 
     /// The workspace that is named, else the one that talks to `peer`.
-    pub(super) fn or_of_peer(&self, world: &World, peer: &str) -> Result<Workspace, Failure> {
+    pub(in crate::tools) fn or_of_peer(&self, world: &World, peer: &str) -> Result<Workspace, Failure> {
         if let Some(named) = self.named(world)? {
             return Ok(named);
         }
@@ -117,7 +117,7 @@ impl Selector {
     }
 
     /// The workspace that is named, else the one whose user has written.
-    pub(super) fn or_of_user(&self, world: &World) -> Result<Workspace, Failure> {
+    pub(in crate::tools) fn or_of_user(&self, world: &World) -> Result<Workspace, Failure> {
         if let Some(named) = self.named(world)? {
             return Ok(named);
         }

@@ -5,7 +5,6 @@
 //!                └── out of time ────► told, with the id to ask for later
 //! ```
 
-use super::arguments::WorkspaceId;
 use crate::{
     dialogue::Host,
     platform::{
@@ -14,7 +13,9 @@ use crate::{
         delegations::{self, Delegation, Reply},
         fate::{self, Fate},
     },
-    redact, untrusted,
+    redact,
+    tools::kit::WorkspaceId,
+    untrusted,
     wire::{Instant, Workspace},
     world::World,
 };
@@ -28,7 +29,7 @@ const OVERLAP_SECS: u64 = 120;
 const ERROR_CHARS: usize = 500;
 
 /// How a durable delegation ended.
-pub(super) struct Ended {
+pub(in crate::tools) struct Ended {
     pub(super) delegation_id: String,
     pub(super) fate: Fate,
     /// The answer is only the beginning of what the peer said.
@@ -139,12 +140,10 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{
-        super::tests::{Call, OWN, settings},
-        *,
-    };
+    use super::*;
     use crate::{
         platform::tests::{body, responded, unreachable},
+        testing::{Call, OWN, settings},
         wire::{Next, Outcome, Settings},
     };
 

@@ -1,12 +1,15 @@
-//! What the tools that delegate have in common.
+//! Tools that have peers do something, and what they have in common.
+
+mod check_task_status;
+mod delegate_task;
+mod delegate_task_async;
+mod platform_delegation;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{
-    Failure,
-    arguments::{Text, WorkspaceId},
-    selector::Selector,
+pub(super) use self::{
+    check_task_status::CheckTaskStatus, delegate_task::DelegateTask, delegate_task_async::DelegateTaskAsync,
 };
 use crate::{
     dialogue::Host,
@@ -15,6 +18,7 @@ use crate::{
         discover::{Found, discover},
         peers,
     },
+    tools::kit::{Failure, Selector, Text, WorkspaceId},
     wire::Workspace,
     world::World,
 };

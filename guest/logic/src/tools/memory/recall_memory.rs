@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Facts, Failure, Spec, Tool, advice::advice, arguments::Text, selector::Selector};
 use crate::{
     dialogue::Host,
     permissions::Action,
@@ -14,6 +13,7 @@ use crate::{
         PlatformError,
         memory::{self, Memory, MemoryError, Scope},
     },
+    tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice},
     untrusted,
     world::World,
 };
@@ -21,10 +21,10 @@ use crate::{
 /// Longest query; the rest is cut off.
 const QUERY_BYTES: usize = 8 << 10;
 
-pub(super) struct RecallMemory;
+pub(in crate::tools) struct RecallMemory;
 
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct Arguments {
+pub(in crate::tools) struct Arguments {
     /// Whole words that must all occur, such as "deploy staging". Leave it out to get everything.
     #[serde(default)]
     query: Text,
@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 
 /// The memories that were found, best or newest first.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Recalled {
+pub(in crate::tools) struct Recalled {
     /// Whether this server has a memory at all.
     switched_on: bool,
     memories: Vec<Row>,
@@ -151,9 +151,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::tests::{Call, OWN, settings, world};
     use crate::{
         platform::tests::{page, responded, unreachable},
+        testing::{Call, OWN, settings, world},
         wire::{Outcome, Permissions, Settings},
         world::World,
     };
