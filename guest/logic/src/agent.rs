@@ -87,9 +87,9 @@ impl Agent {
 
     /// Looks for a new secret in the body of a successful register or heartbeat.
     pub fn open_secrets(&mut self, dialogue: u64, workspace: Workspace, body: Vec<u8>, now: Instant) -> Turn {
-        let world = Rc::clone(&self.world);
+        let secrets = Rc::clone(&self.world.secrets);
         let (story, turn) =
-            Dialogue::open(now, |host| async move { secrets::learn(host, world, workspace, body).await });
+            Dialogue::open(now, |host| async move { secrets::learn(host, secrets, workspace, body).await });
         self.keep(dialogue, story, turn)
     }
 

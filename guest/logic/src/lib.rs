@@ -12,10 +12,12 @@
 //! | `secrets` | whether a secret is worth storing |
 //! | `text` | how words and JSON from outside are read and shown, and which parts are credentials |
 //! | `uploads` | which files are the agent's own |
+//! | `context` | what is fixed: settings and chance |
 //! | `world` | what all dialogues share |
 
 mod agent;
 pub mod bindings;
+mod context;
 mod dialogue;
 mod inbox;
 mod peers;

@@ -24,7 +24,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// Its name in roles.
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Delegate => "delegate",
             Self::MessageUser => "approve",

@@ -6,7 +6,7 @@
 //!
 //! Only a digest is remembered: it tells "unchanged" and gives nothing away.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use crate::{
     dialogue::Host,
     wire::{FileChange, Finish, Instant, Level, Workspace},
-    world::World,
 };
 
 /// The platform's own secrets have 43 characters.
@@ -60,17 +59,22 @@ impl Secrets {
 }
 
 /// Stores the secret in `body` if it is plausible and not the one on disk.
-pub(crate) async fn learn(host: Host, world: Rc<World>, workspace: Workspace, body: Vec<u8>) -> Finish {
+pub(crate) async fn learn(
+    host: Host,
+    secrets: Rc<RefCell<Secrets>>,
+    workspace: Workspace,
+    body: Vec<u8>,
+) -> Finish {
     let Some(secret) = secret_in(&body) else {
         return Finish::Done;
     };
     drop(body);
-    if world.secrets.borrow().is_on_disk(workspace, &secret) {
+    if secrets.borrow().is_on_disk(workspace, &secret) {
         return Finish::Done;
     }
     match host.store(workspace, FileChange::InboundSecret(secret.clone())).await {
         Ok(()) => {
-            let mut secrets = world.secrets.borrow_mut();
+            let mut secrets = secrets.borrow_mut();
             secrets.remember(workspace, &secret);
             if secrets.changes_too_often(workspace, host.now()) {
                 host.log(
@@ -115,6 +119,7 @@ mod tests {
         dialogue::Dialogue,
         testing::world,
         wire::{Effect, FileUpdate, LogLine, Next, Outcome, Turn},
+        world::World,
     };
 
     const SECRET: &str = "s3cret-of-the-platform";
@@ -215,7 +220,7 @@ mod tests {
 
     fn learned(world: &Rc<World>, body: &[u8], now: Instant) -> (Dialogue, Turn) {
         let (world, body) = (Rc::clone(world), body.to_vec());
-        Dialogue::open(now, |host| learn(host, world, 0, body))
+        Dialogue::open(now, |host| learn(host, Rc::clone(&world.secrets), 0, body))
     }
 
     fn stored(turn: &Turn) -> Option<&str> {

@@ -1,33 +1,26 @@
-//! What all dialogues share: settings, chance, and what was learned on the way.
+//! What all dialogues share: the context, and what was learned on the way.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeSet, ops::Deref, rc::Rc};
 
 use crate::{
+    context::Context,
     dialogue::Host,
     inbox::Inbox,
     peers::Peers,
-    random::Random,
     secrets::Secrets,
     uploads::OwnUploads,
-    wire::{Effect, Settings, Working, Workspace, WorkspaceSettings},
+    wire::{Effect, Settings, Working, Workspace},
 };
 
 /// One value a process, shared by its dialogues.
 pub(crate) struct World {
-    pub(crate) settings: Settings,
-    pub(crate) random: Random,
+    context: Rc<Context>,
     pub(crate) peers: RefCell<Peers>,
     pub(crate) inbox: RefCell<Inbox>,
-    pub(crate) secrets: RefCell<Secrets>,
+    pub(crate) secrets: Rc<RefCell<Secrets>>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
     /// The workspaces whose users the agent has read messages of.
     pub(crate) users_wrote_to: RefCell<BTreeSet<Workspace>>,
-    /// Why the platform does not take the token of a workspace.
-    refused: RefCell<BTreeMap<Workspace, String>>,
     /// What is being worked on, the latest last.
     work: RefCell<Vec<(Workspace, Rc<str>)>>,
 }
@@ -35,70 +28,22 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
-            random: Random::new(settings.seed),
             peers: RefCell::default(),
             inbox: RefCell::default(),
-            secrets: RefCell::default(),
+            secrets: Rc::default(),
             own_uploads: RefCell::default(),
             users_wrote_to: RefCell::default(),
-            refused: RefCell::default(),
             work: RefCell::default(),
-            settings,
+            context: Rc::new(Context::new(settings)),
         }
     }
+}
 
-    /// The workspace that tools act for unless told otherwise.
-    pub(crate) const fn primary(&self) -> Workspace {
-        0
-    }
+impl Deref for World {
+    type Target = Context;
 
-    /// The settings of a workspace.
-    pub(crate) fn workspace(&self, workspace: Workspace) -> Option<&WorkspaceSettings> {
-        self.settings.workspaces.get(usize::try_from(workspace).ok()?)
-    }
-
-    /// The id of a workspace; empty if there is no such workspace.
-    pub(crate) fn id(&self, workspace: Workspace) -> &str {
-        self.workspace(workspace).map_or("", |settings| &settings.id)
-    }
-
-    /// All workspaces that the process acts for, the primary one first.
-    pub(crate) fn workspaces(&self) -> impl Iterator<Item = Workspace> + use<> {
-        0..Workspace::try_from(self.settings.workspaces.len()).unwrap_or(Workspace::MAX)
-    }
-
-    /// Whether the process acts for more than one workspace.
-    pub(crate) const fn acts_for_several(&self) -> bool {
-        self.settings.workspaces.len() > 1
-    }
-
-    /// A workspace in a sentence: by its id where there are several.
-    pub(crate) fn shown(&self, workspace: Workspace) -> String {
-        if self.acts_for_several() {
-            format!("workspace {}", self.id(workspace))
-        } else {
-            "this workspace".to_owned()
-        }
-    }
-
-    /// What stands for a workspace in a line: the first 8 characters of its id.
-    pub(crate) fn tag(&self, workspace: Workspace) -> String {
-        self.id(workspace).chars().take(8).collect()
-    }
-
-    /// Why the platform does not take the token of a workspace, if it does not.
-    pub(crate) fn refusal(&self, workspace: Workspace) -> Option<String> {
-        self.refused.borrow().get(&workspace).cloned()
-    }
-
-    /// Notes that the platform does not take the token of a workspace; an empty `why` takes that back.
-    pub(crate) fn note_refusal(&self, workspace: Workspace, why: String) {
-        let mut refused = self.refused.borrow_mut();
-        if why.is_empty() {
-            refused.remove(&workspace);
-        } else {
-            refused.insert(workspace, why);
-        }
+    fn deref(&self) -> &Context {
+        &self.context
     }
 }
 

@@ -95,6 +95,34 @@ fn the_runtime_knows_no_transport_and_no_command_line() {
     assert!(program.contains("\nrmcp =") && program.contains("\nmolecule-runtime ="));
 }
 
+/// Whoever adds a tool writes its file, its row, a story, and lets the snapshot be written; all else follows.
+#[test]
+fn a_tool_costs_four_files() {
+    let files: Vec<(String, String)> = ["guest/logic/src", "host", "tests/all/stories", "tests/clients"]
+        .into_iter()
+        .flat_map(sources)
+        .collect();
+    let snapshot = root().join("tests/all/surface/snapshots/surface__shown__tools.snap");
+    let snapshot = fs::read_to_string(snapshot).unwrap();
+    let tools = files.iter().filter_map(|(place, text)| Some((place, text.split("name: \"").nth(1)?)));
+    let tools = tools.filter(|(place, _)| place.starts_with("guest/logic/src/tools/"));
+    let tools: Vec<_> = tools.map(|(place, rest)| (place, rest.split('"').next().unwrap())).collect();
+    assert!(tools.len() >= 11, "{tools:?}");
+    for (place, tool) in tools {
+        let named: Vec<&String> = files
+            .iter()
+            .filter(|(_, text)| text.contains(&format!("{tool}::")))
+            .map(|(place, _)| place)
+            .collect();
+        assert_eq!(named.len(), 1, "the row of {tool}, which is in {place}: {named:?}");
+        assert!(snapshot.contains(&format!("\n# {tool} (")), "no snapshot of {tool}");
+        let has_story = files.iter().any(|(place, text)| {
+            place.starts_with("tests/all/stories") && text.contains(&format!("\"{tool}\""))
+        });
+        assert!(has_story, "no story of {tool}");
+    }
+}
+
 #[test]
 fn bugs_are_planted_in_tests_alone() {
     let planted_in =
@@ -122,7 +150,7 @@ fn belongs(place: &str, places: &[&str]) -> bool {
 }
 
 /// The sources below a folder, by their place in the project, without their tests.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 
 mod boundaries;
+mod circles;
 mod component;
 mod shown;

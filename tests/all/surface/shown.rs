@@ -1,6 +1,7 @@
-//! Snapshots of what users and agents see. After a change that is meant: `INSTA_UPDATE=always make test`.
+//! Snapshots of what users and agents see. After a change that is meant: `INSTA_UPDATE=always make test`,
+//! which also writes the table of tools in the README.
 
-use std::fmt::Write;
+use std::{env, fmt::Write, fs, path::Path};
 
 use molecule_mcp::commands;
 use molecule_runtime::guest::wire::ToolSpec;
@@ -23,6 +24,29 @@ async fn the_instructions() {
 #[test]
 fn the_help() {
     insta::assert_snapshot!("help", commands::help());
+}
+
+/// The README's table of tools: the name of each, and how its description begins.
+#[tokio::test]
+async fn the_readme_lists_the_tools() {
+    const HEAD: &str = "| Tool | What it does |\n|---|---|\n";
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(&page).unwrap();
+    let (before, rest) = readme.split_once(HEAD).unwrap();
+    let (table, after) = rest.split_once("\n\n").unwrap();
+    let rows: Vec<String> = guest().specs().await.unwrap().iter().map(row).collect();
+    let written = rows.join("\n");
+
+    if env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        fs::write(page, format!("{before}{HEAD}{written}\n\n{after}")).unwrap();
+    } else {
+        assert_eq!(table, written);
+    }
+}
+
+fn row(spec: &ToolSpec) -> String {
+    let beginning = spec.description.split(['.', ':', ';']).next().unwrap();
+    format!("| `{}` | {beginning} |", spec.name)
 }
 
 fn shown(spec: &ToolSpec) -> String {

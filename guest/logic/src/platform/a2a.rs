@@ -12,9 +12,9 @@ use super::{
     get,
 };
 use crate::{
+    context::Context,
     dialogue::Host,
     wire::{Instant, Level, Limits, Method, PlatformRequest, Workspace},
-    world::World,
 };
 
 /// A platform of any version takes as much.
@@ -42,14 +42,14 @@ impl Message {
     /// A message that says `text`, with fresh ids.
     ///
     /// [`TooLarge`] if the request would exceed 1 MiB.
-    pub(crate) fn new(world: &World, text: &str) -> Result<Self, TooLarge> {
+    pub(crate) fn new(context: &Context, text: &str) -> Result<Self, TooLarge> {
         let body = json!({
             "jsonrpc": "2.0",
-            "id": world.random.uuid().to_string(),
+            "id": context.random.uuid().to_string(),
             "method": "message/send",
             "params": {"message": {
                 "role": "user",
-                "messageId": world.random.uuid().to_string(),
+                "messageId": context.random.uuid().to_string(),
                 "parts": [{"kind": "text", "text": text}],
             }},
         });
@@ -75,14 +75,20 @@ impl Message {
 /// Sends a message to the workspace `to`, and tells what became of it.
 ///
 /// At most 5 attempts within 600 s, with growing pauses, and only while it certainly reached nobody.
-pub(crate) async fn send(host: &Host, world: &World, from: Workspace, to: &str, message: &Message) -> Fate {
+pub(crate) async fn send(
+    host: &Host,
+    context: &Context,
+    from: Workspace,
+    to: &str,
+    message: &Message,
+) -> Fate {
     let deadline = host.now() + BUDGET_MS;
     let mut attempt = 1;
     loop {
         let time_left = deadline.saturating_sub(host.now());
         let fate = fate::read(&host.send(message.request(from, to, time_left)).await);
         let Fate::NotSent { why, again: Some(asked) } = fate else { return fate };
-        let resume = host.now() + asked.max(backoff(world, attempt));
+        let resume = host.now() + asked.max(backoff(context, attempt));
         if attempt == ATTEMPTS || resume >= deadline {
             return Fate::NotSent { why: format!("{why} ({})", tries(attempt)), again: None };
         }
@@ -103,9 +109,9 @@ fn tries(attempts: u32) -> String {
 
 /// Milliseconds to wait after the `attempt`-th failure in a row, counted from 1: 1 s, doubled
 /// each time up to 16 s, with a quarter of jitter.
-pub(crate) fn backoff(world: &World, attempt: u32) -> Instant {
+pub(crate) fn backoff(context: &Context, attempt: u32) -> Instant {
     let millis = 1_000.0 * f64::from(1_u32 << attempt.saturating_sub(1).min(4));
-    (millis * world.random.jitter()) as Instant
+    (millis * context.random.jitter()) as Instant
 }
 
 #[cfg(test)]
@@ -122,6 +128,7 @@ mod tests {
         dialogue::Dialogue,
         testing::{asked, world},
         wire::{Finish, Next, Outcome, Turn},
+        world::World,
     };
 
     #[test]

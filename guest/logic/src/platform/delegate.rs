@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::{PlatformError, a2a, post, read};
 use crate::{
+    context::Context,
     dialogue::Host,
     untrusted,
     wire::{Level, Workspace},
-    world::World,
 };
 
 const ATTEMPTS: u32 = 3;
@@ -42,8 +42,8 @@ pub(crate) struct Placed {
 }
 
 /// A key for one intended delegation. Two of the same task differ.
-pub(crate) fn fresh_key(world: &World, source: &str, target: &str, task: &str) -> String {
-    let digest = Sha256::digest(format!("{source}:{target}:{task}:{}", world.random.uuid()));
+pub(crate) fn fresh_key(context: &Context, source: &str, target: &str, task: &str) -> String {
+    let digest = Sha256::digest(format!("{source}:{target}:{task}:{}", context.random.uuid()));
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn fresh_key(world: &World, source: &str, target: &str, task: &str) -
 /// [`PlatformError::Refused`] if the task is too large.
 pub(crate) async fn place(
     host: &Host,
-    world: &World,
+    context: &Context,
     workspace: Workspace,
     own: &str,
     order: &Order<'_>,
@@ -73,7 +73,7 @@ pub(crate) async fn place(
             Ok(answer) => return Ok(answer.placed(order, unanswered)),
             Err(why) => why,
         };
-        let resume = host.now() + asked.max(a2a::backoff(world, attempt));
+        let resume = host.now() + asked.max(a2a::backoff(context, attempt));
         if attempt == ATTEMPTS || resume >= deadline || !is_passing(&why) {
             return Err(why);
         }

@@ -1,6 +1,6 @@
 //! What an agent can do: the table of tools.
 //!
-//! A tool is one file and one row of [`TOOLS`]. It has its arguments and its facts as types; both
+//! A tool is one file, and one row of the table in the folder that it is in. It has its arguments and its facts as types; both
 //! schemas come from these types, so what a client is told and what is accepted cannot differ.
 
 mod delegation;
@@ -19,14 +19,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use self::{
-    delegation::{CheckTaskStatus, DelegateTask, DelegateTaskAsync},
-    inbox::{InboxPeek, InboxPop, WaitForMessage},
-    kit::{Entry, entry, failed, tool_spec},
-    memory::{CommitMemory, RecallMemory},
-    user::SendMessageToUser,
-    workspace::{GetWorkspaceInfo, ListPeers},
-};
+use self::kit::{Entry, failed, tool_spec};
 use crate::{
     dialogue::Dialogue,
     untrusted,
@@ -35,24 +28,16 @@ use crate::{
 };
 
 /// All tools, in the order in which clients see them.
-const TOOLS: &[Entry] = &[
-    entry::<DelegateTask>(),
-    entry::<DelegateTaskAsync>(),
-    entry::<CheckTaskStatus>(),
-    entry::<ListPeers>(),
-    entry::<GetWorkspaceInfo>(),
-    entry::<SendMessageToUser>(),
-    entry::<WaitForMessage>(),
-    entry::<InboxPeek>(),
-    entry::<InboxPop>(),
-    entry::<CommitMemory>(),
-    entry::<RecallMemory>(),
-];
+const TOOLS: [&[Entry]; 5] = [delegation::TOOLS, workspace::TOOLS, user::TOOLS, inbox::TOOLS, memory::TOOLS];
+
+fn tools() -> impl Iterator<Item = &'static Entry> {
+    TOOLS.into_iter().flatten()
+}
 
 /// Begins a call.
 pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant) -> (Dialogue, Turn) {
     let world = Rc::clone(world);
-    let entry = TOOLS.iter().find(|entry| entry.spec.name == name);
+    let entry = tools().find(|entry| entry.spec.name == name);
     let unknown = || format!("Unknown tool: {}", untrusted::name(name));
     let arguments = serde_json::from_str::<Value>(arguments);
     let name = entry.map(|entry| entry.run).ok_or_else(unknown);
@@ -69,7 +54,7 @@ pub(crate) fn open(world: &Rc<World>, name: &str, arguments: &str, now: Instant)
 
 /// What clients see of all tools.
 pub(crate) fn specs(world: &World) -> Vec<ToolSpec> {
-    TOOLS.iter().map(|entry| tool_spec(entry, world)).collect()
+    tools().map(|entry| tool_spec(entry, world)).collect()
 }
 
 /// What an agent must know to use the tools.

@@ -12,14 +12,14 @@ use rmcp::{
 use molecule_runtime::driver::Ports;
 
 use super::{
+    client::{ClientId, Outlet},
     server::{self, Server},
-    transport::ClientId,
 };
 
 /// A server whose requests can be cancelled, and fail alone.
-pub(super) struct Front<P>(pub(super) Server<P>);
+pub(super) struct Front<P, O>(pub(super) Server<P, O>);
 
-impl<P: Ports> Service<RoleServer> for Front<P> {
+impl<P: Ports, O: Outlet> Service<RoleServer> for Front<P, O> {
     async fn handle_request(
         &self,
         request: ClientRequest,

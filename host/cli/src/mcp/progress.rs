@@ -7,13 +7,13 @@ use rmcp::model::{
 };
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-use super::outbox::Outbox;
+use super::client::Outlet;
 
 /// The shortest time limit of a client that was seen is 60 s without a note.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Carries out `call`, and says every 10 s under `token` that it goes on; nothing once it is over.
-pub(super) async fn told<T>(outbox: &Outbox, token: ProgressToken, call: impl Future<Output = T>) -> T {
+pub(super) async fn told<T>(outlet: &impl Outlet, token: ProgressToken, call: impl Future<Output = T>) -> T {
     let start = Instant::now();
     let mut beat = time::interval_at(start + EVERY, EVERY);
     // Whatever delays a note, the next one counts more seconds.
@@ -26,8 +26,8 @@ pub(super) async fn told<T>(outbox: &Outbox, token: ProgressToken, call: impl Fu
             _ = beat.tick() => {}
         }
         // A client that does not read learns nothing from more of them.
-        if !outbox.is_full() {
-            outbox.push(&note(token.clone(), start.elapsed().as_secs()), None);
+        if !outlet.is_full() {
+            outlet.notify(&note(token.clone(), start.elapsed().as_secs()));
         }
     }
 }

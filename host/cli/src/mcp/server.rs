@@ -12,6 +12,7 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
+use serde_json::json;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +24,7 @@ use molecule_runtime::{
 
 use super::{
     catalog::{self, Catalog},
-    incoming::Arguments,
-    outbox::{Outbox, Written},
+    client::{Outlet, RawArguments, Written},
     progress,
 };
 
@@ -36,23 +36,23 @@ const FRESH_MS: u64 = 3_600_000;
 const METHOD_CHARS: usize = 100;
 
 /// The server of one client.
-pub(super) struct Server<P> {
+pub(super) struct Server<P, O> {
     driver: Arc<Driver<P>>,
     session: Session,
-    outbox: Arc<Outbox>,
+    outlet: Arc<O>,
     ended: CancellationToken,
     catalog: OnceCell<Catalog>,
     calls: Semaphore,
 }
 
-impl<P: Ports> Server<P> {
+impl<P: Ports, O: Outlet> Server<P, O> {
     pub(super) fn new(
         driver: Arc<Driver<P>>,
         session: Session,
-        outbox: Arc<Outbox>,
+        outlet: Arc<O>,
         ended: CancellationToken,
     ) -> Self {
-        Self { driver, session, outbox, ended, catalog: OnceCell::new(), calls: Semaphore::new(CALLS) }
+        Self { driver, session, outlet, ended, catalog: OnceCell::new(), calls: Semaphore::new(CALLS) }
     }
 
     /// A request arrived that only a client that means it sends.
@@ -80,7 +80,7 @@ impl<P: Ports> Server<P> {
         self.session.tool_called();
         // Never closed, so there is always a turn.
         let _turn = self.calls.acquire().await;
-        self.outbox.has_room().await;
+        self.outlet.has_room().await;
         match self.driver.call_tool(name, arguments).await {
             Ok((answer, receipt)) => {
                 if let Some(written) = written
@@ -99,7 +99,7 @@ impl<P: Ports> Server<P> {
     }
 }
 
-impl<P: Ports> ServerHandler for Server<P> {
+impl<P: Ports, O: Outlet> ServerHandler for Server<P, O> {
     fn get_info(&self) -> ServerConfig {
         catalog::server(None)
     }
@@ -144,12 +144,14 @@ impl<P: Ports> ServerHandler for Server<P> {
         request: CallToolRequestParams,
         mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = context.extensions.remove::<Arguments>();
-        let arguments = arguments.as_ref().map_or("{}", |Arguments(text)| text);
+        let arguments = match context.extensions.remove::<RawArguments>() {
+            Some(RawArguments(text)) => text,
+            None => json!(request.arguments.unwrap_or_default()).to_string(),
+        };
         let written = context.extensions.remove::<Written>();
-        let call = self.call(&request.name, arguments, written);
+        let call = self.call(&request.name, &arguments, written);
         let result = match context.meta.get_progress_token() {
-            Some(token) => progress::told(&self.outbox, token, call).await,
+            Some(token) => progress::told(&*self.outlet, token, call).await,
             None => call.await,
         };
         Ok(result.into())

@@ -171,11 +171,20 @@ mod tests {
 
     use crate::{
         platform::tests::{body, responded, unreachable},
-        testing::{Call, OWN, world},
+        testing::{Call, OWN, assert_says, world},
         wire::{Next, Outcome},
     };
 
     const PEER: &str = "22222222-2222-4222-8222-222222222222";
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "delegate_task_async",
+            &["at once", "check_task_status", "task_id", "delegation_id"],
+            &[("workspace_id", "list_peers")],
+        );
+    }
 
     #[test]
     fn a_started_task_gives_the_id_to_ask_for() {

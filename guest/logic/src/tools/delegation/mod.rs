@@ -8,9 +8,6 @@ mod platform_delegation;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(super) use self::{
-    check_task_status::CheckTaskStatus, delegate_task::DelegateTask, delegate_task_async::DelegateTaskAsync,
-};
 use crate::{
     dialogue::Host,
     platform::{
@@ -18,10 +15,17 @@ use crate::{
         discover::{Found, discover},
         peers,
     },
-    tools::kit::{Failure, Selector, Text, WorkspaceId},
+    tools::kit::{Entry, Failure, Selector, Text, WorkspaceId, entry},
     wire::Workspace,
     world::World,
 };
+
+/// In the order in which clients see them.
+pub(super) const TOOLS: &[Entry] = &[
+    entry::<delegate_task::DelegateTask>(),
+    entry::<delegate_task_async::DelegateTaskAsync>(),
+    entry::<check_task_status::CheckTaskStatus>(),
+];
 
 /// What an agent can do when a peer did not do it.
 pub(super) const OPTIONS: &str = "Do one of these, and never pass this text on to the user as it is: (1) delegate to \

@@ -142,9 +142,14 @@ mod tests {
 
     use crate::{
         inbox::rig::{PEER, Rig},
-        testing::{Call, settings},
+        testing::{Call, INBOX_RULES, assert_says, settings},
         wire::Settings,
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says("inbox_peek", INBOX_RULES, &[("limit", "10")]);
+    }
 
     #[test]
     fn an_empty_inbox_has_no_messages() {

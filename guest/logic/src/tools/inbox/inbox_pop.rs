@@ -129,7 +129,16 @@ impl Facts for Popped {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::inbox::rig::Rig;
+    use crate::{inbox::rig::Rig, testing::assert_says};
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "inbox_pop",
+            &["activity_id", "once the reply has succeeded", "send_message_to_user", "delegate_task"],
+            &[("activity_id", "wait_for_message"), ("activity_id", "inbox_peek")],
+        );
+    }
 
     #[test]
     fn a_message_is_removed_once_and_that_is_on_disk_before_the_answer() {

@@ -154,9 +154,14 @@ mod tests {
     use super::*;
     use crate::{
         inbox::rig::Rig,
-        testing::{Call, settings},
+        testing::{Call, INBOX_RULES, assert_says, settings},
         wire::{Next, Outcome, Rest, Settings},
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says("wait_for_message", INBOX_RULES, &[("timeout_secs", "50"), ("timeout_secs", "280")]);
+    }
 
     #[test]
     fn a_message_that_is_there_is_returned_at_once_and_stays() {

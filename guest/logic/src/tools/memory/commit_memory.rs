@@ -150,10 +150,19 @@ mod tests {
 
     use crate::{
         platform::tests::{page, responded, unreachable},
-        testing::{Call, OWN, settings, world},
+        testing::{Call, OWN, assert_says, settings, world},
         wire::{Outcome, Permissions, Settings},
         world::World,
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "commit_memory",
+            &["sessions", "restarts", "LOCAL", "TEAM", "siblings", "GLOBAL", "tier 0", "decisions"],
+            &[("scope", "LOCAL")],
+        );
+    }
 
     #[test]
     fn a_fact_is_saved_in_its_scope() {

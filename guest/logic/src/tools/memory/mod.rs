@@ -3,4 +3,8 @@
 mod commit_memory;
 mod recall_memory;
 
-pub(super) use self::{commit_memory::CommitMemory, recall_memory::RecallMemory};
+use super::kit::{Entry, entry};
+
+/// In the order in which clients see them.
+pub(super) const TOOLS: &[Entry] =
+    &[entry::<commit_memory::CommitMemory>(), entry::<recall_memory::RecallMemory>()];

@@ -153,10 +153,19 @@ mod tests {
 
     use crate::{
         platform::tests::{page, responded, unreachable},
-        testing::{Call, OWN, settings, world},
+        testing::{Call, OWN, assert_says, settings, world},
         wire::{Outcome, Permissions, Settings},
         world::World,
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "recall_memory",
+            &["LOCAL", "TEAM", "GLOBAL", "empty query", "start of new work", "mid-session"],
+            &[],
+        );
+    }
 
     #[test]
     fn the_newest_platforms_are_asked_by_namespace() {

@@ -3,4 +3,7 @@
 mod attachments;
 mod send_message_to_user;
 
-pub(super) use self::send_message_to_user::SendMessageToUser;
+use super::kit::{Entry, entry};
+
+/// In the order in which clients see them.
+pub(super) const TOOLS: &[Entry] = &[entry::<send_message_to_user::SendMessageToUser>()];

@@ -165,9 +165,37 @@ mod tests {
 
     use crate::{
         platform::tests::{page, responded, unreachable},
-        testing::{Call, OWN, world},
+        testing::{Call, OWN, assert_says, world},
         wire::{Next, Outcome, PlatformResponse, UploadRequest},
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "send_message_to_user",
+            &[
+                "NEVER paste file URLs",
+                "canvas chat",
+                "canvas_user",
+                "inbox_pop",
+                "acknowledge",
+                "progress",
+                "follow-up",
+                "attachments",
+                "absolute paths",
+            ],
+            &[
+                ("message", "DO NOT paste file URLs"),
+                ("message", "SaaS deployments"),
+                ("attachments", "REQUIRED for any file delivery"),
+                ("attachments", "pasting URLs"),
+                ("attachments", "base64-encoding"),
+                ("attachments", "telling the user to look at a path"),
+                ("attachments", "SaaS deployments"),
+                ("attachments", "25 MB per file"),
+            ],
+        );
+    }
 
     #[test]
     fn a_message_is_sent_alone_and_said_to_be_sent() {

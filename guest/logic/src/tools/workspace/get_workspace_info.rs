@@ -128,9 +128,18 @@ mod tests {
 
     use crate::{
         platform::tests::{page, responded, unreachable},
-        testing::{Call, OWN, world},
+        testing::{Call, OWN, assert_says, world},
         wire::Outcome,
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says(
+            "get_workspace_info",
+            &["id", "name", "role", "tier", "parent", "status", "GLOBAL", "tier 0"],
+            &[],
+        );
+    }
 
     #[test]
     fn the_record_is_shown_as_the_platform_keeps_it() {

@@ -219,8 +219,13 @@ mod tests {
 
     use crate::{
         platform::tests::responded,
-        testing::{Call, OWN, world},
+        testing::{Call, OWN, assert_says, world},
     };
+
+    #[test]
+    fn its_description_says_what_agents_rely_on() {
+        assert_says("list_peers", &["name", "id", "status", "role", "siblings", "parent", "children"], &[]);
+    }
 
     #[test]
     fn peers_are_listed_one_a_line_with_clean_names() {

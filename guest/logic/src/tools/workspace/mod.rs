@@ -3,4 +3,8 @@
 mod get_workspace_info;
 mod list_peers;
 
-pub(super) use self::{get_workspace_info::GetWorkspaceInfo, list_peers::ListPeers};
+use super::kit::{Entry, entry};
+
+/// In the order in which clients see them.
+pub(super) const TOOLS: &[Entry] =
+    &[entry::<list_peers::ListPeers>(), entry::<get_workspace_info::GetWorkspaceInfo>()];

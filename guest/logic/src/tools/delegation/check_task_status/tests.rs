@@ -5,11 +5,20 @@ use serde_json::json;
 use super::*;
 use crate::{
     platform::tests::{raw, responded, unreachable},
-    testing::{Call, OWN, settings, world},
+    testing::{Call, OWN, assert_says, settings, world},
     wire::Outcome,
 };
 
 const ENVELOPE: &str = r#"{"delivery_mode":"poll","method":"message/send","status":"queued"}"#;
+
+#[test]
+fn its_description_says_what_agents_rely_on() {
+    assert_says(
+        "check_task_status",
+        &["pending", "in_progress", "queued", "completed", "failed"],
+        &[("task_id", "delegate_task_async")],
+    );
+}
 
 #[test]
 fn a_finished_task_gives_the_whole_answer_and_says_whose_words_it_is() {

@@ -5,11 +5,20 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     platform::tests::{body, raw, responded, unreachable},
-    testing::{Call, OWN, settings, world},
+    testing::{Call, OWN, assert_says, settings, world},
     wire::{Effect, Next, Outcome, PlatformRequest, Settings, Working},
 };
 
 const PEER: &str = "22222222-2222-4222-8222-222222222222";
+
+#[test]
+fn its_description_says_what_agents_rely_on() {
+    assert_says(
+        "delegate_task",
+        &["wait", "delegate_task_async", "peer_agent", "workspace_id is its peer_id", "inbox_pop"],
+        &[("workspace_id", "list_peers")],
+    );
+}
 
 #[test]
 fn an_answer_is_fenced_and_both_ends_are_reported() {

@@ -20,12 +20,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    envelope::{Envelope, Field},
+    envelope::{Envelope, Field, id},
     skim::{Meant, Skim},
 };
-
-/// Longer ids are not remembered, and so not answered.
-pub(super) const ID_BYTES: usize = 1024;
+use crate::mcp::client::RawArguments;
 
 /// Requests that rmcp knows. With parameters of another shape it takes them for unknown ones.
 const KNOWN: &[&str] = &[
@@ -60,10 +58,6 @@ pub(super) enum Incoming {
     /// A request to be served.
     Request { id: RequestId, request: Box<ClientRequest> },
 }
-
-/// The arguments of a tool call as the client wrote them: the text of a JSON object.
-#[derive(Debug, Clone)]
-pub(super) struct Arguments(pub(super) String);
 
 /// Says what `line` means; without its line end.
 pub(super) fn read(line: &[u8]) -> Incoming {
@@ -152,16 +146,6 @@ struct Cancelled<'a> {
     request_id: &'a RawValue,
 }
 
-/// An id that can be echoed exactly. Other numbers would come back rounded.
-pub(super) fn id(raw: &RawValue) -> Option<RequestId> {
-    let text = raw.get();
-    if !text.starts_with('"') {
-        return text.parse().ok().map(RequestId::Number);
-    }
-    let id = serde_json::from_str::<Cow<'_, str>>(text).ok()?;
-    (id.len() <= ID_BYTES).then(|| RequestId::String(id.into()))
-}
-
 fn request(method: &str, params: &Field<'_>, text: &str) -> Result<ClientRequest, ErrorData> {
     let params = match params {
         Field::Once(raw) if raw.get() != "null" => Some(raw.get()),
@@ -224,7 +208,7 @@ fn call(params: Option<&str>) -> Result<ClientRequest, ErrorData> {
         return Err(ErrorData::invalid_params(format!("arguments cannot be read: {cause}"), None));
     }
     let mut request = Request::new(CallToolRequestParams::new(params.name.unwrap_or_default()));
-    request.extensions.insert(Arguments(arguments.to_owned()));
+    request.extensions.insert(RawArguments(arguments.to_owned()));
     if let Some(meta) = params.meta {
         request.extensions.insert(RequestMetaObject::from(meta));
     }
@@ -396,7 +380,7 @@ mod tests {
             let Incoming::Request { request, .. } = read(line.as_bytes()) else { panic!("refused: {line}") };
             let ClientRequest::CallToolRequest(call) = *request else { panic!("no call: {line}") };
 
-            assert_eq!(call.extensions.get::<Arguments>().unwrap().0, expected);
+            assert_eq!(call.extensions.get::<RawArguments>().unwrap().0, expected);
         }
     }
 

@@ -32,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     incoming::{self, Incoming},
     lines::{Line, Lines},
-    outbox::{Outbox, Ticket, Written},
+    outbox::{Outbox, Ticket},
 };
+use crate::mcp::client::{ClientId, Written};
 
 /// What unanswered requests may weigh together, in KiB. Beyond it, the rest waits in the pipe.
 const ROOM_KIB: usize = 64 << 10;
@@ -45,10 +46,6 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How many lines are answered without an id, and in what time.
 const ANSWERS: u32 = 10;
 const ANSWERS_IN: Duration = Duration::from_secs(1);
-
-/// The id by which the client knows a request.
-#[derive(Debug, Clone)]
-pub(super) struct ClientId(pub(super) RequestId);
 
 /// The client, as rmcp sees it.
 pub(super) struct Client<R> {
@@ -153,7 +150,7 @@ impl<R: AsyncRead + Unpin> Client<R> {
             }
             What::Request { id, request } => (id, request),
         };
-        if self.flights.is_aloft(&id) {
+        if self.flights.contains(&id) {
             // Without the id: it belongs to the answer of the first.
             let error = ErrorData::invalid_request("a request with this id is still being served", None);
             self.outbox.push(&ServerJsonRpcMessage::error(error, None), Some(Ticket::of(permit)));
@@ -168,12 +165,12 @@ impl<R: AsyncRead + Unpin> Client<R> {
             request.extensions_mut().insert(receiver);
             written = Some(sender);
         }
-        Some(JsonRpcMessage::request(*request, self.flights.take_off(id, permit, written)))
+        Some(JsonRpcMessage::request(*request, self.flights.insert(id, permit, written)))
     }
 
     fn refuse(&mut self, id: Option<RequestId>, error: ErrorData, permit: OwnedSemaphorePermit) {
         // An id in flight belongs to the answer of that request.
-        let id = id.filter(|id| !self.flights.is_aloft(id));
+        let id = id.filter(|id| !self.flights.contains(id));
         if error.code != ErrorCode::PARSE_ERROR {
             self.outbox.push(&ServerJsonRpcMessage::error(error, id), Some(Ticket::of(permit)));
             return;
@@ -195,13 +192,13 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for Client<R> 
     ) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
         match message {
             JsonRpcMessage::Response(mut response) => {
-                if let Some(flight) = self.flights.land(&response.id) {
+                if let Some(flight) = self.flights.remove(&response.id) {
                     response.id = flight.id;
                     self.outbox.push(&response, Some(flight.ticket));
                 }
             }
             JsonRpcMessage::Error(mut error) => {
-                if let Some(flight) = error.id.as_ref().and_then(|id| self.flights.land(id)) {
+                if let Some(flight) = error.id.as_ref().and_then(|id| self.flights.remove(id)) {
                     error.id = Some(flight.id);
                     // What a call has found was not told.
                     self.outbox.push(&error, Some(Ticket::of(flight.ticket.permit)));
@@ -249,12 +246,12 @@ struct Flight {
 }
 
 impl Flights {
-    fn is_aloft(&self, id: &RequestId) -> bool {
+    fn contains(&self, id: &RequestId) -> bool {
         self.numbers.contains_key(id)
     }
 
     /// Gives a request its number.
-    fn take_off(
+    fn insert(
         &mut self,
         id: RequestId,
         permit: OwnedSemaphorePermit,
@@ -266,8 +263,8 @@ impl Flights {
         RequestId::Number(self.last)
     }
 
-    /// Ends the flight with this number; none if it was given up.
-    fn land(&mut self, number: &RequestId) -> Option<Flight> {
+    /// Takes out the request with this number; none if it was given up.
+    fn remove(&mut self, number: &RequestId) -> Option<Flight> {
         let RequestId::Number(number) = number else { return None };
         let flight = self.flights.remove(number)?;
         self.numbers.remove(&flight.id);

@@ -6,7 +6,7 @@
 use rmcp::model::RequestId;
 use serde_json::value::RawValue;
 
-use super::incoming::{self, ID_BYTES};
+use super::envelope::{self, ID_BYTES};
 
 /// The longest key that matters, with its quotes.
 const KEY_BYTES: usize = 16;
@@ -149,7 +149,7 @@ impl Skim {
 }
 
 fn id(value: &[u8]) -> Option<RequestId> {
-    incoming::id(serde_json::from_slice::<&RawValue>(value).ok()?)
+    envelope::id(serde_json::from_slice::<&RawValue>(value).ok()?)
 }
 
 #[cfg(test)]

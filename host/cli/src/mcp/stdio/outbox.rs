@@ -8,12 +8,15 @@ use std::{
     },
 };
 
+use rmcp::model::ServerJsonRpcMessage;
 use serde::Serialize;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
     sync::{Notify, OwnedSemaphorePermit, watch},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::mcp::client::Outlet;
 
 /// With more than this unwritten, no further request is begun.
 const FULL_BYTES: usize = 16 << 20;
@@ -50,23 +53,6 @@ impl Ticket {
     /// Of a line that nobody asks about.
     pub(super) const fn of(permit: OwnedSemaphorePermit) -> Self {
         Self { permit, written: None }
-    }
-}
-
-/// Whether the answer of a request is written.
-#[derive(Debug, Clone)]
-pub(super) struct Written(watch::Receiver<bool>);
-
-impl Written {
-    /// A place to say so, and to hear it.
-    pub(super) fn channel() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (sender, Self(receiver))
-    }
-
-    /// Returns once that is known: true if it is written, false if it never will be.
-    pub(super) async fn reached_client(mut self) -> bool {
-        self.0.wait_for(|written| *written).await.is_ok()
     }
 }
 
@@ -117,16 +103,6 @@ impl Outbox {
         self.at_most(0).await;
     }
 
-    /// Returns once the client has read enough for another request to be begun.
-    pub(super) async fn has_room(&self) {
-        self.at_most(FULL_BYTES).await;
-    }
-
-    /// Whether so much is unwritten that nothing further is begun.
-    pub(super) fn is_full(&self) -> bool {
-        self.unwritten.load(Ordering::Acquire) > FULL_BYTES
-    }
-
     /// Returns once the output is broken.
     pub(super) async fn broken(&self) {
         self.broken.cancelled().await;
@@ -147,6 +123,20 @@ impl Outbox {
     }
 }
 
+impl Outlet for Outbox {
+    async fn has_room(&self) {
+        self.at_most(FULL_BYTES).await;
+    }
+
+    fn is_full(&self) -> bool {
+        self.unwritten.load(Ordering::Acquire) > FULL_BYTES
+    }
+
+    fn notify(&self, note: &ServerJsonRpcMessage) {
+        self.push(note, None);
+    }
+}
+
 async fn write<W: AsyncWrite + Unpin>(output: &mut W, bytes: &[u8]) -> io::Result<()> {
     output.write_all(bytes).await?;
     output.flush().await
@@ -160,6 +150,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::mcp::client::Written;
 
     #[tokio::test(start_paused = true)]
     async fn a_line_counts_as_written_once_the_client_has_taken_all_of_it() {

@@ -1,12 +1,16 @@
 //! The outside of a JSON-RPC message: which members it has, and how often.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use rmcp::model::RequestId;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+
+/// Longer ids are not remembered, and so not answered.
+pub(super) const ID_BYTES: usize = 1024;
 
 /// The members of a JSON object that make it a message; their values are not looked into.
 #[derive(Debug, Default)]
@@ -41,6 +45,16 @@ impl<'a> Field<'a> {
             Self::Once(_) | Self::Twice => Self::Twice,
         };
     }
+}
+
+/// An id that can be echoed exactly. Other numbers would come back rounded.
+pub(super) fn id(raw: &RawValue) -> Option<RequestId> {
+    let text = raw.get();
+    if !text.starts_with('"') {
+        return text.parse().ok().map(RequestId::Number);
+    }
+    let id = serde_json::from_str::<Cow<'_, str>>(text).ok()?;
+    (id.len() <= ID_BYTES).then(|| RequestId::String(id.into()))
 }
 
 #[derive(Deserialize)]

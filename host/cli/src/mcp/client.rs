@@ -1,0 +1,42 @@
+//! What the server knows of its client, whatever transport leads to it.
+
+use rmcp::model::{RequestId, ServerJsonRpcMessage};
+use tokio::sync::watch;
+
+/// The way back to a client.
+pub(super) trait Outlet: Send + Sync + 'static {
+    /// Returns once the client has read enough for another request to be begun.
+    fn has_room(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether so much is unwritten that nothing further is begun.
+    fn is_full(&self) -> bool;
+
+    /// Sends a notification. Never blocks.
+    fn notify(&self, note: &ServerJsonRpcMessage);
+}
+
+/// The id by which the client knows a request.
+#[derive(Debug, Clone)]
+pub(super) struct ClientId(pub(super) RequestId);
+
+/// The arguments of a tool call as the client wrote them: the text of a JSON object. A transport that has it adds it to
+/// the request, so that nothing is lost on the way through a map; without it the arguments of the request count.
+#[derive(Debug, Clone)]
+pub(super) struct RawArguments(pub(super) String);
+
+/// Whether the answer of a request is written.
+#[derive(Debug, Clone)]
+pub(super) struct Written(watch::Receiver<bool>);
+
+impl Written {
+    /// A place to say so, and to hear it.
+    pub(super) fn channel() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Returns once that is known: true if it is written, false if it never will be.
+    pub(super) async fn reached_client(mut self) -> bool {
+        self.0.wait_for(|written| *written).await.is_ok()
+    }
+}
