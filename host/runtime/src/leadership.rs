@@ -1,7 +1,7 @@
-//! Keeps the inbox of the component open, also after the component had to be restarted.
+//! Keeps the inbox of a workspace open, also after the component had to be restarted.
 //!
 //! ```text
-//! session begun ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
+//! token is taken ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
 //!                   ▲   │  ▲                                │   │                      │
 //!                   │   │  └─────────── lock lost ──────────┘   │ handed over          │
 //!                   2 s ▼                                       ▼                      │
@@ -23,12 +23,13 @@ use tokio::{
     task,
     time::{self, Instant},
 };
+use tracing::Span;
 
 use self::leading::Ended;
 use crate::{
     driver::{Driver, Ports},
-    guest::GuestDown,
-    session::Session,
+    guest::{GuestDown, wire::Workspace},
+    presence::Standing,
     storage::files::{Files, Lead},
 };
 
@@ -37,11 +38,17 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A message that stops the component each time it is read costs one restart a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Tells the component what `files` hold and lets it fetch messages, for as long as the future is
-/// polled and no other process does. Without `fetch` nothing is fetched, and no lock is taken.
-pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: Session, fetch: bool) {
-    session.begun().await;
-    let mut inbox = Inbox::new(driver, files, &session);
+/// Tells the component what the files of an account hold and lets it fetch messages, for as long as the future is
+/// polled, the platform takes the token, and no other process does. Without `fetch` nothing is fetched, and no lock
+/// is taken. `calls` counts the calls of tools.
+pub async fn keep_open<P: Ports>(
+    driver: Arc<Driver<P>>,
+    workspace: Workspace,
+    (files, calls): (Files, watch::Receiver<u64>),
+    standing: Standing,
+    fetch: bool,
+) {
+    let mut inbox = Inbox::new(driver, workspace, (files, calls), standing);
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = Instant::now();
@@ -62,9 +69,11 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
 
 struct Inbox<P: Ports> {
     driver: Arc<Driver<P>>,
+    workspace: Workspace,
     files: Files,
     /// Changes with each call of a tool.
     calls: watch::Receiver<u64>,
+    standing: Standing,
     /// What the operator knows.
     said: Lead,
     /// Until when the lead is left to others.
@@ -72,22 +81,50 @@ struct Inbox<P: Ports> {
 }
 
 impl<P: Ports> Inbox<P> {
-    fn new(driver: Arc<Driver<P>>, files: Files, session: &Session) -> Self {
-        let mut calls = session.calls();
+    fn new(
+        driver: Arc<Driver<P>>,
+        workspace: Workspace,
+        (files, mut calls): (Files, watch::Receiver<u64>),
+        standing: Standing,
+    ) -> Self {
         // A call that began the session counts.
         if *calls.borrow() > 0 {
             calls.mark_changed();
         }
-        Self { driver, files, calls, said: Lead::Here, displaced: None }
+        Self { driver, workspace, files, calls, standing, said: Lead::Here, displaced: None }
     }
 
     /// Ends only if the component stops.
     async fn open(&mut self, fetch: bool) -> Result<(), GuestDown> {
         let files = self.files.clone();
-        let secret = task::spawn_blocking(move || files.read_secret()).await.unwrap_or_default();
-        if let Some(secret) = secret {
-            self.driver.guest().remember_secret(0, &secret).await?;
+        let span = Span::current();
+        let read = task::spawn_blocking(move || span.in_scope(|| files.read_secret()));
+        if let Some(secret) = read.await.unwrap_or_default() {
+            self.driver.guest().remember_secret(self.workspace, &secret).await?;
         }
+        loop {
+            self.wait_for_the_token().await?;
+            let (standing, workspace) = (self.standing.clone(), self.workspace);
+            tokio::select! {
+                ended = self.keep(fetch) => return ended,
+                () = standing.until(workspace, true) => self.files.resign().await,
+            }
+        }
+    }
+
+    /// Ends once the platform takes the token of the workspace; tells the component why it does not.
+    async fn wait_for_the_token(&self) -> Result<(), GuestDown> {
+        while let Some(rejected) = self.standing.refusal(self.workspace) {
+            let guest = self.driver.guest();
+            guest.refused(self.workspace, &rejected.to_string()).await?;
+            self.standing.until(self.workspace, false).await;
+            guest.refused(self.workspace, "").await?;
+        }
+        Ok(())
+    }
+
+    /// Ends only if the component stops.
+    async fn keep(&mut self, fetch: bool) -> Result<(), GuestDown> {
         if !fetch {
             return pending().await;
         }
@@ -100,7 +137,7 @@ impl<P: Ports> Inbox<P> {
                         "the lock of the inbox was removed or lost, and the inbox is opened again"
                     );
                     // No pop may act on what was known before the journal is read again.
-                    self.driver.guest().follow(0, "another process").await?;
+                    self.driver.guest().follow(self.workspace, "another process").await?;
                 }
                 Ended::Requested(process) => self.hand_over(process).await?,
             }

@@ -20,6 +20,7 @@ pub mod ports;
 pub mod presence;
 mod runtime;
 pub mod session;
+mod spread;
 pub mod storage;
 pub mod sys;
 pub mod text;

@@ -18,7 +18,7 @@ impl<P: Ports> Inbox<P> {
         while Instant::now() < until {
             let leader = self.files.leader().await.map(|leader| leader.to_string()).unwrap_or_default();
             if told.as_ref() != Some(&leader) {
-                self.driver.guest().follow(0, &leader).await?;
+                self.driver.guest().follow(self.workspace, &leader).await?;
                 told = Some(leader);
             }
             tokio::select! {
@@ -40,7 +40,7 @@ impl<P: Ports> Inbox<P> {
             let Lead::Another(leader) = lead else { return Ok(()) };
             let leader = leader.to_string();
             if told.as_ref() != Some(&leader) {
-                self.driver.guest().follow(0, &leader).await?;
+                self.driver.guest().follow(self.workspace, &leader).await?;
                 told = Some(leader);
             }
             tokio::select! {

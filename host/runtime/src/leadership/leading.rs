@@ -63,9 +63,9 @@ impl<P: Ports> Inbox<P> {
     /// Has the cursor file follow what the agent deals with; ends only if the component stops.
     async fn settle(&self) -> Result<Infallible, GuestDown> {
         loop {
-            self.driver.handled().await;
+            self.driver.handled(self.workspace).await;
             time::sleep(SETTLE_AFTER).await;
-            self.driver.settle_inbox(0).await?;
+            self.driver.settle_inbox(self.workspace).await?;
         }
     }
 
@@ -84,14 +84,14 @@ impl<P: Ports> Inbox<P> {
         let files = select_all((0..FILE_LANES).map(|lane| Box::pin(self.keep_files(lane))));
         tokio::select! {
             biased;
-            ended = self.driver.fetch_inbox(0, saved) => ended.map(drop),
+            ended = self.driver.fetch_inbox(self.workspace, saved) => ended.map(drop),
             (stopped, ..) = files => Err(stopped),
         }
     }
 
     /// Ends only if the component stops.
     async fn keep_files(&self, lane: u32) -> GuestDown {
-        match self.driver.keep_files(0, lane).await {
+        match self.driver.keep_files(self.workspace, lane).await {
             Ok(_) => pending().await,
             Err(stopped) => stopped,
         }
@@ -101,11 +101,11 @@ impl<P: Ports> Inbox<P> {
     /// on; a pop that is not on disk by then says that it is not.
     pub(super) async fn hand_over(&mut self, process: u32) -> Result<(), GuestDown> {
         // A slow disk is not waited for: the journal says the same as the cursor file.
-        let _ = time::timeout(SETTLED_WITHIN, self.driver.settle_inbox(0)).await;
-        self.driver.guest().follow(0, &format!("process {process}")).await?;
+        let _ = time::timeout(SETTLED_WITHIN, self.driver.settle_inbox(self.workspace)).await;
+        self.driver.guest().follow(self.workspace, &format!("process {process}")).await?;
         // Only a call after this one tells that this process is in use.
         self.calls.mark_unchanged();
-        self.files.hand_over().await;
+        self.files.resign().await;
         tracing::warn!(
             "the agent of process {process} has asked for the messages of this workspace, and gets them"
         );

@@ -16,8 +16,12 @@ use crate::guest::{
     Guest,
     wire::{
         Effect, FileUpdate, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest, Settings,
-        UploadRequest, Workspace, WorkspaceSettings,
+        UploadRequest, WorkspaceSettings,
     },
+};
+use crate::{
+    session::Session,
+    storage::paths::{InboxPaths, Naming},
 };
 
 /// More than the component may hold.
@@ -192,7 +196,11 @@ impl Scene {
         let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
         let files = files(&configs);
         let session = Session::default();
-        let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, session.clone(), fetch));
+        let (kept, begins) = (Arc::clone(&driver), session.clone());
+        let inbox = tokio::spawn(async move {
+            begins.begun().await;
+            keep_open(kept, 0, (files, begins.calls()), Standing::default(), fetch).await;
+        });
         Self { driver, configs, session, inbox }
     }
 
@@ -263,7 +271,9 @@ impl Ports for World {
 }
 
 fn files(configs: &TempDir) -> Files {
-    Files::new(Some(configs.path().to_owned()), &Url::parse("http://platform").unwrap(), "w")
+    let platform = Url::parse("http://platform").unwrap();
+    let naming = Naming::of(&["w"]).remove(0);
+    Files::at(Some(InboxPaths::new(configs.path(), &platform, "w", &naming)))
 }
 
 fn settings() -> Settings {

@@ -8,19 +8,14 @@
 //!
 //! The directory is made by the first change, and made again if somebody removes it.
 
-use std::{
-    future,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, Notify, RwLock},
     task::{self, JoinError},
     time::{self, Instant},
 };
-use url::Url;
+use tracing::Span;
 
 pub use super::lock::Leader;
 use super::{
@@ -30,12 +25,11 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    account::Account,
     guest::wire::{FileUpdate, Outcome, Saved},
     hidden,
     names::names,
 };
-
-pub(super) const SECRET: &str = ".platform_inbound_secret";
 
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
@@ -74,10 +68,14 @@ pub enum Lead {
 }
 
 impl Files {
-    /// The files of `workspace` on `platform` in `configs`; with none, nothing is kept.
+    /// The files of a workspace.
     #[must_use]
-    pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
-        let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
+    pub fn of(account: &Account) -> Self {
+        Self::at(account.paths().cloned())
+    }
+
+    /// The files at `paths`; with none, nothing is kept.
+    pub(crate) fn at(paths: Option<InboxPaths>) -> Self {
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
         let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
@@ -174,11 +172,12 @@ impl Files {
         opened.inspect_err(|cause| tracing::info!("no other process can ask for the inbox: {cause}")).ok()
     }
 
-    /// Lets another process lead. Changes that have begun go on to their end before; later ones are refused.
-    pub async fn hand_over(&self) {
+    /// Gives the lock back, once each change that has begun is made; from here on nothing but the secret is changed
+    /// until [`Files::lead`].
+    pub async fn resign(&self) {
         let _no_file_of_the_user_changes = self.uploads.write().await;
         // It can only fail with a defect, and then the process goes on leading.
-        let _ = self.write(Writer::hand_over).await;
+        let _ = self.write(Writer::resign).await;
     }
 
     /// The process that leads, if another one does.
@@ -210,14 +209,14 @@ impl Files {
     /// The id in the cursor file; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_cursor(&self) -> Option<String> {
-        cursor_in(&self.paths.as_ref()?.cursor)
+        self.paths.as_ref()?.read_cursor()
     }
 
     /// The secret on disk; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_secret(&self) -> Option<String> {
-        let path = self.paths.as_ref()?.directory.join(SECRET);
-        let file = read(&path, SECRET_BYTES)?;
+        let path = &self.paths.as_ref()?.secret;
+        let file = read(path, SECRET_BYTES)?;
         if file.exposure() != Exposure::Private {
             let shown = path.display();
             tracing::warn!(
@@ -239,7 +238,8 @@ impl Files {
             return Ok(None);
         };
         let mut writer = Arc::clone(writer).lock_owned().await;
-        match task::spawn_blocking(move || work(&mut writer)).await {
+        let span = Span::current();
+        match task::spawn_blocking(move || span.in_scope(|| work(&mut writer))).await {
             Ok(done) => Ok(Some(done)),
             // It was never begun, because the runtime ends: that says nothing of the disk.
             Err(cancelled) if cancelled.is_cancelled() => future::pending().await,
@@ -253,8 +253,17 @@ fn nowhere() -> String {
     format!("no directory for state can be written: set {} to one", names().state)
 }
 
-/// The id in a cursor file; none if there is no such file, or anything else in it.
-pub(crate) fn cursor_in(path: &Path) -> Option<String> {
+impl InboxPaths {
+    /// The id in the cursor file; none if there is no such file, or anything else in it.
+    pub(crate) fn read_cursor(&self) -> Option<String> {
+        if self.cursor.exists() {
+            return cursor_in(&self.cursor);
+        }
+        cursor_in(self.former_cursor.as_ref()?)
+    }
+}
+
+fn cursor_in(path: &Path) -> Option<String> {
     word(&read(path, CURSOR_BYTES)?)
 }
 

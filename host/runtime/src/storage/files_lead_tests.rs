@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::{MetadataExt, symlink},
+    path::PathBuf,
     process,
 };
 
@@ -10,7 +11,7 @@ use futures::FutureExt as _;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
-    rig::{Place, append, platform, rewrite},
+    rig::{Place, append, paths, rewrite},
     *,
 };
 use crate::{
@@ -176,7 +177,7 @@ async fn what_is_no_lock_file_leaves_the_process_leading_without_one() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_written_a_process_leads_without_a_lock() {
     for configs in [None, Some(PathBuf::from("/dev/null/below"))] {
-        let files = Files::new(configs, &platform(), "w");
+        let files = Files::at(configs.as_deref().map(paths));
 
         assert!(matches!(files.lead().await, Lead::Unlocked(why) if !why.is_empty()));
         assert!(files.still_leads().await);
@@ -194,7 +195,7 @@ async fn who_leads_hands_over_what_it_has_written_and_writes_no_more() {
     let requests = first.requests().await.unwrap();
     let hand_over = async {
         let process = requests.next().await;
-        first.hand_over().await;
+        first.resign().await;
         process
     };
 
@@ -236,7 +237,7 @@ async fn who_leads_already_takes_over_at_once() {
     assert_eq!(files.take_over().await, Ok(()));
 
     assert_eq!(files.lead().await, Lead::Here);
-    assert_eq!(Files::new(None, &platform(), "w").take_over().await, Ok(()));
+    assert_eq!(Files::at(None).take_over().await, Ok(()));
 }
 
 #[test]

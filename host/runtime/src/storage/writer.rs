@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{
     atomic,
     cursor::Wanted,
-    files::{Lead, SECRET, SECRET_BYTES, cursor_in, cursor_now_in},
+    files::{Lead, SECRET_BYTES, cursor_now_in},
     journal::{Disk as _, Journal},
     journal_file::JournalFile,
     lock::{self, Holder, Leader, Lock, Taken},
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
     hidden,
+    names::names,
 };
 
 /// What the process knows about the state of the disk.
@@ -119,9 +120,9 @@ impl Writer {
         }
     }
 
-    /// Lets go of the lock. What was written is on the disk then, as far as that can be made sure; what comes later
+    /// Gives the lock back. What was written is on the disk then, as far as that can be made sure; what comes later
     /// is refused.
-    pub(super) fn hand_over(&mut self) {
+    pub(super) fn resign(&mut self) {
         // After a failed sync nothing is known, and the next leader reads what there is.
         let _ = self.journal.disk_mut().sync();
         self.journal = Journal::new(JournalFile::new(&self.paths));
@@ -156,7 +157,7 @@ impl Writer {
 
     pub(super) fn saved(&mut self) -> Saved {
         self.sweep();
-        let cursor = cursor_in(&self.paths.cursor);
+        let cursor = self.paths.read_cursor();
         match self.journal.read() {
             Ok(found) => Saved { cursor, damaged_after: found.damage(), journal: found.records },
             Err(cause) => {
@@ -186,7 +187,7 @@ impl Writer {
             FileChange::Cursor(change) => self.move_cursor(change),
             FileChange::InboundSecret(secret) => {
                 hidden::hide(&secret);
-                self.replace(self.paths.directory.join(SECRET), &secret)
+                self.replace(self.paths.secret.clone(), &secret)
             }
             FileChange::Rewrite(rewrite) => {
                 self.journal.disk().remove_old_copies();
@@ -266,17 +267,17 @@ impl From<Unchanged> for Outcome {
     }
 }
 
-fn advice(cause: &io::Error) -> &'static str {
+fn advice(cause: &io::Error) -> String {
     if cause.kind() == ErrorKind::FileTooLarge {
-        return "; raise the limit on the size of files (ulimit -f)";
+        return "; raise the limit on the size of files (ulimit -f)".to_owned();
     }
     if matches!(cause.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
-        return "; make room there";
+        return "; make room there".to_owned();
     }
     if matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
-        return "; let this user write there, or set CONFIGS_DIR to another directory";
+        return format!("; let this user write there, or set {} to another directory", names().state);
     }
-    ""
+    String::new()
 }
 
 /// Whether `path` is already what it should be, in content and mode.
@@ -295,8 +296,8 @@ mod tests {
             (ErrorKind::StorageFull, "make room"),
             (ErrorKind::QuotaExceeded, "make room"),
             (ErrorKind::FileTooLarge, "ulimit -f"),
-            (ErrorKind::ReadOnlyFilesystem, "CONFIGS_DIR"),
-            (ErrorKind::PermissionDenied, "CONFIGS_DIR"),
+            (ErrorKind::ReadOnlyFilesystem, names().state),
+            (ErrorKind::PermissionDenied, names().state),
         ] {
             let Outcome::StoreFailed(why) = Unchanged::Failed("/c/f".into(), kind.into()).into() else {
                 panic!()

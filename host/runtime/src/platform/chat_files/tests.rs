@@ -254,7 +254,7 @@ fn chunked(content: &str) -> String {
 #[tokio::test]
 async fn the_lead_is_not_handed_over_before_a_file_that_is_being_named_has_its_name() {
     let scene = Scene::new();
-    let files = crate::storage::files::Files::new(None, &"http://platform".parse().unwrap(), "w");
+    let files = crate::storage::files::Files::at(None);
     let uploads = ChatFiles { changing: files.uploads(), ..scene.files.clone() };
     let (begin, begun) = std::sync::mpsc::channel::<()>();
     let publishing = uploads.blocking(move || begun.recv().map_err(io::Error::other));
@@ -262,7 +262,7 @@ async fn the_lead_is_not_handed_over_before_a_file_that_is_being_named_has_its_n
     assert!(futures::poll!(&mut publishing).is_pending());
     drop(publishing);
 
-    let mut handed_over = Box::pin(files.hand_over());
+    let mut handed_over = Box::pin(files.resign());
 
     assert!(futures::poll!(&mut handed_over).is_pending());
     begin.send(()).unwrap();
