@@ -32,7 +32,7 @@ impl OwnUploads {
 
     /// Notes a file. Only addresses of files that wait on the platform ever come back.
     pub(crate) fn note(&mut self, address: &str) {
-        if !uploads::is_address(address) {
+        if !uploads::is_address(address) || self.contains(address) {
             return;
         }
         if self.addresses.len() >= REMEMBERED {

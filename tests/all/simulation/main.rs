@@ -2,11 +2,8 @@
 
 use molecule_tests::simulation::{self, BUGS, find, many};
 
-/// About a minute on two processors; `make simulate` lives more.
+/// About half a minute on two processors; `make simulate` lives more.
 const LIVES: u64 = 200;
-
-/// Lives that fail, and are to be mended: `KNOWN_FAILURES.md`.
-const KNOWN: [u64; 1] = [112];
 
 /// In so many lives each planted bug has to be noticed.
 const PLANTED_LIVES: u64 = 500;
@@ -15,8 +12,7 @@ const PLANTED_LIVES: u64 = 500;
 fn nothing_is_lost_repeated_or_stuck_in_any_life() {
     let report = many(0..LIVES, &mut |_| {});
 
-    let failed: Vec<u64> = report.failures.iter().map(|failure| failure.seed).collect();
-    assert_eq!(failed, KNOWN, "replay with `make simulate SEED=…`: {:#?}", report.failures);
+    assert!(report.failures.is_empty(), "replay with `make simulate SEED=…`: {:#?}", report.failures);
     let tally = report.tally;
     assert!(tally.crashes > LIVES && tally.traps > LIVES / 4, "too little went wrong: {tally:?}");
     assert!(tally.redelivered > LIVES && tally.shown > 50 * LIVES, "too little was shown: {tally:?}");
@@ -49,7 +45,6 @@ fn a_journal_that_is_harmed_at_any_byte_costs_no_message() {
 }
 
 #[test]
-#[ignore = "not run to its end since lives have files: see KNOWN_FAILURES.md"]
 fn every_bug_that_is_planted_is_noticed() {
     for bug in BUGS {
         assert!(find(bug, 0..PLANTED_LIVES).is_some(), "{bug:?} is not noticed in {PLANTED_LIVES} lives");

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! simulate --seed N                 everything that happens in that life
+//! simulate --two N                  the same where another implementation takes turns with ours, and nothing else breaks
 //! simulate --seeds FROM..TO         all of them, on all processors
 //! simulate --count N                as --seeds 0..N
 //! simulate --cuts                   cuts the power in every file operation of a life, whatever survives
@@ -22,10 +23,10 @@ use std::{
     time::Instant,
 };
 
-use molecule_tests::simulation::{self, BUGS, Failure, SURVIVORS, many};
+use molecule_tests::simulation::{self, BUGS, Failure, Life, SURVIVORS, many};
 
 const USAGE: &str =
-    "usage: simulate --seed N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
+    "usage: simulate --seed N | --two N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;
@@ -40,6 +41,7 @@ enum Wanted {
     Many(Range<u64>),
     One(u64),
     Planted,
+    Two(u64),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
         Some(Wanted::Cut(operation)) => tell_cut(operation),
         Some(Wanted::Cuts) => cut(),
         Some(Wanted::Harms(step)) => harm(step),
-        Some(Wanted::One(seed)) => tell(seed),
+        Some(Wanted::One(seed)) => tell(|trace| simulation::live(seed, Some(trace))),
+        Some(Wanted::Two(seed)) => tell(|trace| simulation::live_of_two(seed, Some(trace))),
         Some(Wanted::Many(seeds)) => judge(seeds),
         Some(Wanted::Planted) => find_planted(),
     }
@@ -66,6 +69,7 @@ fn wanted(arguments: &[String]) -> Option<Wanted> {
     };
     match option.as_str() {
         "--seed" => Some(Wanted::One(value.parse().ok()?)),
+        "--two" => Some(Wanted::Two(value.parse().ok()?)),
         "--cut" => Some(Wanted::Cut(value.parse().ok()?)),
         "--harms" => Some(Wanted::Harms(value.parse().ok().filter(|step| *step > 0)?)),
         "--count" => Some(Wanted::Many(0..value.parse().ok()?)),
@@ -77,11 +81,11 @@ fn wanted(arguments: &[String]) -> Option<Wanted> {
     }
 }
 
-fn tell(seed: u64) -> ExitCode {
+fn tell(live: impl FnOnce(&mut dyn FnMut(&str)) -> Life) -> ExitCode {
     let mut output = BufWriter::new(io::stdout().lock());
     // Whoever closes the pipe has seen enough.
     let mut trace = |line: &str| drop(writeln!(output, "{line}"));
-    let life = simulation::live(seed, Some(&mut trace));
+    let life = live(&mut trace);
     drop(writeln!(output, "{:?}", life.tally));
     drop(output.flush());
     if life.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

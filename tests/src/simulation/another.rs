@@ -15,10 +15,16 @@ impl World<'_> {
         if self.process.is_none() || self.platform.outage.is_some() {
             return;
         }
-        let until = self.now + Plan::turn_of_another(&mut self.chance);
         self.another = true;
         self.disk.crash(Crash::Kill);
         self.has_crashed(Crash::Kill);
+        self.begin_another();
+    }
+
+    /// Another implementation begins its turn.
+    pub(super) fn begin_another(&mut self) {
+        let until = self.now + Plan::turn_of_another(&mut self.chance);
+        self.another = true;
         self.disk.start();
         self.disk.do_not_end();
         self.tell(|_| format!("ANOTHER until {until}"));

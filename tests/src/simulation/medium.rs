@@ -108,5 +108,7 @@ fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     if file.len() < end {
         file.resize(end, 0);
     }
-    file.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = *new);
+    if let Some(place) = file.get_mut(at..end) {
+        place.copy_from_slice(bytes);
+    }
 }

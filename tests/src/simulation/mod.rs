@@ -48,7 +48,7 @@ use std::{
 use molecule_logic::planted::plant;
 pub use molecule_logic::planted::{BUGS, Bug};
 
-use self::{harm::HARMS, history::History, world::World};
+use self::{harm::HARMS, history::History, plan::Kind, world::World};
 pub use self::{
     history::Tally,
     medium::{SURVIVORS, Survivors},
@@ -130,15 +130,21 @@ pub fn harms(step: usize) -> (Vec<String>, usize) {
     (failures, lives)
 }
 
+/// As [`live`], in a world in which another implementation takes turns with ours, and nothing else breaks.
+#[must_use]
+pub fn live_of_two(seed: u64, trace: Option<&mut dyn FnMut(&str)>) -> Life {
+    Life::of(&World::of_two(seed, trace).live())
+}
+
 /// Lives in which another implementation takes turns with ours, and nothing else breaks; what must not happen, and the
 /// number of turns.
 #[must_use]
 pub fn turns_of_two(seeds: Range<u64>) -> (Vec<String>, u64) {
     let (mut failures, mut turns) = (Vec::new(), 0);
     for seed in seeds {
-        let history = World::of_two(seed, None).live();
-        turns += history.tally.turns_of_another;
-        failures.extend(history.violations().iter().map(|violation| format!("seed {seed}: {violation}")));
+        let life = live_of_two(seed, None);
+        turns += life.tally.turns_of_another;
+        failures.extend(life.violations.iter().map(|violation| format!("seed {seed}: {violation}")));
     }
     (failures, turns)
 }
@@ -156,7 +162,7 @@ pub struct Report {
 pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
     let mut report = Report::default();
     let mut done = 0;
-    lives(seeds, None, &mut |seed, life| {
+    lives(seeds, &|seed| live(seed, None), &mut |seed, life| {
         report.tally.add(&life.tally);
         if !life.violations.is_empty() {
             report.failures.push(Failure { seed, violations: life.violations });
@@ -169,12 +175,18 @@ pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
     report
 }
 
-/// The first life, about, in which a bug is noticed that was planted in the guest.
+/// The first life, about, in which a bug is noticed that was planted in the guest. In all of them something happens
+/// that gives this bug a chance.
 pub fn find(bug: Bug, seeds: Range<u64>) -> Option<Failure> {
+    let live = |seed| Life::of(&World::inviting(seed, shown_by(bug)).live());
     let mut found = None;
-    lives(seeds, Some(bug), &mut |seed, life| {
+    let planted = |seed| {
+        plant(Some(bug));
+        live(seed)
+    };
+    lives(seeds, &planted, &mut |seed, life| {
         // A life that fails without the bug has noticed something else.
-        if !life.violations.is_empty() && live(seed, None).violations.is_empty() {
+        if !life.violations.is_empty() && live(seed).violations.is_empty() {
             found = Some(Failure { seed, violations: life.violations });
         }
         found.is_none()
@@ -182,8 +194,26 @@ pub fn find(bug: Bug, seeds: Range<u64>) -> Option<Failure> {
     found
 }
 
+/// What has to happen for a bug to do harm.
+const fn shown_by(bug: Bug) -> Option<Kind> {
+    match bug {
+        Bug::AckNotSynced | Bug::FileNameChanges => Some(Kind::Cut),
+        Bug::AckNotWritten | Bug::FloorBeforeStage | Bug::NoRedeliveredFlag => Some(Kind::Kill),
+        Bug::ClockBelieved => Some(Kind::Clock),
+        Bug::DamageIgnored => Some(Kind::Damage),
+        Bug::FailureNotTold => Some(Kind::Disk),
+        Bug::HandoverLooksFurtherBack => Some(Kind::Another),
+        Bug::CursorPastWaiting
+        | Bug::DropsOldest
+        | Bug::FileAckedUnhandled
+        | Bug::HighFloorFirst
+        | Bug::NoSweep
+        | Bug::WindowNotPagedBack => None,
+    }
+}
+
 /// Lives them on all processors, for as long as `judge` wants more of them.
-fn lives(seeds: Range<u64>, bug: Option<Bug>, judge: &mut dyn FnMut(u64, Life) -> bool) {
+fn lives(seeds: Range<u64>, live: &(dyn Fn(u64) -> Life + Sync), judge: &mut dyn FnMut(u64, Life) -> bool) {
     let next = AtomicU64::new(seeds.start);
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
@@ -191,10 +221,9 @@ fn lives(seeds: Range<u64>, bug: Option<Bug>, judge: &mut dyn FnMut(u64, Life) -
         for _ in 0..threads {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                plant(bug);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || sender.send((seed, live(seed, None))).is_err() {
+                    if seed >= seeds.end || sender.send((seed, live(seed))).is_err() {
                         break;
                     }
                 }

@@ -12,6 +12,9 @@ use super::{
 const SECOND: Time = 1_000_000;
 const DAY: Time = 86_400 * SECOND;
 
+/// In bytes.
+const LONGEST_SHORT_TEXT: u64 = 4_000;
+
 /// A world.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -21,6 +24,8 @@ pub(super) struct Plan {
     pub(super) calm_at: Time,
     /// What may happen, and how often beside each other.
     pub(super) incidents: Vec<(u64, Kind)>,
+    /// Another implementation has run here before our first process starts.
+    pub(super) begins_with_another: bool,
     /// The longest pause between two incidents.
     longest_peace: Time,
     /// The longest pause between two writings.
@@ -70,9 +75,14 @@ pub(super) enum Kind {
     Trap,
 }
 
+/// What another implementation makes of these is its own affair, or cannot be told from ours.
+const fn is_odd_with_another(kind: Kind) -> bool {
+    matches!(kind, Kind::Clock | Kind::Damage | Kind::Disk | Kind::Prune | Kind::PruneHandled)
+}
+
 impl Plan {
-    /// The world of a seed.
-    pub(super) fn new(chance: &mut Chance) -> Self {
+    /// The world of a seed; this kind of incident happens in any case.
+    pub(super) fn new(invited: Option<Kind>, chance: &mut Chance) -> Self {
         let mut incidents = vec![(4, Kind::Mood), (2, Kind::Events)];
         for (percent, weight, kind) in [
             (55, 6, Kind::Cut),
@@ -86,21 +96,17 @@ impl Plan {
             (15, 12, Kind::Another),
             (20, 3, Kind::Clock),
         ] {
-            if chance.percent(percent) {
+            if chance.percent(percent) || invited == Some(kind) {
                 incidents.push((weight, kind));
             }
         }
         let happens = |kind: Kind| incidents.iter().any(|(_, other)| *other == kind);
         // Neither can be known without the time.
         let needs_time = happens(Kind::Prune) || happens(Kind::Clock);
-        if happens(Kind::Another) {
-            // What another implementation makes of these is its own affair, or cannot be told from ours.
-            let is_odd = |kind: &Kind| {
-                matches!(kind, Kind::Clock | Kind::Damage | Kind::Disk | Kind::Prune | Kind::PruneHandled)
-            };
-            incidents.retain(|(_, kind)| !is_odd(kind));
-        }
+        let another = happens(Kind::Another) && !invited.is_some_and(is_odd_with_another);
+        incidents.retain(|(_, kind)| if another { !is_odd_with_another(*kind) } else { *kind != Kind::Another });
         Self {
+            begins_with_another: another && chance.percent(50),
             tells_time: needs_time || chance.percent(70),
             level: if chance.percent(50) { Level::Baseline } else { Level::Later },
             calm_at: chance.within(90..=600) * SECOND,
@@ -111,7 +117,7 @@ impl Plan {
             late: if chance.percent(60) { chance.mostly_small(1..=40) } else { 0 },
             echoes: chance.below(40),
             files: if chance.percent(50) { chance.within(1..=60) } else { 0 },
-            largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=4_000) },
+            largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=LONGEST_SHORT_TEXT) },
             most_messages: chance.mostly_small(60..=1_000),
         }
     }
@@ -123,6 +129,7 @@ impl Plan {
             level: Level::Later,
             calm_at: 100 * SECOND,
             incidents: Vec::new(),
+            begins_with_another: false,
             longest_peace: SECOND,
             longest_silence: 6 * SECOND,
             largest_burst: 4,
@@ -137,12 +144,18 @@ impl Plan {
     /// One in which another implementation takes turns with ours, and nothing breaks.
     pub(super) fn of_two(chance: &mut Chance) -> Self {
         Self {
+            begins_with_another: chance.percent(50),
             calm_at: 400 * SECOND,
             incidents: vec![(1, Kind::Another), (1, Kind::Mood)],
             longest_peace: 30 * SECOND,
             most_messages: 400,
             ..Self::quiet(chance)
         }
+    }
+
+    /// The same without the texts that take long.
+    pub(super) fn with_short_texts(self) -> Self {
+        Self { largest_text: self.largest_text.min(LONGEST_SHORT_TEXT), ..self }
     }
 
     /// Until somebody writes again. Who gets no answer for `away` writes less and less.

@@ -17,7 +17,7 @@ use super::{
     harm::Harm,
     history::History,
     medium::Survivors,
-    plan::Plan,
+    plan::{Kind, Plan},
     platform::{Platform, Time, Writing},
     process::{Process, Ticket, Wait},
     wire::{FileUpdate, Outcome, PlatformRequest},
@@ -122,8 +122,15 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
         let mut chance = Chance::new(seed);
-        let plan = Plan::new(&mut chance.fork());
+        let plan = Plan::new(None, &mut chance.fork());
         Self::of(plan, chance, trace)
+    }
+
+    /// As [`World::new`], where a kind of incident happens in any case, and which is over sooner.
+    pub(super) fn inviting(seed: u64, kind: Option<Kind>) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::new(kind, &mut chance.fork()).with_short_texts();
+        Self::of(plan, chance, None)
     }
 
     /// Where nothing breaks by itself.
@@ -181,7 +188,11 @@ impl<'a> World<'a> {
         };
         let calm_at = world.plan.calm_at;
         world.plan_at(world.now, Event::Write);
-        world.plan_at(SECOND, Event::Start);
+        if world.plan.begins_with_another {
+            world.begin_another();
+        } else {
+            world.plan_at(SECOND, Event::Start);
+        }
         world.plan_at(2 * SECOND, Event::Break);
         world.plan_at(calm_at, Event::Calm);
         world.tell(|world| format!("{:?}", world.plan));

@@ -39,8 +39,8 @@ pub(super) struct Book {
     pub(super) repeats_up_to: Option<Stamp>,
     /// There was no room for more messages at the last look.
     pub(super) starved: bool,
-    /// The cursor file is being changed.
-    pub(super) in_projection: bool,
+    /// What the cursor file is to name, while it is being changed.
+    pub(super) in_projection: Option<Option<String>>,
     /// Another program writes the cursor file at the same time.
     pub(super) shared: bool,
     /// The broadcast after which broadcasts are looked for.
@@ -250,18 +250,25 @@ impl Book {
         self.floor = self.current_floor().or_else(|| self.floor.take());
         records.extend(self.floor.clone());
         records.extend(self.gaps.iter().map(Gap::record));
-        if let Some(id) = self.ledger.named_by_file().map(str::to_owned) {
-            records.push(self.projected(Some(id)));
+        // Until the row is found that another implementation has put into the file, the journal says what was there before.
+        let was = match &self.handover {
+            Some(handover) => handover.before.clone(),
+            None => self.ledger.named_by_file().map(str::to_owned),
+        };
+        let named = self.in_projection.clone().unwrap_or_else(|| was.clone());
+        if named.is_some() || was.is_some() {
+            records.push(self.projected(named, was));
         }
         records
     }
 
-    /// That the cursor file names this row.
-    pub(super) fn projected(&mut self, id: Option<String>) -> Record {
+    /// That the cursor file names the row `id` or is about to, and until then the row `was`.
+    pub(super) fn projected(&mut self, id: Option<String>, was: Option<String>) -> Record {
         let cursor = self.ledger.cursor().filter(|cursor| cursor.stamp > Stamp::UNKNOWN);
         let is_it = |mark: &&Mark| Some(&*mark.id) == id.as_deref();
         self.named = cursor.filter(is_it).or(self.named.as_ref().filter(is_it)).cloned();
-        Record::Projected { id, ca: self.named.as_ref().map(|named| named.stamp.microseconds()) }
+        let ca = self.named.as_ref().map(|named| named.stamp.microseconds());
+        Record::Projected { id, ca, was: Some(was.unwrap_or_default()) }
     }
 }
 

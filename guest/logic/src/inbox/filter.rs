@@ -87,6 +87,13 @@ fn is_own_notification(row: &Row) -> bool {
         && row.response.as_ref().is_some_and(|response| response.has_result)
 }
 
+/// The addresses of the files that came with the agent's own message to the user.
+pub(crate) fn sent_files(row: &Row) -> impl Iterator<Item = &str> {
+    let response = row.response.as_ref().filter(|_| is_own_notification(row));
+    let attachments = response.into_iter().flat_map(|response| &response.parts.attachments);
+    attachments.filter_map(|attachment| attachment.uri.as_deref())
+}
+
 fn is_delegation_result(row: &Row) -> bool {
     row.method == "delegate_result"
         && row.target_id.is_empty()
@@ -237,6 +244,18 @@ mod tests {
 
         assert_eq!(judged(&upload("user")), Verdict::Show(Source::Upload));
         assert_eq!(judged(&upload("own")), Verdict::Own);
+    }
+
+    #[test]
+    fn an_own_message_to_the_user_names_own_files_and_one_that_poses_as_such_does_not() {
+        let own = json!({"id": "a", "method": "notify", "response_body": {"result": "see", "parts": [
+            {"kind": "file", "file": {"uri": "platform-pending:w/own", "name": "a.png"}}]}});
+        let sent = |json: &Value| sent_files(&row(json)).map(str::to_owned).collect::<Vec<_>>();
+
+        assert_eq!(sent(&own), ["platform-pending:w/own"]);
+        for posing in [json!({"source_id": PEER}), json!({"request_body": {}}), json!({"method": "x"})] {
+            assert_eq!(sent(&with(&own, &posing)), [] as [&str; 0], "{posing}");
+        }
     }
 
     #[test]

@@ -54,9 +54,10 @@ impl Poller {
     /// Goes on after the row in the cursor file, if another implementation has put it there; says whether it did.
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
         let Some(handover) = self.book(|book| book.handover.clone()) else { return Ok(false) };
-        let found = self.left_by_another(&handover).await?;
-        self.book(|book| book.handover = None);
-        let Some(mut between) = found else { return Ok(false) };
+        let Some(mut between) = self.left_by_another(&handover).await? else {
+            self.book(|book| book.handover = None);
+            return Ok(false);
+        };
         if between.unknown && self.world.settings.redeliver {
             self.repeat_the_latest(&mut between, &handover.named).await?;
         }
@@ -192,7 +193,7 @@ impl Poller {
         let repeats_up_to = marks.last().filter(|_| !again.is_empty()).map(|named| named.stamp);
         inbox.book(self.workspace).repeats_up_to = repeats_up_to;
         let incoming = Incoming { rows: again, more: false, now };
-        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
+        let mut taken = inbox.take(own, incoming, &mut self.world.own_uploads.borrow_mut());
         let book = inbox.book(self.workspace);
         if let Some(unstaged) = all.get(taken.rows.len()) {
             // What there is no room for is fetched again: nothing from there on counts as handled.
@@ -220,6 +221,10 @@ impl Poller {
         book.origin = book.origin.max(named);
         taken.records.push(Record::Remembered { ids, newest: None });
         taken.records.extend(book.new_floor());
+        // Synced, so that no crash takes back what is noted here and leaves the name of the file known.
+        if let Some(handover) = book.handover.take() {
+            taken.records.push(book.projected(Some(handover.named), handover.before));
+        }
         taken.records
     }
 }

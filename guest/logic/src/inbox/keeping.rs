@@ -129,19 +129,25 @@ pub(crate) async fn settle(host: Host, world: Rc<World>, workspace: Workspace) -
 
 /// Writes the cursor file, for those who know nothing of journals, if it is to name another row.
 async fn project(host: &Host, world: &World, workspace: Workspace) {
-    while world.inbox.borrow_mut().book(workspace).in_projection {
+    while world.inbox.borrow_mut().book(workspace).in_projection.is_some() {
         host.rest_until(host.now().saturating_add(PROJECTION_MS)).await;
     }
     let projection = world.inbox.borrow_mut().book(workspace).projection();
     let Some(Projection { known, id, said }) = projection else { return };
-    let _under_way = Projecting::begin(world, workspace);
+    let _under_way = Projecting::begin(world, workspace, id.clone());
     // Said before it is done: a file that names another row was written by somebody else.
     if !journal::append(host, world, workspace, vec![said]).await {
         return;
     }
     let change = FileChange::Cursor(CursorChange { known, id: id.clone() });
     match host.store(workspace, change).await {
-        Ok(()) => world.inbox.borrow_mut().ledger(workspace).saved(id),
+        Ok(()) => {
+            let mut inbox = world.inbox.borrow_mut();
+            let book = inbox.book(workspace);
+            book.ledger.saved(id.clone());
+            let done = book.projected(id.clone(), id);
+            book.journal.pending.push(done);
+        }
         Err(NotStored::Refused(why)) => {
             world.inbox.borrow_mut().book(workspace).shared = true;
             host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
@@ -159,23 +165,24 @@ struct Projecting<'a> {
 }
 
 impl<'a> Projecting<'a> {
-    fn begin(world: &'a World, workspace: Workspace) -> Self {
-        world.inbox.borrow_mut().book(workspace).in_projection = true;
+    fn begin(world: &'a World, workspace: Workspace, id: Option<String>) -> Self {
+        world.inbox.borrow_mut().book(workspace).in_projection = Some(id);
         Self { world, workspace }
     }
 }
 
 impl Drop for Projecting<'_> {
     fn drop(&mut self) {
-        self.world.inbox.borrow_mut().book(self.workspace).in_projection = false;
+        self.world.inbox.borrow_mut().book(self.workspace).in_projection = None;
     }
 }
 
 impl Book {
-    /// What the cursor file is to name, unless it does, or is not ours alone.
+    /// What the cursor file is to name, unless it does, or is not ours alone, or says where to go on.
     pub(super) fn projection(&mut self) -> Option<Projection> {
-        let id = self.ledger.unsaved().filter(|_| !self.shared)?;
-        let said = self.projected(id.clone());
+        let id = self.ledger.unsaved().filter(|_| !self.shared && self.handover.is_none())?;
+        let was = self.ledger.named_by_file().map(str::to_owned);
+        let said = self.projected(id.clone(), was);
         Some(Projection { known: self.ledger.on_disk(), id, said })
     }
 }

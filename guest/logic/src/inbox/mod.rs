@@ -216,7 +216,7 @@ impl Inbox {
         &mut self,
         (workspace, own): (Workspace, &str),
         incoming: Incoming,
-        uploads: &OwnUploads,
+        uploads: &mut OwnUploads,
     ) -> Taken {
         let Incoming { rows, more, now } = incoming;
         let book = self.books.entry(workspace).or_default();
@@ -239,6 +239,9 @@ impl Inbox {
                         if dropped == Verdict::Own {
                             own_files.push(Rc::clone(&mark.id));
                         }
+                        let sent = book.files.learn_sent(filter::sent_files(&row), own, uploads);
+                        taken.stirs |= sent.is_some();
+                        taken.records.extend(sent);
                         book.ledger.pass(mark.clone());
                         taken.rows.push(mark);
                         continue;
@@ -261,7 +264,7 @@ impl Inbox {
                 book.ledger.wait_for(mark.clone());
                 taken.records.push(book::staging(&message, mark.can_be_asked_after));
                 let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
-                let brought = book.files.bring(&message, told, (own, uploads), now);
+                let brought = book.files.bring(&message, told, (own, &*uploads), now);
                 let make = if repeats { Staged::again } else { Staged::new };
                 let mut staged = make(message, mark.can_be_asked_after);
                 if repeats {

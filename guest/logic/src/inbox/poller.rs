@@ -426,7 +426,7 @@ impl Poller {
             self.note_origin(&mut inbox, first);
         }
         let incoming = Incoming { rows: batch.rows, more: batch.unseen, now: self.host.now() };
-        let mut taken = inbox.take(own, incoming, &self.world.own_uploads.borrow());
+        let mut taken = inbox.take(own, incoming, &mut self.world.own_uploads.borrow_mut());
         if batch.of_window && taken.moved.is_none() {
             self.note_beginning(&mut inbox, &mut taken, first);
         }

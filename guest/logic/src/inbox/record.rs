@@ -10,7 +10,7 @@
 //! | `D` | a message was shown to the agent | with the next record that is |
 //! | `A` | messages are dealt with | before the agent is told so |
 //! | `P` | a message is parked | with the next record that is |
-//! | `L` | which row the cursor file is about to name | before that file is written |
+//! | `L` | which row the cursor file is about to name, and which one it names until then | before that file is written |
 //! | `G` | messages may be missing, and whether the agent knows | with the next record that is |
 //! | `R` | ids of rows that are dealt with, and when the newest of all was made: kept by a rewrite, or files that the agent has sent | with the file, or the next record that is |
 //!
@@ -80,6 +80,9 @@ pub(crate) enum Record {
         /// When that row was made, as for `F`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ca: Option<i64>,
+        /// What the file names until then; empty if nothing. Journals of earlier versions do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<String>,
     },
     #[serde(rename = "R")]
     Remembered {
@@ -116,7 +119,7 @@ impl Record {
         match self {
             Self::Fetched { id: Some(row), ca, .. } if **row == *id => Some(*ca),
             Self::Fetched { base: Some((row, ca)), .. } if **row == *id => Some(*ca),
-            Self::Projected { id: Some(row), ca } if row == id => *ca,
+            Self::Projected { id: Some(row), ca, .. } if row == id => *ca,
             Self::Staged { ca, m, .. } if m.activity_id == id => Some(*ca),
             Self::Acknowledged { .. }
             | Self::Delivered { .. }
@@ -137,7 +140,8 @@ impl Record {
         match self {
             Self::Acknowledged { .. } => !planted(Bug::AckNotSynced),
             // Else a power cut could leave a file that seems to be another program's.
-            Self::Header { .. } | Self::Projected { .. } | Self::Sent { .. } | Self::Staged { .. } => true,
+            Self::Projected { id, was, .. } => id != was,
+            Self::Header { .. } | Self::Sent { .. } | Self::Staged { .. } => true,
             Self::Delivered { .. }
             | Self::Fetched { .. }
             | Self::File(_)
@@ -199,8 +203,8 @@ mod tests {
             Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
             Record::Acknowledged { ids: vec![Rc::clone(&id)] },
             Record::Parked { id: Rc::clone(&id) },
-            Record::Projected { id: None, ca: None },
-            Record::Projected { id: Some("a".to_owned()), ca: Some(7) },
+            Record::Projected { id: None, ca: None, was: None },
+            Record::Projected { id: Some("a".to_owned()), ca: Some(7), was: Some("b".to_owned()) },
             Record::Gap { from: 1, to: 2, told: true },
             Record::Remembered { ids: vec![Rc::clone(&id)], newest: None },
             Record::Remembered { ids: vec![id], newest: Some(7) },

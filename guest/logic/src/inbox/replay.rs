@@ -63,9 +63,10 @@ struct Replay {
     /// Rows between base and position.
     rows: u64,
     read_up_to: Stamp,
-    /// What the cursor file was to name last, and all that it ever was to name.
+    /// What the cursor file was to name last.
     projected: Option<String>,
-    ever_projected: BTreeSet<String>,
+    /// What it may name although no other program has written it.
+    may_name: BTreeSet<String>,
     /// When the row was made that the cursor file names.
     file_made_at: Option<Stamp>,
     newest: Stamp,
@@ -87,7 +88,7 @@ impl Replay {
             rows: 0,
             read_up_to: Stamp::UNKNOWN,
             projected: None,
-            ever_projected: BTreeSet::new(),
+            may_name: BTreeSet::new(),
             file_made_at: None,
             newest: Stamp::UNKNOWN,
             over: 0,
@@ -168,8 +169,11 @@ impl Replay {
                     staged.parked = true;
                 }
             }
-            Record::Projected { id, .. } => {
-                self.ever_projected.extend(id.clone());
+            Record::Projected { id, was, .. } => {
+                if was.is_some() {
+                    self.may_name.clear();
+                }
+                self.may_name.extend(id.iter().cloned().chain(was));
                 self.projected = id;
             }
             Record::Remembered { ids, newest } => {
@@ -250,7 +254,7 @@ impl Replay {
             book.ledger.saved(cursor);
             let named = book.ledger.named_by_file().map(str::to_owned);
             // What the journal said of the file may be part of the damage.
-            let is_foreign = |id: &String| !damaged && !self.ever_projected.contains(id);
+            let is_foreign = |id: &String| !damaged && !self.may_name.contains(id);
             let handover = |named| Handover { named, before: self.projected, is_first: false };
             book.handover = named.filter(is_foreign).map(handover);
         }
@@ -289,10 +293,10 @@ impl Replay {
         for staged in self.staged.iter_mut().filter(|staged| staged.starts() == 0) {
             if begun.held.contains(&staged.id()) {
                 staged.hold(self.now);
-                // What it is shown after may have been popped since.
-                if staged.message.stamp < self.newest {
-                    Rc::make_mut(&mut staged.message).late = true;
-                }
+            }
+            // What it is shown after may have been popped since.
+            if begun.delayed.contains(&staged.id()) && staged.message.stamp < self.newest {
+                Rc::make_mut(&mut staged.message).late = true;
             }
         }
     }

@@ -128,6 +128,76 @@ fn a_file_that_is_gone_is_written_again_and_the_journal_counts() {
 }
 
 #[test]
+fn what_another_implementation_has_shown_stays_shown_after_a_power_cut() {
+    for days in [0, 2] {
+        let mut rig = stopped();
+        // After two days the journal is rewritten at the start, before the file is looked into.
+        rig.pass(days * 86_400_000);
+        rig.file = Some(rig.platform.say("shown by the other"));
+        rig.restart();
+        rig.pass(1_000);
+
+        rig.cut_power();
+        rig.pass(60_000);
+
+        assert_eq!(rig.waiting(), [] as [String; 0], "after {days} days");
+    }
+}
+
+#[test]
+fn another_implementation_may_end_at_a_row_at_which_it_has_ended_before() {
+    let mut rig = stopped();
+    rig.platform.tells_time = true;
+    let waits = rig.platform.say("waits");
+    rig.start();
+    rig.pass(5_000);
+    rig.stop();
+    let made = rig.platform.clock + 500_000;
+    let last = rig.platform.say("shown by the other");
+    rig.file = Some(last.clone());
+    rig.restart();
+    rig.pass(5_000);
+    rig.stop();
+    assert_ne!(rig.file.as_ref(), Some(&last), "a message before it waits");
+    // It begins at that message again, and shows what is after it.
+    rig.platform.appear("late, and shown by the other", made);
+    rig.file = Some(last);
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!(rig.waiting(), [waits]);
+}
+
+#[test]
+fn the_file_of_another_implementation_is_left_alone_until_its_row_was_found() {
+    let mut rig = stopped();
+    let shown = rig.platform.say("shown by the other");
+    rig.file = Some(shown.clone());
+    rig.platform.script.extend((0..4).map(|_| error(503, "down")));
+    rig.restart();
+    rig.pass(20_000);
+    assert_eq!(rig.file.as_ref(), Some(&shown));
+    rig.platform.script.clear();
+
+    rig.restart();
+    rig.pass(60_000);
+
+    assert_eq!((rig.waiting(), rig.file), (vec![], Some(shown)));
+}
+
+#[test]
+fn a_hand_over_is_noted_once() {
+    let mut rig = stopped();
+    rig.file = Some(rig.platform.say("shown by the other"));
+    for _ in 0..3 {
+        rig.restart();
+        rig.pass(5_000);
+    }
+
+    assert_eq!(rig.warnings().len(), 1, "{:?}", rig.warnings());
+}
+
+#[test]
 fn what_was_handled_stays_handled_however_often_two_implementations_take_turns() {
     let mut rig = Rig::new();
     rig.platform.tells_time = true;

@@ -22,8 +22,10 @@
 //!   *folded*), else it is shown alone. A message is held until its files are settled, at most [`HELD_MS`]. Messages
 //!   without files pass both; what they pass says that it is late.
 //! * **Acknowledging** takes the file away from the user's own canvas. So it follows the pop of every message that names
-//!   the file, once that pop is on disk; a file of which no row of the platform was seen, or that the agent itself has
-//!   sent, is never acknowledged.
+//!   the file, once that pop is on disk. It is for files that are the user's for sure: a row of the platform tells of
+//!   it, and a message of the user names it. A row alone may tell of a file that this agent has sent from another
+//!   process, or whose upload was never answered; the agent's own message to the user, which comes back as a row, names
+//!   its files, so that they are known for own ones by whoever reads it.
 //! * **The journal** says of a file what it is (`U`, absolute) and which files the agent has sent (`O`, synced before the
 //!   user can see them). Whether a file is handled is not written: it is if no staged message names it. Where a damage
 //!   may have taken such a message, files are left unacknowledged. Names on disk follow from the id of the file, so that
@@ -86,6 +88,9 @@ pub(crate) struct File {
     /// How many bytes it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
+    /// A message of the user has named it, so that it is the user's. Else it is not acknowledged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    named: bool,
     pub(super) state: State,
 }
 
@@ -138,6 +143,8 @@ pub(super) struct Begun {
     pub(super) folds: Vec<Rc<str>>,
     /// The messages that have to wait.
     pub(super) held: BTreeSet<Rc<str>>,
+    /// The messages that have had to wait, or have to.
+    pub(super) delayed: BTreeSet<Rc<str>>,
 }
 
 /// How many files are where.
@@ -196,10 +203,14 @@ impl Files {
                     name: name.unwrap_or_default(),
                     mime: mime.unwrap_or_default(),
                     size: None,
+                    named: true,
                 };
                 self.learn(file, now, &mut brought.records);
             }
             let Some(entry) = self.entry(&id) else { continue };
+            if !is_row && !std::mem::replace(&mut entry.file.named, true) {
+                brought.records.push(Record::File(entry.file.clone()));
+            }
             entry.named_by.insert(Rc::clone(&row));
             brought.is_held |= entry.file.state == State::Wanted;
             brought.folds.extend(entry.file.row.clone().filter(|told_in| *told_in != row));
@@ -212,7 +223,7 @@ impl Files {
         if let Some(entry) = self.entry(&file.id) {
             // The message came first, and did not say as much.
             if entry.file.row.is_none() {
-                entry.file = File { state: entry.file.state.clone(), ..file };
+                entry.file = File { state: entry.file.state.clone(), named: entry.file.named, ..file };
                 records.push(Record::File(entry.file.clone()));
             }
             return;
@@ -240,6 +251,27 @@ impl Files {
         self.own.drain(..surplus);
     }
 
+    /// Notes files that came with the agent's own message to the user, whichever process has sent it; the record of
+    /// those that are news.
+    pub(super) fn learn_sent<'a>(
+        &mut self,
+        addresses: impl Iterator<Item = &'a str>,
+        own: &str,
+        uploads: &mut OwnUploads,
+    ) -> Option<Record> {
+        let mut files: Vec<Rc<str>> = Vec::new();
+        for address in addresses {
+            if let Some(id) = uploads::file_id(address, own)
+                && !self.own.iter().any(|known| **known == *id)
+            {
+                uploads.note(address);
+                files.push(id.into());
+            }
+        }
+        self.read_own(files.clone());
+        (!files.is_empty()).then_some(Record::Sent { files })
+    }
+
     /// The journal is read: these messages wait.
     pub(super) fn begin<'a>(
         &mut self,
@@ -248,17 +280,25 @@ impl Files {
         damaged: bool,
         now: Instant,
     ) -> Begun {
-        let (mut records, mut folds, mut held) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut records, mut folds) = (Vec::new(), Vec::new());
+        let (mut held, mut delayed) = (BTreeSet::new(), BTreeSet::new());
         let uploads = OwnUploads::of(own, self.own.iter());
         for staged in staged {
             let brought = self.bring(&staged.message, None, (own, &uploads), now);
-            if brought.is_held || self.is_row(&staged.message.activity_id) {
+            let is_row = self.is_row(&staged.message.activity_id);
+            if brought.is_held || is_row {
                 held.insert(staged.id());
+            }
+            if is_row || named(&staged.message, own).any(|(id, _)| self.place(&id).is_some()) {
+                delayed.insert(staged.id());
             }
             records.extend(brought.records);
             folds.extend(brought.folds);
         }
         self.entries.retain(|entry| !entry.file.is_pointless(&entry.named_by));
+        for entry in self.entries.iter_mut().filter(|entry| entry.named_by.is_empty()) {
+            entry.file.is_over_unless_acknowledged();
+        }
         if damaged {
             // A message that names it may be missing: then its pop would be, too.
             for entry in self.entries.iter_mut().filter(|entry| entry.named_by.is_empty()) {
@@ -266,7 +306,7 @@ impl Files {
                 records.push(Record::File(entry.file.clone()));
             }
         }
-        Begun { records, folds, held }
+        Begun { records, folds, held, delayed }
     }
 
     /// A message was popped, and that is on disk; says whether a lane has something to do now.
@@ -275,6 +315,7 @@ impl Files {
         for entry in &mut self.entries {
             if entry.named_by.remove(message) && entry.named_by.is_empty() {
                 due |= matches!(entry.file.state, State::Here { .. });
+                entry.file.is_over_unless_acknowledged();
             }
         }
         self.entries.retain(|entry| !entry.file.is_pointless(&entry.named_by));
@@ -458,7 +499,7 @@ impl Entry {
     /// Whether the platform may take it away from the user.
     fn is_handled(&self) -> bool {
         let is_popped = self.named_by.is_empty() || planted(Bug::FileAckedUnhandled);
-        is_popped && self.file.row.is_some() && matches!(self.file.state, State::Here { .. })
+        is_popped && self.file.is_acknowledged() && matches!(self.file.state, State::Here { .. })
     }
 }
 
@@ -477,12 +518,25 @@ impl File {
             name: told.name,
             mime: told.mime_type,
             size: told.size,
+            named: false,
         }
     }
 
     /// Nothing waits for it, and nothing is left to do with it or to know of it.
     fn is_pointless(&self, named_by: &BTreeSet<Rc<str>>) -> bool {
         named_by.is_empty() && matches!(self.state, State::Lost { .. } | State::Wanted)
+    }
+
+    /// Whether the platform is told once it is handled: a row has told of it, and it is the user's for sure. A row
+    /// alone may also tell of a file that another process of this agent has sent.
+    const fn is_acknowledged(&self) -> bool {
+        self.row.is_some() && self.named
+    }
+
+    fn is_over_unless_acknowledged(&mut self) {
+        if !self.is_acknowledged() {
+            self.give_up_acknowledging();
+        }
     }
 
     fn give_up_acknowledging(&mut self) {
@@ -501,6 +555,11 @@ fn named<'a>(
     message.attachments.iter().filter(move |_| from_user).filter_map(move |attachment| {
         Some((uploads::file_id(attachment.uri.as_deref()?, own)?.into(), attachment))
     })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_false(named: &bool) -> bool {
+    !*named
 }
 
 /// What the platform gives no id for cannot be asked for.

@@ -56,6 +56,58 @@ fn a_file_with_text_is_one_message_with_a_path() {
 }
 
 #[test]
+fn a_file_that_another_process_of_this_agent_has_sent_is_neither_shown_nor_acknowledged() {
+    for between in [0, 5_000] {
+        let mut rig = rig();
+        rig.platform.send_file(F);
+        rig.pass(between);
+        rig.platform.echo_with(F);
+
+        rig.pass(60_000);
+        assert_eq!(shown(&mut rig), []);
+        rig.restart();
+        rig.platform.send_file(F);
+        rig.pass(60_000);
+
+        assert_eq!((shown(&mut rig), rig.platform.acknowledged.len()), (vec![], 0), "after {between} ms");
+    }
+}
+
+#[test]
+fn a_file_that_no_message_of_the_user_names_is_never_acknowledged_and_removed_in_the_end() {
+    let mut rig = rig();
+    let row = rig.platform.send_file(F);
+    rig.pass(60_000);
+    rig.pop(&row);
+
+    for _ in 0..2 {
+        rig.pass(600_000);
+        rig.restart();
+    }
+    rig.pass(24 * 3_600_000);
+
+    assert!(rig.platform.acknowledged.is_empty());
+    assert_eq!(rig.lanes().sweeps.last(), Some(&vec![]));
+}
+
+#[test]
+fn a_message_whose_file_came_right_before_a_crash_says_that_it_is_late() {
+    let mut rig = rig();
+    rig.lanes().is_slow = true;
+    let message = rig.platform.say_with("look", &[F]);
+    let newer = rig.platform.say("newer");
+    rig.pass(5_000);
+    rig.pop(&newer);
+    let here = json!({"here": {"path": path(F), "bytes": 3}});
+    rig.journal.push(json!({"t": "U", "id": F, "name": "a.png", "state": here}).to_string());
+
+    rig.restart();
+
+    let messages = rig.peek();
+    assert_eq!((&messages[0]["activity_id"], &messages[0]["late"]), (&json!(message), &json!(true)));
+}
+
+#[test]
 fn a_file_whose_message_comes_a_round_later_is_still_one_message() {
     let mut rig = rig();
     rig.platform.send_file(F);

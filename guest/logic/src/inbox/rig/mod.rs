@@ -63,6 +63,8 @@ pub(crate) struct Rig {
     pub(crate) file: Option<String>,
     /// The records of the journal.
     pub(crate) journal: Vec<String>,
+    /// How many of them survive a power cut.
+    synced: usize,
     /// How many of them stand before a damage.
     pub(crate) damaged_after: Option<u32>,
     /// Copies of the journal were put aside so often.
@@ -101,6 +103,7 @@ impl Rig {
             now: 1_000_000,
             file: None,
             journal: Vec::new(),
+            synced: 0,
             damaged_after: None,
             copies: 0,
             rewrites: 0,
@@ -134,6 +137,12 @@ impl Rig {
         self.world = Rc::new(World::new(self.settings.clone()));
         (self.poller, self.news) = (None, 0);
         self.start();
+    }
+
+    /// The power fails: records that are not synced are lost. Another process starts.
+    pub(crate) fn cut_power(&mut self) {
+        self.journal.truncate(self.synced);
+        self.restart();
     }
 
     /// Lets time go by.
@@ -250,6 +259,9 @@ impl Rig {
             FileChange::Append(append) => {
                 self.syncs += usize::from(append.sync);
                 self.journal.extend(append.records);
+                if append.sync {
+                    self.synced = self.journal.len();
+                }
             }
             FileChange::Cursor(cursor) => {
                 if self.file.is_some() && self.file != cursor.known && self.file != cursor.id {
@@ -263,6 +275,7 @@ impl Rig {
                 self.copies += usize::from(rewrite.keep_copy);
                 self.rewrites += 1;
                 self.journal = rewrite.records;
+                self.synced = self.journal.len();
             }
         }
         Outcome::Stored

@@ -95,6 +95,14 @@ impl Platform {
         self.insert(&json!({"source_id": null, "request_body": body}), 1_000_000, 0)
     }
 
+    /// The agent's own words come back, with a file.
+    pub(crate) fn echo_with(&mut self, file: &str) -> String {
+        let part = json!({"kind": "file", "file": {"name": "a.png", "uri": format!("platform-pending:{OWN}/{file}")}});
+        let row = json!({"source_id": null, "target_id": null, "method": "notify",
+            "response_body": {"result": "x", "parts": [part]}});
+        self.insert(&row, 1_000_000, 0)
+    }
+
     /// The agent's own words come back.
     pub(crate) fn echo(&mut self) -> String {
         let row = json!({"source_id": null, "target_id": null, "method": "notify", "response_body": {"result": "x"}});

@@ -236,6 +236,8 @@ impl Shape for MessageBody {
 #[derive(Debug, Default)]
 pub(crate) struct ResponseBody {
     pub(crate) has_result: bool,
+    /// Of an own message to the user: its files.
+    pub(crate) parts: Parts,
     /// Of a delegation result.
     pub(crate) text: String,
 }
@@ -243,6 +245,7 @@ pub(crate) struct ResponseBody {
 impl Shape for ResponseBody {
     fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, value: Field<'_, A>) -> Result<(), A::Error> {
         match key {
+            "parts" => value.each(|part| self.parts.add(part))?,
             "result" => self.has_result = value.exists()?,
             "text" => self.text = value.text()?,
             _ => value.skip()?,
