@@ -223,6 +223,7 @@ impl Poller {
         taken.records.extend(book.new_floor());
         // Synced, so that no crash takes back what is noted here and leaves the name of the file known.
         if let Some(handover) = book.handover.take() {
+            book.names(Some(&handover.named));
             taken.records.push(book.projected(Some(handover.named), handover.before));
         }
         taken.records

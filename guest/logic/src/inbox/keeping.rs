@@ -134,6 +134,7 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
     }
     let projection = world.inbox.borrow_mut().book(workspace).projection();
     let Some(Projection { known, id, said }) = projection else { return };
+    world.inbox.borrow_mut().book(workspace).names(id.as_deref());
     let _under_way = Projecting::begin(world, workspace, id.clone());
     // Said before it is done: a file that names another row was written by somebody else.
     if !journal::append(host, world, workspace, vec![said]).await {
@@ -179,7 +180,7 @@ impl Drop for Projecting<'_> {
 
 impl Book {
     /// What the cursor file is to name, unless it does, or is not ours alone, or says where to go on.
-    pub(super) fn projection(&mut self) -> Option<Projection> {
+    pub(super) fn projection(&self) -> Option<Projection> {
         let id = self.ledger.unsaved().filter(|_| !self.shared && self.handover.is_none())?;
         let was = self.ledger.named_by_file().map(str::to_owned);
         let said = self.projected(id.clone(), was);

@@ -19,6 +19,7 @@
 //! | `message` | how a row reads as a message |
 //! | `record` | what a journal says |
 //! | `files` | where the files of the user are, and which dialogues take care of them |
+//! | `agreement` | whether a journal says what is known, for tests |
 //! | `book` | what is known of a workspace, and what a journal has to say of it |
 //! | `replay` | how a journal becomes a book |
 //! | `journal` | when something is on disk, and what to do if it is not |
@@ -32,6 +33,8 @@
 //! | `ring` | ids of rows that are recognised when they come again |
 //! | `pace` | how often hints may cause requests |
 
+#[cfg(feature = "planted-bugs")]
+mod agreement;
 mod book;
 mod broadcasts;
 mod clock;

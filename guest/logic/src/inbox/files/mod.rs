@@ -182,7 +182,7 @@ impl Files {
         let mut brought = Brought::default();
         self.changed |= !message.attachments.is_empty();
         let row: Rc<str> = message.activity_id.as_str().into();
-        let is_row = told.is_some();
+        let is_row = told.is_some() || self.is_row(&row);
         if let Some(told) = told {
             let file = File::told(&row, told, own);
             let id = Rc::clone(&file.id);
@@ -372,6 +372,11 @@ impl Files {
         let files = self.entries.iter().filter(|entry| !entry.file.is_pointless(&entry.named_by));
         let own = (!self.own.is_empty()).then(|| Record::Sent { files: self.own.iter().cloned().collect() });
         own.into_iter().chain(files.map(|entry| Record::File(entry.file.clone())))
+    }
+
+    /// What is known of a file.
+    pub(super) fn record_of(&self, id: &str) -> Option<Record> {
+        self.place(id).and_then(|place| self.entries.get(place)).map(|entry| Record::File(entry.file.clone()))
     }
 
     pub(super) fn own(&self) -> impl Iterator<Item = &Rc<str>> {
