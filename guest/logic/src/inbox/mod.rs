@@ -240,7 +240,7 @@ impl Inbox {
                 };
                 let told = (source == Source::Upload).then(|| file_of(&mut row, own)).flatten();
                 let message = Message { late, ..Message::new(workspace, row, source) };
-                if planted(Bug::DropsOldest) && !self.queue.has_room() {
+                if planted(Bug::DropsOldest) && !self.queue.has_room(workspace) {
                     let oldest = self.queue.ready().next().map(Staged::id);
                     oldest.and_then(|oldest| self.queue.pop(&oldest));
                 }
@@ -265,7 +265,7 @@ impl Inbox {
                 }
                 self.queue.stage(staged);
                 taken.records.extend(brought.records);
-                taken.records.extend(fold(&mut self.queue, book, brought.folds));
+                taken.records.extend(fold(&mut self.queue, workspace, book, brought.folds));
             }
             taken.rows.push(mark);
         }
@@ -306,7 +306,7 @@ impl Inbox {
 
     /// Whether the poller waits for room that is there now.
     fn ends_starving(&mut self, workspace: Workspace) -> bool {
-        let has_room = self.queue.has_much_room();
+        let has_room = self.queue.has_much_room(workspace);
         has_room && std::mem::take(&mut self.book(workspace).starved)
     }
 
@@ -346,8 +346,8 @@ impl Inbox {
 }
 
 /// Takes out the rows of files whose place a message has taken, as far as the agent cannot see them; the record of that.
-fn fold(queue: &mut Queue, book: &mut Book, rows: Vec<Rc<str>>) -> Option<Record> {
-    let ids: Vec<Rc<str>> = rows.into_iter().filter(|row| queue.fold(row).is_some()).collect();
+fn fold(queue: &mut Queue, workspace: Workspace, book: &mut Book, rows: Vec<Rc<str>>) -> Option<Record> {
+    let ids: Vec<Rc<str>> = rows.into_iter().filter(|row| queue.fold(workspace, row).is_some()).collect();
     for row in &ids {
         book.ledger.acknowledge(row);
         book.files.handled(row);
