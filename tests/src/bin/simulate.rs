@@ -25,8 +25,7 @@ use std::{
 
 use molecule_tests::simulation::{self, BUGS, Failure, Life, SURVIVORS, many};
 
-const USAGE: &str =
-    "usage: simulate --seed N | --two N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
+const USAGE: &str = "usage: simulate --seed N | --two N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;

@@ -104,7 +104,8 @@ impl Plan {
         // Neither can be known without the time.
         let needs_time = happens(Kind::Prune) || happens(Kind::Clock);
         let another = happens(Kind::Another) && !invited.is_some_and(is_odd_with_another);
-        incidents.retain(|(_, kind)| if another { !is_odd_with_another(*kind) } else { *kind != Kind::Another });
+        incidents
+            .retain(|(_, kind)| if another { !is_odd_with_another(*kind) } else { *kind != Kind::Another });
         Self {
             begins_with_another: another && chance.percent(50),
             tells_time: needs_time || chance.percent(70),
@@ -117,7 +118,11 @@ impl Plan {
             late: if chance.percent(60) { chance.mostly_small(1..=40) } else { 0 },
             echoes: chance.below(40),
             files: if chance.percent(50) { chance.within(1..=60) } else { 0 },
-            largest_text: if chance.percent(6) { 3 << 20 } else { chance.mostly_small(1..=LONGEST_SHORT_TEXT) },
+            largest_text: if chance.percent(6) {
+                3 << 20
+            } else {
+                chance.mostly_small(1..=LONGEST_SHORT_TEXT)
+            },
             most_messages: chance.mostly_small(60..=1_000),
         }
     }

@@ -61,7 +61,8 @@ impl Facts {
 fn first_difference(one: &str, two: &str) -> String {
     let mut lines = one.lines().zip(two.lines());
     let differ = lines.find(|(one, two)| one != two);
-    let (one_of, two_of) = differ.unwrap_or((one.lines().last().unwrap_or(""), two.lines().last().unwrap_or("")));
+    let (one_of, two_of) =
+        differ.unwrap_or((one.lines().last().unwrap_or(""), two.lines().last().unwrap_or("")));
     format!("{one_of} and not {two_of} ({} lines, {})", one.lines().count(), two.lines().count())
 }
 
@@ -69,7 +70,11 @@ fn in_words(staged: &Staged) -> String {
     let (id, stamp) = (staged.id(), staged.message.stamp);
     // The next start parks what is stuck.
     let parked = staged.parked || staged.is_stuck();
-    format!("{id} of {stamp}, delivered {}, in {} starts, parked {parked}", staged.deliveries, staged.starts())
+    format!(
+        "{id} of {stamp}, delivered {}, in {} starts, parked {parked}",
+        staged.deliveries,
+        staged.starts()
+    )
 }
 
 fn place(mark: &Mark) -> String {
@@ -91,9 +96,9 @@ impl Inbox {
         let from_journal = recovered(journal.to_vec()).differs_from(&live);
         let anew = book.snapshot(&self.queue, workspace).iter().map(Record::write).collect();
         let from_snapshot = recovered(anew).differs_from(&live);
-        from_journal
-            .map(|difference| format!("the journal says other {difference}"))
-            .or_else(|| from_snapshot.map(|difference| format!("a rewritten journal would say other {difference}")))
+        from_journal.map(|difference| format!("the journal says other {difference}")).or_else(|| {
+            from_snapshot.map(|difference| format!("a rewritten journal would say other {difference}"))
+        })
     }
 }
 

@@ -51,6 +51,10 @@ pub(super) struct Book {
     floor: Option<Record>,
     /// The row that the cursor file names, or was to name, if it is known when that was made.
     pub(super) named: Option<Mark>,
+    /// What the cursor file was to name last.
+    pub(super) projected: Option<String>,
+    /// What it may name although no other program has written it.
+    pub(super) may_name: BTreeSet<String>,
     /// Fetching has begun before, in another process.
     pub(super) resumed: bool,
 }
@@ -303,9 +307,14 @@ impl Book {
         Record::Projected { id, ca, was: Some(was.unwrap_or_default()) }
     }
 
-    /// The cursor file is to name this row.
-    pub(super) fn names(&mut self, id: Option<&str>) {
+    /// The cursor file is to name the row `id`, and named the row `was` until then, if that is known.
+    pub(super) fn projects(&mut self, id: Option<&str>, was: Option<&str>) {
         self.named = id.and_then(|id| self.dated(id)).cloned();
+        if was.is_some() {
+            self.may_name.clear();
+        }
+        self.may_name.extend(id.into_iter().chain(was).map(str::to_owned));
+        self.projected = id.map(str::to_owned);
     }
 
     /// The row that the cursor file names, or is to name, if it is this one and it is known when that was made.

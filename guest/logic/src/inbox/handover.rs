@@ -223,8 +223,9 @@ impl Poller {
         taken.records.extend(book.new_floor());
         // Synced, so that no crash takes back what is noted here and leaves the name of the file known.
         if let Some(handover) = book.handover.take() {
-            book.names(Some(&handover.named));
-            taken.records.push(book.projected(Some(handover.named), handover.before));
+            let said = book.projected(Some(handover.named), handover.before);
+            inbox.mailbox(self.workspace, now).apply(&said);
+            taken.records.push(said);
         }
         taken.records
     }

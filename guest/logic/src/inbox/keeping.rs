@@ -134,7 +134,7 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
     }
     let projection = world.inbox.borrow_mut().book(workspace).projection();
     let Some(Projection { known, id, said }) = projection else { return };
-    world.inbox.borrow_mut().book(workspace).names(id.as_deref());
+    world.inbox.borrow_mut().mailbox(workspace, host.now()).apply(&said);
     let _under_way = Projecting::begin(world, workspace, id.clone());
     // Said before it is done: a file that names another row was written by somebody else.
     if !journal::append(host, world, workspace, vec![said]).await {
@@ -147,7 +147,8 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
             let book = inbox.book(workspace);
             book.ledger.saved(id.clone());
             let done = book.projected(id.clone(), id);
-            book.journal.pending.push(done);
+            inbox.mailbox(workspace, host.now()).apply(&done);
+            inbox.book(workspace).journal.pending.push(done);
         }
         Err(NotStored::Refused(why)) => {
             world.inbox.borrow_mut().book(workspace).shared = true;

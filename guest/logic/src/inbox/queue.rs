@@ -76,11 +76,6 @@ impl Staged {
         }
     }
 
-    /// As [`Staged::new`], shown by another program before.
-    pub(crate) fn again(message: Rc<Message>, askable: bool) -> Self {
-        Self { redelivered: true, starts_before: 1, ..Self::new(message, askable) }
-    }
-
     /// The message as the agent is shown it.
     pub(crate) fn shown(&self) -> &Rc<Message> {
         self.view.as_ref().unwrap_or(&self.message)
@@ -96,7 +91,7 @@ impl Staged {
         (self.place, self.since) = (Place::Held, now);
     }
 
-    const fn is_held(&self) -> bool {
+    pub(crate) const fn is_held(&self) -> bool {
         matches!(self.place, Place::Held)
     }
 
@@ -275,11 +270,25 @@ impl Queue {
         self.of(workspace).filter(|staged| staged.is_held())
     }
 
-    /// Takes a message of a workspace out if it is held.
-    pub(crate) fn fold(&mut self, workspace: Workspace, id: &str) -> Option<Rc<Message>> {
-        let shelf = self.shelves.get_mut(&workspace)?;
-        shelf.staged.iter().find(|staged| staged.is_held() && staged.message.activity_id == id)?;
-        shelf.remove(id)
+    /// A message of a workspace, wherever it stands.
+    pub(crate) fn find(&mut self, workspace: Workspace, id: &str) -> Option<&mut Staged> {
+        self.of_mut(workspace).find(|staged| staged.message.activity_id == id)
+    }
+
+    pub(crate) fn of_mut(&mut self, workspace: Workspace) -> impl Iterator<Item = &mut Staged> {
+        self.shelves.get_mut(&workspace).into_iter().flat_map(|shelf| &mut shelf.staged)
+    }
+
+    /// Takes a message of a workspace out, wherever it stands.
+    pub(crate) fn take_out(&mut self, workspace: Workspace, id: &str) -> Option<Rc<Message>> {
+        self.shelves.get_mut(&workspace)?.remove(id)
+    }
+
+    /// Takes all messages of a workspace out.
+    pub(crate) fn take_all(&mut self, workspace: Workspace) -> Vec<Staged> {
+        let Some(shelf) = self.shelves.get_mut(&workspace) else { return Vec::new() };
+        shelf.bytes = 0;
+        std::mem::take(&mut shelf.staged).into()
     }
 
     /// Shows the messages of the user in another way; nothing is as they came.
@@ -380,10 +389,7 @@ impl Queue {
 
     /// Forgets the messages of a workspace.
     pub(crate) fn forget(&mut self, workspace: Workspace) {
-        if let Some(shelf) = self.shelves.get_mut(&workspace) {
-            shelf.staged.clear();
-            shelf.bytes = 0;
-        }
+        self.take_all(workspace);
     }
 
     /// How many messages the agent could see for the first time since the start.
