@@ -23,10 +23,10 @@ use std::{
 use bytes::Bytes;
 use futures::future::select_all;
 use molecule_runtime::{
-    config::AgentCard,
+    account,
     driver::Driver,
     guest::{Guest, GuestDown, wire::Settings},
-    presence::{Member, Presence, Rejected, Tokens, teach},
+    presence::{Presence, Rejected, Tokens, teach},
     session::Session,
 };
 use serde_json::Value;
@@ -36,7 +36,7 @@ use tokio::{
     time,
 };
 
-use self::machine::Machine;
+use self::machine::{HOST, Machine};
 pub use self::{machine::Held, powers::Process, said::Said, setting::Setting};
 
 /// What a request takes to the platform and back.
@@ -106,12 +106,10 @@ impl Story {
     /// Registers and beats, from now on; ends only if the platform refuses the first register.
     #[must_use]
     pub fn appear(&self) -> JoinHandle<Rejected> {
-        let card = AgentCard { name: "agent".to_owned(), description: None, skills: Vec::new() };
-        let source = "MOLECULE_WORKSPACE_TOKEN".to_owned();
-        let member = Member { workspace: self.me.id.to_string(), source, card };
-        let learn = teach(Arc::clone(&self.driver));
+        let account = Arc::new(account_of(&self.me));
+        let learn = teach(Arc::clone(&self.driver), account.handle());
         let ports = Arc::clone(self.driver.ports());
-        let presence = Presence::new(ports, member, Arc::clone(self.process().busy()), learn)
+        let mut presence = Presence::new(ports, account, Arc::clone(self.process().busy()), learn)
             .with_tokens(Arc::clone(self.driver.ports()) as Arc<dyn Tokens>);
         self.begin(async move {
             let session = Session::default();
@@ -317,6 +315,18 @@ async fn said(driver: &Arc<Driver<Process>>, tool: &str, arguments: &Value) -> S
         }
         Err(down) => Said::of(Err(down)),
     }
+}
+
+/// The workspace as the program would be told of it.
+#[expect(clippy::expect_used, reason = "a story whose platform is none cannot go on")]
+fn account_of(me: &Credentials) -> account::Account {
+    let platform = format!("https://{HOST}").parse().expect("the platform of a story has an address");
+    let token = account::Token::parse(&me.token).expect("the platform of a story gives tokens");
+    let source = account::TokenSource::setting("MOLECULE_WORKSPACE_TOKEN");
+    let mut account =
+        account::Account::new(me.id.to_string(), platform, account::Credentials::new(source, token));
+    account.card = account::AgentCard { name: "agent".to_owned(), description: None, skills: Vec::new() };
+    account
 }
 
 #[expect(clippy::expect_used, reason = "a story without its component cannot go on")]

@@ -231,7 +231,7 @@ impl Host {
     }
 
     pub(crate) async fn rest_until(&self, until: Instant) {
-        self.rest(Rest { until, arrivals_over: None }).await;
+        self.rest(Rest { until, arrivals_over: None, workspace: None }).await;
     }
 
     /// Goes on at once if it is that late already.
@@ -243,7 +243,12 @@ impl Host {
 
     /// Rests until a time, or until there are more than `seen` news.
     pub(crate) async fn rest_until_news(&self, until: Instant, seen: u64) {
-        self.rest(Rest { until, arrivals_over: Some(seen) }).await;
+        self.rest(Rest { until, arrivals_over: Some(seen), workspace: None }).await;
+    }
+
+    /// As [`Host::rest_until_news`], of which only those of one workspace matter.
+    pub(crate) async fn rest_until_news_of(&self, workspace: Workspace, until: Instant, seen: u64) {
+        self.rest(Rest { until, arrivals_over: Some(seen), workspace: Some(workspace) }).await;
     }
 
     async fn rest(&self, rest: Rest) {
@@ -305,7 +310,7 @@ mod tests {
             Finish::Done
         });
 
-        assert_eq!(first.next, Next::Rest(Rest { until: 15, arrivals_over: None }));
+        assert_eq!(first.next, Next::Rest(Rest { until: 15, arrivals_over: None, workspace: None }));
         assert_eq!(first.effects.len(), 1);
 
         let last = dialogue.resume(Outcome::Rested, 17);

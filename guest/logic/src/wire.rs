@@ -4,7 +4,10 @@ pub(crate) use crate::bindings::exports::molecule::mcp::{
     inbox::Saved,
     setup::{Permissions, Settings, WorkspaceSettings},
     tools::ToolSpec,
-    turns::{Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working},
+    turns::{
+        Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn,
+        Working,
+    },
     types::{
         CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite, Limits,
         Method, PlatformRequest, PlatformResponse, SweepRequest, UploadRequest, Workspace,

@@ -48,7 +48,14 @@ pub const WORKSPACE_TOKEN_FILE: Variable = Variable {
 pub const WORKSPACES: Variable = Variable {
     name: "MOLECULE_WORKSPACES",
     default: "not used",
-    meaning: "JSON list of one object with `id`, `token` and maybe `platform_url`, in place of the three above.",
+    meaning: "JSON list of objects with `id`, `token` or `token_file`, and maybe `platform_url`, in place of the above.",
+};
+
+/// The same in a file.
+pub const WORKSPACES_FILE: Variable = Variable {
+    name: "MOLECULE_WORKSPACES_FILE",
+    default: "not used",
+    meaning: "TOML or JSON file with such a list, or with it under `workspaces` beside a `platform_url` for all.",
 };
 
 /// Where state is kept.
@@ -259,6 +266,7 @@ pub const ALL: &[&Variable] = &[
     &WORKSPACE_TOKEN,
     &WORKSPACE_TOKEN_FILE,
     &WORKSPACES,
+    &WORKSPACES_FILE,
     &CONFIGS_DIR,
     &AGENT_NAME,
     &AGENT_DESCRIPTION,

@@ -28,13 +28,13 @@ use tokio_util::sync::CancellationToken;
 pub enum Exit {
     /// The client has gone, or `stop` was cancelled.
     Ended,
-    /// The platform does not take the token.
-    Rejected(Rejected),
+    /// The platform takes the token of no workspace; a refusal for each, in their order.
+    Rejected(Vec<Rejected>),
 }
 
-/// Serves the MCP client behind `input` and `output`, keeps the workspace present and fetches its messages.
+/// Serves the MCP client behind `input` and `output`, keeps the workspaces present and fetches their messages.
 ///
-/// Returns at the end of the input or of the output, after a rejected register, and at once when `stop`
+/// Returns at the end of the input or of the output, once the register of every workspace is refused, and at once when `stop`
 /// is cancelled; everything that runs in the background ends with it. Nothing goes out and no file
 /// changes before the client has begun a session.
 ///
@@ -46,7 +46,7 @@ pub async fn serve(
     output: impl AsyncWrite + Send + Unpin + 'static,
     stop: CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let mut runtime = Runtime::start(config).await?;
+    let runtime = Runtime::start(config).await?;
     let (driver, session) = (Arc::clone(runtime.driver()), runtime.session().clone());
     tokio::select! {
         biased;

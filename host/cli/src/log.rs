@@ -28,16 +28,20 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
+    span::{Attributes, Id},
 };
 use tracing_subscriber::{
     Layer,
     filter::Targets,
     layer::{Context, SubscriberExt as _},
+    registry::LookupSpan,
 };
 
 use crate::stdio::patient;
 
 const PREFIX: &str = "[molecule-mcp] ";
+/// The field of a span that names a workspace.
+const TAG: &str = "tag";
 const OURS: [&str; 2] = ["molecule_mcp", "molecule_runtime"];
 
 /// Longer lines are cut.
@@ -127,17 +131,45 @@ pub(crate) fn reason(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Turns events into lines.
+/// Turns events into lines, and begins each with the workspace whose task says it.
 struct Lines;
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+/// What stands for the workspace that a span is about.
+struct Tag(String);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut tag = Tag(String::new());
+        attributes.record(&mut tag);
+        if let Some(span) = context.span(id).filter(|_| !tag.0.is_empty()) {
+            span.extensions_mut().insert(tag);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if ENDED.load(Ordering::Acquire) {
             return;
         }
         let mut line = Line::default();
         event.record(&mut line);
-        post(format!("{PREFIX}{}", clean(&format!("{}{}", line.message, line.fields))));
+        let mut scope = context.event_scope(event).into_iter().flatten();
+        let tag = scope.find_map(|span| Some(format!("[{}] ", span.extensions().get::<Tag>()?.0)));
+        let text = format!("{}{}{}", tag.unwrap_or_default(), line.message, line.fields);
+        post(format!("{PREFIX}{}", clean(&text)));
+    }
+}
+
+impl Visit for Tag {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == TAG {
+            self.0 = format!("{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == TAG {
+            value.clone_into(&mut self.0);
+        }
     }
 }
 

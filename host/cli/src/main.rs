@@ -45,8 +45,8 @@ fn print(text: &str) -> i32 {
 fn inbox(json: bool, ignored: usize) -> i32 {
     log::start(false);
     warn_of(ignored);
-    let code = match settings::place(|name| env::var_os(name)) {
-        Ok(place) => match show(&place, json) {
+    let code = match settings::places(|name| env::var_os(name)) {
+        Ok(places) => match show(&places, json) {
             Ok(code) => code,
             Err(cause) => failed(&cause),
         },
@@ -59,10 +59,14 @@ fn inbox(json: bool, ignored: usize) -> i32 {
     code
 }
 
-fn show(place: &Place, json: bool) -> anyhow::Result<i32> {
+fn show(places: &[Place], json: bool) -> anyhow::Result<i32> {
     let runtime = system::small_runtime()?;
-    let seen = runtime.block_on(inspect::at(place))?;
-    Ok(print(&if json { seen.json() } else { seen.table() }))
+    let mut shown = Vec::new();
+    for place in places {
+        let seen = runtime.block_on(inspect::at(place))?;
+        shown.push(if json { seen.json() } else { seen.table() });
+    }
+    Ok(print(&shown.join(if json { "" } else { "\n" })))
 }
 
 fn warn_of(ignored: usize) {
@@ -119,8 +123,10 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
     runtime.shutdown_background();
     Ok(match exit? {
         Exit::Ended => commands::DONE,
-        Exit::Rejected(rejected) => {
-            log::say(&format!("molecule-mcp: {rejected}"));
+        Exit::Rejected(all) => {
+            for rejected in all {
+                log::say(&format!("molecule-mcp: {rejected}"));
+            }
             commands::REJECTED
         }
     })

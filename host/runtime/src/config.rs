@@ -1,26 +1,19 @@
 //! What a program configures a runtime with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use url::Url;
-
-use crate::{account::Credentials, guest::wire::Permissions, network::Network};
+use crate::{account::Account, guest::wire::Permissions};
 
 /// Everything that the runtime was told.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The base of all platform addresses: http or https, no credentials, no query, no trailing slash.
-    pub platform: Url,
-    /// The id of the workspace: `[A-Za-z0-9_-]{1,64}`, a UUID in lower case.
-    pub workspace: String,
-    /// The token of the workspace.
-    pub credentials: Credentials,
-    /// How the platform is reached.
-    pub network: Network,
+    /// The workspaces that the process acts for, at least one, of different ids. The first is the default of every tool.
+    pub accounts: Vec<Account>,
     /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
     pub state: Option<PathBuf>,
-    /// What other workspaces see of this one.
-    pub card: AgentCard,
     /// Whether to register and beat.
     pub presence: bool,
     /// Whether to fetch messages.
@@ -31,8 +24,45 @@ pub struct Config {
     pub home: Option<PathBuf>,
     /// Where files from the user are kept, how large ones, and for how long.
     pub chat_uploads: ChatUploads,
+    /// Files beside those of [`Account::credentials`] that hold tokens, and are never sent.
+    pub secret_files: Vec<PathBuf>,
     /// What the tools were told.
     pub tools: ToolOptions,
+}
+
+impl Default for ChatUploads {
+    /// Files of at most 100 MiB, for 14 days; no directory.
+    fn default() -> Self {
+        Self { directory: None, most_bytes: 100 << 20, keep: Duration::from_secs(14 * 86_400) }
+    }
+}
+
+impl Default for ToolOptions {
+    /// What the program does without settings: an operator that may do everything but write GLOBAL memory.
+    fn default() -> Self {
+        Self {
+            notice: true,
+            redeliver: false,
+            structured: false,
+            bare_peer_text: false,
+            delegate_durably: false,
+            durable_budget_secs: 300,
+            poll_timeout_secs: 2,
+            permissions: Permissions {
+                roles: vec!["operator".to_owned()],
+                allowed_actions: Vec::new(),
+                tier: 1,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// All files that hold tokens.
+    pub(crate) fn files_with_tokens(&self) -> impl Iterator<Item = &Path> {
+        let own = self.accounts.iter().filter_map(|account| account.credentials.source().path());
+        own.chain(self.secret_files.iter().map(PathBuf::as_path))
+    }
 }
 
 /// How tools answer, and what they may do.
@@ -54,17 +84,6 @@ pub struct ToolOptions {
     pub poll_timeout_secs: u32,
     /// What the agent may do.
     pub permissions: Permissions,
-}
-
-/// What other workspaces see of this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentCard {
-    /// Its name.
-    pub name: String,
-    /// What it is for, if the operator said so.
-    pub description: Option<String>,
-    /// Names of skills, in the operator's order.
-    pub skills: Vec<String>,
 }
 
 /// What becomes of files from the user.

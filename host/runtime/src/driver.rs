@@ -1,7 +1,7 @@
 //! The program is one loop: carry out the guest's turns.
 
 use std::{
-    future::Future,
+    future::{Future, pending},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -16,8 +16,8 @@ use tokio::{
 use crate::guest::{
     Guest, GuestDown,
     wire::{
-        Answer, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome, PlatformRequest,
-        Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
+        Answer, Arrival, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome,
+        PlatformRequest, Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
     },
 };
 
@@ -64,7 +64,8 @@ pub struct Driver<P> {
     arrivals: Mutex<Arrivals>,
     /// The instance of the guest before which nobody is busy any more.
     idle_at: AtomicU64,
-    handled: Handled,
+    /// By handle.
+    handled: Vec<Handled>,
 }
 
 /// Messages that are dealt with, while the cursor file does not tell it.
@@ -79,12 +80,12 @@ impl<P: Ports> Driver<P> {
     #[must_use]
     pub fn new(guest: Arc<Guest>, ports: Arc<P>) -> Arc<Self> {
         Arc::new(Self {
-            guest,
             ports,
             dialogues: AtomicU64::new(1),
             arrivals: Mutex::default(),
             idle_at: AtomicU64::new(0),
-            handled: Handled::default(),
+            handled: guest.workspaces().map(|_| Handled::default()).collect(),
+            guest,
         })
     }
 
@@ -140,9 +141,16 @@ impl<P: Ports> Driver<P> {
         self.drive(open, turn).await.map(End::finish)
     }
 
-    /// Returns when messages were dealt with since the last call.
-    pub async fn handled(&self) {
-        self.handled.told.notified().await;
+    /// Returns when messages of a workspace were dealt with since the last call.
+    pub async fn handled(&self, workspace: Workspace) {
+        match self.handled_of(workspace) {
+            Some(handled) => handled.told.notified().await,
+            None => pending().await,
+        }
+    }
+
+    fn handled_of(&self, workspace: Workspace) -> Option<&Handled> {
+        self.handled.get(usize::try_from(workspace).ok()?)
     }
 
     /// Brings the cursor file of a workspace up to date, if messages were dealt with since that was done last.
@@ -150,7 +158,8 @@ impl<P: Ports> Driver<P> {
     /// # Errors
     /// When the guest trapped; the next instance does it with its first fetch.
     pub async fn settle_inbox(self: &Arc<Self>, workspace: Workspace) -> Result<(), GuestDown> {
-        if !self.handled.is_unsettled.swap(false, Ordering::AcqRel) {
+        let is_unsettled = |handled: &Handled| handled.is_unsettled.swap(false, Ordering::AcqRel);
+        if !self.handled_of(workspace).is_some_and(is_unsettled) {
             return Ok(());
         }
         let open = Open::new(self);
@@ -236,10 +245,15 @@ impl<P: Ports> Driver<P> {
 
     fn perform(&self, instance: u64, effect: Effect) {
         match effect {
-            Effect::Arrived(count) => self.ports.perform(Effect::Arrived(self.arrivals(instance, count))),
-            Effect::Handled(_) => {
-                self.handled.is_unsettled.store(true, Ordering::Release);
-                self.handled.told.notify_one();
+            Effect::Arrived(Arrival { workspace, count }) => {
+                let count = self.arrivals(instance, count);
+                self.ports.perform(Effect::Arrived(Arrival { workspace, count }));
+            }
+            Effect::Handled(workspace) => {
+                if let Some(handled) = self.handled_of(workspace) {
+                    handled.is_unsettled.store(true, Ordering::Release);
+                    handled.told.notify_one();
+                }
             }
             // What another instance was busy with has ended with it.
             Effect::Working(_) if instance != self.instance() => {}
@@ -251,7 +265,7 @@ impl<P: Ports> Driver<P> {
 
     /// Tells the heartbeats that nobody is busy, once for each stop of the guest: the next instance does
     /// not know what the one before was busy with.
-    fn put_down_work(&self) {
+    fn report_idle(&self) {
         let instance = self.instance();
         if self.idle_at.fetch_max(instance, Ordering::Relaxed) >= instance {
             return;
@@ -368,7 +382,7 @@ impl<P: Ports> Drop for Open<P> {
         if self.finished {
             return;
         }
-        self.driver.put_down_work();
+        self.driver.report_idle();
         // Without a runtime the process is ending, and nobody is left to tell.
         let Ok(runtime) = Handle::try_current() else { return };
         let (driver, dialogue, instance) = (Arc::clone(&self.driver), self.dialogue, self.instance);

@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 /// Shorter texts occur in ordinary words.
 const SHORTEST_SECRET: usize = 6;
 /// Secrets of the past are forgotten beyond this number.
-const SECRETS: usize = 64;
+const SECRETS: usize = 4_096;
 const IN_PLACE_OF_SECRETS: &str = "[token]";
 
 static HIDDEN: RwLock<Vec<String>> = RwLock::new(Vec::new());

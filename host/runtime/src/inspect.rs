@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+pub use crate::storage::paths::Naming;
 use crate::{
     guest::{
         Guest,
         wire::{self, Permissions, Saved, WorkspaceSettings},
     },
     storage::{
-        files::cursor_in,
         journal::{self, JOURNAL_BYTES, Recovered},
         lock::{self, Holder},
         paths::InboxPaths,
@@ -35,6 +35,8 @@ pub struct Place {
     pub workspace: String,
     /// The directory of state, also if it cannot be written.
     pub state: Option<PathBuf>,
+    /// How its files are named.
+    pub naming: Naming,
 }
 
 /// Looks at the inbox of a workspace: what waits, how far fetching and handling have come, and the files.
@@ -42,10 +44,13 @@ pub struct Place {
 /// # Errors
 /// When the component cannot be loaded, or stops at what it finds.
 pub async fn at(place: &Place) -> anyhow::Result<Map<String, Value>> {
-    let paths = place.state.as_ref().map(|state| InboxPaths::new(state, &place.platform, &place.workspace));
+    let paths = place
+        .state
+        .as_ref()
+        .map(|state| InboxPaths::new(state, &place.platform, &place.workspace, &place.naming));
     let file = paths.as_ref().map(|paths| JournalSeen::at(&paths.journal)).unwrap_or_default();
     let saved = Saved {
-        cursor: paths.as_ref().and_then(|paths| cursor_in(&paths.cursor)),
+        cursor: paths.as_ref().and_then(InboxPaths::read_cursor),
         journal: file.recovered.records.clone(),
         damaged_after: file.damaged_after(),
     };
@@ -160,7 +165,7 @@ mod tests {
     async fn sizes_and_damage_are_told_and_no_file_is_touched() {
         let directory = TempDir::new().unwrap();
         let place = place(Some(directory.path().to_owned()));
-        let paths = InboxPaths::new(directory.path(), &place.platform, "w");
+        let paths = InboxPaths::new(directory.path(), &place.platform, "w", &place.naming);
         let content = b"not a line\ntorn";
         fs::write(&paths.journal, content).unwrap();
         fs::write(&paths.cursor, "row-1").unwrap();
@@ -182,7 +187,7 @@ mod tests {
     async fn a_journal_that_cannot_be_read_is_told() {
         let directory = TempDir::new().unwrap();
         let place = place(Some(directory.path().to_owned()));
-        let paths = InboxPaths::new(directory.path(), &place.platform, "w");
+        let paths = InboxPaths::new(directory.path(), &place.platform, "w", &place.naming);
         fs::create_dir(&paths.journal).unwrap();
 
         let seen = at(&place).await.unwrap();
@@ -198,6 +203,11 @@ mod tests {
     }
 
     fn place(state: Option<PathBuf>) -> Place {
-        Place { platform: Url::parse("https://acme.example.com/").unwrap(), workspace: "w".to_owned(), state }
+        Place {
+            platform: Url::parse("https://acme.example.com/").unwrap(),
+            workspace: "w".to_owned(),
+            state,
+            naming: Naming::of(&["w"]).remove(0),
+        }
     }
 }

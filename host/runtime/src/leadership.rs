@@ -1,7 +1,7 @@
 //! Keeps the inbox of the component open, also after the component had to be restarted.
 //!
 //! ```text
-//! session begun ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
+//! token is taken ──► lock taken ──► told what is on disk ──► fetching ──► stopped ──► pause
 //!                   ▲   │  ▲                                   │                       │
 //!                   │   │  └─────────── lock lost ─────────────┘                       │
 //!                   2 s ▼                                                              │
@@ -15,11 +15,15 @@ use tokio::{
     task,
     time::{self, Instant},
 };
+use tracing::Span;
 
 use crate::{
     driver::{Driver, Ports},
-    guest::{GuestDown, wire::Saved},
-    session::Session,
+    guest::{
+        GuestDown,
+        wire::{Saved, Workspace},
+    },
+    presence::Standing,
     storage::files::{Files, Lead},
 };
 
@@ -36,11 +40,17 @@ const LOCK_CHECK: Duration = Duration::from_secs(60);
 /// One that keeps files in order, and two that fetch them: a slow file leaves a way for the next.
 const FILE_LANES: u32 = 3;
 
-/// Tells the component what `files` hold and lets it fetch messages, for as long as the future is
-/// polled and no other process does. Without `fetch` nothing is fetched, and no lock is taken.
-pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: Session, fetch: bool) {
-    session.begun().await;
-    let mut inbox = Inbox { driver, files, said: Lead::Here };
+/// Tells the component what the files of `account` hold and lets it fetch messages, for as long as the future is
+/// polled, the platform takes the token, and no other process does. Without `fetch` nothing is fetched, and no lock
+/// is taken.
+pub async fn keep_open<P: Ports>(
+    driver: Arc<Driver<P>>,
+    workspace: Workspace,
+    files: Files,
+    standing: Standing,
+    fetch: bool,
+) {
+    let mut inbox = Inbox { driver, workspace, files, standing, said: Lead::Here };
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = Instant::now();
@@ -61,7 +71,9 @@ pub async fn keep_open<P: Ports>(driver: Arc<Driver<P>>, files: Files, session: 
 
 struct Inbox<P: Ports> {
     driver: Arc<Driver<P>>,
+    workspace: Workspace,
     files: Files,
+    standing: Standing,
     /// What the operator knows.
     said: Lead,
 }
@@ -70,10 +82,34 @@ impl<P: Ports> Inbox<P> {
     /// Ends only if the component stops.
     async fn open(&mut self, fetch: bool) -> Result<(), GuestDown> {
         let files = self.files.clone();
-        let secret = task::spawn_blocking(move || files.read_secret()).await.unwrap_or_default();
-        if let Some(secret) = secret {
-            self.driver.guest().remember_secret(0, &secret).await?;
+        let span = Span::current();
+        let read = task::spawn_blocking(move || span.in_scope(|| files.read_secret()));
+        if let Some(secret) = read.await.unwrap_or_default() {
+            self.driver.guest().remember_secret(self.workspace, &secret).await?;
         }
+        loop {
+            self.wait_for_the_token().await?;
+            let (standing, workspace) = (self.standing.clone(), self.workspace);
+            tokio::select! {
+                ended = self.keep(fetch) => return ended,
+                () = standing.until(workspace, true) => self.files.resign().await,
+            }
+        }
+    }
+
+    /// Ends once the platform takes the token of the workspace; tells the component why it does not.
+    async fn wait_for_the_token(&self) -> Result<(), GuestDown> {
+        while let Some(rejected) = self.standing.refusal(self.workspace) {
+            let guest = self.driver.guest();
+            guest.refused(self.workspace, &rejected.to_string()).await?;
+            self.standing.until(self.workspace, false).await;
+            guest.refused(self.workspace, "").await?;
+        }
+        Ok(())
+    }
+
+    /// Ends only if the component stops.
+    async fn keep(&mut self, fetch: bool) -> Result<(), GuestDown> {
         if !fetch {
             return pending().await;
         }
@@ -91,7 +127,7 @@ impl<P: Ports> Inbox<P> {
             self.say(&lead);
             let Lead::Another(leader) = lead else { return Ok(()) };
             if told.as_ref() != Some(&leader) {
-                self.driver.guest().follow(0, &leader).await?;
+                self.driver.guest().follow(self.workspace, &leader).await?;
                 told = Some(leader);
             }
             time::sleep(LOCK_AGAIN).await;
@@ -113,7 +149,7 @@ impl<P: Ports> Inbox<P> {
             if !self.files.still_leads().await {
                 tracing::warn!("the lock of the inbox was removed or lost, and the inbox is opened again");
                 // No pop may act on what was known before the journal is read again.
-                return self.driver.guest().follow(0, "another process").await;
+                return self.driver.guest().follow(self.workspace, "another process").await;
             }
         }
     }
@@ -121,9 +157,9 @@ impl<P: Ports> Inbox<P> {
     /// Has the cursor file follow what the agent deals with; ends only if the component stops.
     async fn settle(&self) -> Result<Infallible, GuestDown> {
         loop {
-            self.driver.handled().await;
+            self.driver.handled(self.workspace).await;
             time::sleep(SETTLE_AFTER).await;
-            self.driver.settle_inbox(0).await?;
+            self.driver.settle_inbox(self.workspace).await?;
         }
     }
 
@@ -132,14 +168,14 @@ impl<P: Ports> Inbox<P> {
         let files = select_all((0..FILE_LANES).map(|lane| Box::pin(self.keep_files(lane))));
         tokio::select! {
             biased;
-            ended = self.driver.fetch_inbox(0, saved) => ended.map(drop),
+            ended = self.driver.fetch_inbox(self.workspace, saved) => ended.map(drop),
             (stopped, ..) = files => Err(stopped),
         }
     }
 
     /// Ends only if the component stops.
     async fn keep_files(&self, lane: u32) -> GuestDown {
-        match self.driver.keep_files(0, lane).await {
+        match self.driver.keep_files(self.workspace, lane).await {
             Ok(_) => pending().await,
             Err(stopped) => stopped,
         }
@@ -188,6 +224,10 @@ mod tests {
             Effect, FileUpdate, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest,
             Settings, UploadRequest, WorkspaceSettings,
         },
+    };
+    use crate::{
+        session::Session,
+        storage::paths::{InboxPaths, Naming},
     };
 
     /// More than the component may hold.
@@ -315,7 +355,11 @@ mod tests {
             };
             let driver = Driver::new(Guest::embedded(settings()).unwrap(), Arc::new(world));
             let files = files(&configs);
-            let inbox = tokio::spawn(keep_open(Arc::clone(&driver), files, Session::default(), fetch));
+            let kept = Arc::clone(&driver);
+            let inbox = tokio::spawn(async move {
+                Session::default().begun().await;
+                keep_open(kept, 0, files, Standing::default(), fetch).await;
+            });
             Self { driver, configs, inbox }
         }
 
@@ -382,7 +426,9 @@ mod tests {
     }
 
     fn files(configs: &TempDir) -> Files {
-        Files::new(Some(configs.path().to_owned()), &Url::parse("http://platform").unwrap(), "w")
+        let platform = Url::parse("http://platform").unwrap();
+        let naming = Naming::of(&["w"]).remove(0);
+        Files::at(Some(InboxPaths::new(configs.path(), &platform, "w", &naming)))
     }
 
     fn settings() -> Settings {

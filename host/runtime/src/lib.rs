@@ -6,13 +6,17 @@
 //!                      └── leadership   └──► NativePorts: HTTP, files, time, log
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod account;
+mod builder;
 pub mod config;
 pub mod driver;
 pub mod guest;
 pub mod hidden;
 pub mod inspect;
 pub mod leadership;
+mod messages;
 pub mod names;
 pub mod network;
 pub mod platform;
@@ -20,8 +24,14 @@ pub mod ports;
 pub mod presence;
 mod runtime;
 pub mod session;
+mod spread;
 pub mod storage;
 pub mod sys;
 pub mod text;
 
-pub use self::{config::Config, runtime::Runtime};
+pub use self::{
+    builder::{BuildError, Builder},
+    config::Config,
+    messages::Message,
+    runtime::Runtime,
+};

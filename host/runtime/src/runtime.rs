@@ -1,17 +1,31 @@
-//! Everything that runs for a workspace, in one value.
+//! Everything that runs for the workspaces of a process, in one value.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures::{future::join_all, stream::Stream};
+use serde_json::Value;
 use tokio::{task::JoinSet, time};
+use tracing::Instrument as _;
 
 use crate::{
+    account::Account,
+    builder::Builder,
     config::Config,
     driver::Driver,
-    guest::{Guest, wire},
+    guest::{
+        Guest, GuestDown,
+        wire::{self, Answer, ToolSpec, Workspace},
+    },
     leadership,
-    ports::NativePorts,
-    presence::{self, Member, Presence, Rejected, Tokens},
+    messages::{self, Message},
+    ports::{Line, NativePorts},
+    presence::{self, Presence, Rejected, RetryBudget, Standing, Tokens},
     session::Session,
+    spread,
 };
 
 /// Before a task that a defect has ended is started again.
@@ -19,15 +33,54 @@ const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 /// For the cursor file at the end. Clients kill half a second after asking.
 const LAST_WRITE: Duration = Duration::from_millis(150);
 
-/// The tools of a workspace, its presence and its inbox. Dropping it ends all of them.
+/// The tools of the workspaces of a process, their presence and their inboxes. Dropping it ends all of them.
 pub struct Runtime {
     driver: Arc<Driver<NativePorts>>,
     session: Session,
-    _inbox: JoinSet<()>,
-    presence: JoinSet<Rejected>,
+    standing: Standing,
+    /// What goes on beside the tools.
+    _tasks: JoinSet<()>,
+}
+
+/// What the tasks of all accounts share.
+struct Shared {
+    driver: Arc<Driver<NativePorts>>,
+    session: Session,
+    standing: Standing,
+    budget: Arc<RetryBudget>,
 }
 
 impl Runtime {
+    /// Makes a runtime in the program that embeds it.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// All tools, always in the same order.
+    ///
+    /// # Errors
+    /// When the component stopped; the call may be made again.
+    pub async fn tools(&self) -> Result<Vec<ToolSpec>, GuestDown> {
+        self.driver.guest().specs().await
+    }
+
+    /// Calls a tool; `arguments` is a JSON object. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// When the component stopped; the call may be made again, although what it asked for may have been done.
+    pub async fn call_tool(&self, name: &str, arguments: Value) -> Result<Answer, GuestDown> {
+        let (answer, receipt) = self.driver.call_tool(name, &arguments.to_string()).await?;
+        receipt.written().await;
+        Ok(answer)
+    }
+
+    /// The messages to all workspaces, oldest first, without end. A message is removed from the inbox when the next one
+    /// is asked for, so that one that was not handled comes again, also after a crash. Only one stream at a time gives
+    /// each message once.
+    pub fn messages(&self) -> impl Stream<Item = Message> + Send + use<> {
+        messages::messages(Arc::clone(&self.driver))
+    }
+
     /// Loads the component and begins the background work. Nothing goes out and no file changes before the
     /// session has begun.
     ///
@@ -36,14 +89,27 @@ impl Runtime {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let guest = Guest::embedded(guest_settings(config)?)?;
         guest.prepare().await?;
-        let driver = Driver::new(guest, Arc::new(NativePorts::new(config)));
-        let session = Session::default();
-        let (mut inbox, mut presence) = (JoinSet::new(), JoinSet::new());
-        inbox.spawn(keep_inbox(config, &driver, &session));
-        if config.presence {
-            presence.spawn(keep_presence(config, &driver, &session));
+        let shared = Arc::new(Shared {
+            driver: Driver::new(guest, Arc::new(NativePorts::new(config))),
+            session: Session::default(),
+            standing: Standing::default(),
+            budget: Arc::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for line in shared.driver.ports().lines() {
+            let (handle, span) = (line.account().handle(), line.account().span());
+            tasks.spawn(keep_inbox(Arc::clone(&shared), handle, config.inbox).instrument(span.clone()));
+            if config.presence {
+                tasks.spawn(keep_presence(Arc::clone(&shared), handle).instrument(span));
+            }
         }
-        Ok(Self { driver, session, _inbox: inbox, presence })
+        let Shared { driver, session, standing, .. } = &*shared;
+        Ok(Self {
+            driver: Arc::clone(driver),
+            session: session.clone(),
+            standing: standing.clone(),
+            _tasks: tasks,
+        })
     }
 
     /// What calls tools.
@@ -58,18 +124,34 @@ impl Runtime {
         &self.session
     }
 
-    /// Returns if the platform refuses the register of the workspace.
-    pub async fn rejected(&mut self) -> Rejected {
-        match self.presence.join_next().await {
-            Some(Ok(rejected)) => rejected,
-            Some(Err(_)) | None => std::future::pending().await,
-        }
+    /// Returns once the platform refuses the register of every workspace, with all refusals in the order of the
+    /// workspaces.
+    pub async fn rejected(&self) -> Vec<Rejected> {
+        self.standing.all_refused(self.driver.ports().lines().len()).await
     }
 
-    /// Brings the cursor file up to date, within 150 ms, and ends all work.
+    /// Brings the cursor files up to date, within 150 ms, and ends all work.
     pub async fn shutdown(self) {
-        // What the agent has dealt with is in the journal; this is for other implementations.
-        let _ = time::timeout(LAST_WRITE, self.driver.settle_inbox(0)).await;
+        let workspaces = self.driver.guest().workspaces();
+        let settled = workspaces.map(|workspace| self.driver.settle_inbox(workspace));
+        // What the agent has dealt with is in the journals; this is for other implementations.
+        let _ = time::timeout(LAST_WRITE, join_all(settled)).await;
+    }
+}
+
+impl Shared {
+    fn line(&self, workspace: Workspace) -> Option<&Line> {
+        self.driver.ports().lines().get(usize::try_from(workspace).ok()?)
+    }
+
+    /// Waits for the session, and for the turn of `workspace` among the others.
+    async fn begun(&self, workspace: Workspace) {
+        self.session.begun().await;
+        time::sleep(self.delay(workspace, spread::INBOXES)).await;
+    }
+
+    fn delay(&self, workspace: Workspace, over: Duration) -> Duration {
+        spread::delay(workspace, self.driver.ports().lines().len(), over, fastrand::f64())
     }
 }
 
@@ -82,10 +164,7 @@ fn guest_settings(config: &Config) -> anyhow::Result<wire::Settings> {
     let tools = config.tools.clone();
     Ok(wire::Settings {
         seed: (first, second, third, fourth),
-        workspaces: vec![wire::WorkspaceSettings {
-            id: config.workspace.clone(),
-            platform: config.platform.as_str().trim_end_matches('/').to_owned(),
-        }],
+        workspaces: config.accounts.iter().map(workspace_settings).collect(),
         inbox: config.inbox,
         redeliver: tools.redeliver,
         notice: tools.notice,
@@ -98,30 +177,51 @@ fn guest_settings(config: &Config) -> anyhow::Result<wire::Settings> {
     })
 }
 
-fn keep_inbox(
-    config: &Config,
-    driver: &Arc<Driver<NativePorts>>,
-    session: &Session,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (driver, session, fetch) = (Arc::clone(driver), session.clone(), config.inbox);
-    restart_on_panic("the inbox", move || {
-        leadership::keep_open(Arc::clone(&driver), driver.ports().files().clone(), session.clone(), fetch)
-    })
+fn workspace_settings(account: &Account) -> wire::WorkspaceSettings {
+    wire::WorkspaceSettings {
+        id: account.id.clone(),
+        platform: account.platform.as_str().trim_end_matches('/').to_owned(),
+    }
 }
 
-fn keep_presence(
-    config: &Config,
-    driver: &Arc<Driver<NativePorts>>,
-    session: &Session,
-) -> impl Future<Output = Rejected> + Send + 'static {
-    let (driver, session, member) = (Arc::clone(driver), session.clone(), Member::of(config));
-    restart_on_panic("presence", move || {
-        let (ports, working) = (driver.shared_ports(), Arc::clone(driver.ports().working()));
-        let presence = Presence::new(ports, member.clone(), working, presence::teach(Arc::clone(&driver)));
-        let presence = presence.with_tokens(Arc::clone(driver.ports().http()) as Arc<dyn Tokens>);
-        let session = session.clone();
-        async move { presence.run(&session).await }
+async fn keep_inbox(shared: Arc<Shared>, workspace: Workspace, fetch: bool) {
+    shared.begun(workspace).await;
+    let Some(line) = shared.line(workspace) else { return };
+    restart_on_panic("the inbox", || {
+        let (driver, standing) = (Arc::clone(&shared.driver), shared.standing.clone());
+        leadership::keep_open(driver, workspace, line.files().clone(), standing, fetch)
     })
+    .await;
+}
+
+/// Registers and beats; after a refusal again once there is another token.
+async fn keep_presence(shared: Arc<Shared>, workspace: Workspace) {
+    loop {
+        let presence = Arc::clone(&shared);
+        restart_on_panic("presence", move || be_present(Arc::clone(&presence), workspace)).await;
+        shared.standing.accept(workspace);
+    }
+}
+
+/// Ends once the platform has refused the register, and the source of the token then holds another one.
+async fn be_present(shared: Arc<Shared>, workspace: Workspace) {
+    let Some(line) = shared.line(workspace) else { return pending().await };
+    let (driver, account) = (&shared.driver, Arc::clone(line.account()));
+    let learn = presence::teach(Arc::clone(driver), workspace);
+    let working = Arc::clone(line.working());
+    let mut presence = Presence::new(driver.shared_ports(), account, working, learn)
+        .with_tokens(Arc::clone(line.http()) as Arc<dyn Tokens>);
+    let count = driver.ports().lines().len();
+    if count > 1 {
+        presence =
+            presence.among_others(shared.delay(workspace, spread::PRESENCE), Arc::clone(&shared.budget));
+    }
+    let rejected = presence.run(&shared.session).await;
+    if count > 1 {
+        tracing::error!("{rejected}; until then this workspace is left out");
+    }
+    shared.standing.refuse(workspace, rejected);
+    presence.another_token().await;
 }
 
 /// Does what `make` makes, and once more a moment later whenever a defect has ended it.
@@ -133,7 +233,7 @@ where
     loop {
         // Ends with this future.
         let mut task = JoinSet::new();
-        task.spawn(make());
+        task.spawn(make().in_current_span());
         if let Some(Ok(value)) = task.join_next().await {
             return value;
         }

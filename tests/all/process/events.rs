@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use molecule_runtime::{
-    account::{Credentials, Token, TokenSource},
+    account::{Account, Credentials, Token, TokenSource},
     guest::wire::Listen,
     platform::{
         events::{Events, Pace},
@@ -280,7 +280,7 @@ impl Ear {
     }
 
     fn at(url: &str, workspace: &str, pace: Pace, credentials: Credentials) -> Result<Self> {
-        let http = Arc::new(Http::new(url.parse()?, workspace.to_owned(), credentials));
+        let http = Arc::new(Http::new(Account::new(workspace, url.parse()?, credentials)));
         let clock = Clock::machine();
         let events = Events::new(Arc::new(EventStream::new(http)), clock, pace, fastrand::Rng::with_seed(7));
         Ok(Self { events, clock })

@@ -4,11 +4,13 @@
 
 mod calls;
 mod crash;
+mod embedding;
 mod ends;
 mod errors;
 mod events;
 mod faults;
 mod files;
+mod identities;
 mod kill9;
 mod limits;
 mod lines;
@@ -18,6 +20,7 @@ mod proxies;
 mod secrets;
 mod sessions;
 mod settings;
+mod several;
 mod streams;
 mod twins;
 mod wake_up;

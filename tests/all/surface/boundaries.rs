@@ -19,15 +19,16 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("host", "\"registry\"", &["host/runtime/src/presence"]),
     // The environment and the command line are the program's: a runtime that is embedded has neither.
     ("host", "env::var", &["host/cli/src/main.rs", "host/runtime/build.rs"]),
-    ("host", "env::args", &["host/cli/src/main.rs"]),
+    ("host", "env::args", &["host/cli/src/main.rs", "host/runtime/examples"]),
     ("host", "env::home_dir", &["host/cli/src/main.rs"]),
-    ("host/runtime", "env::", &["host/runtime/build.rs"]),
+    ("host/runtime", "env::", &["host/runtime/build.rs", "host/runtime/examples"]),
     // Uploads are streamed by the host, events are read by it, and tokens tried: these addresses of the platform are
     // spelled here.
     (
         "host",
         "\"workspaces\"",
         &[
+            "host/cli/src/settings/workspaces/file.rs",
             "host/runtime/src/platform/attachments",
             "host/runtime/src/platform/http/events.rs",
             "host/runtime/src/presence/issued.rs",

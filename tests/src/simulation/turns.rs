@@ -158,9 +158,9 @@ impl World<'_> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Arrived(count) => {
+            Effect::Arrived(arrival) => {
                 if let Some(process) = &mut self.process {
-                    process.arrivals = process.arrivals.max(count);
+                    process.arrivals = process.arrivals.max(arrival.count);
                 }
                 self.wake();
             }

@@ -13,7 +13,7 @@ use molecule_runtime::{
     account::Token,
     driver::Ports,
     guest::wire::{
-        Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
+        Arrival, Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
         PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest,
     },
     presence::{Tokens, Working},
@@ -263,7 +263,7 @@ impl Ports for Process {
 
     fn perform(&self, effect: Effect) {
         match effect {
-            Effect::Arrived(count) => {
+            Effect::Arrived(Arrival { count, .. }) => {
                 self.note(format!("arrived {count}"));
                 self.arrivals.send_modify(|arrived| *arrived = count.max(*arrived));
             }

@@ -147,7 +147,7 @@ impl Poller {
     async fn take_broadcasts(&mut self, rows: Vec<Row>, old: Option<Stamp>) -> bool {
         let (records, stopped) = self.stage_broadcasts(rows, old);
         self.write(records).await;
-        self.land();
+        self.publish();
         !stopped
     }
 

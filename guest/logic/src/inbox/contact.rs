@@ -13,7 +13,7 @@ use super::{Inbox, notes};
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
-    wire::{Effect, Instant, Workspace},
+    wire::{Arrival, Effect, Instant, Workspace},
     world::World,
 };
 
@@ -142,13 +142,18 @@ impl Inbox {
         self.queue.arrivals().saturating_add(self.steps)
     }
 
-    /// Makes a change, and wakes those who rest if there is something new.
-    pub(super) fn announce<T>(&mut self, host: &Host, change: impl FnOnce(&mut Self) -> T) -> T {
+    /// Makes a change of what is known of `workspace`, and wakes those who rest if there is something new.
+    pub(super) fn announce<T>(
+        &mut self,
+        host: &Host,
+        workspace: Workspace,
+        change: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let before = self.news();
         let changed = change(self);
         let news = self.news();
         if news > before {
-            host.effect(Effect::Arrived(news));
+            host.effect(Effect::Arrived(Arrival { workspace, count: news }));
         }
         changed
     }

@@ -10,7 +10,7 @@ use crate::{
     dialogue::Dialogue,
     platform::tests::{responded, unreachable},
     testing::{Call, OWN, world_of_two},
-    wire::{Effect, Next, Outcome, Rest, Saved, Turn},
+    wire::{Arrival, Effect, Next, Outcome, Rest, Saved, Turn},
 };
 
 /// What `inbox_peek` says of an inbox without messages.
@@ -23,7 +23,7 @@ fn no_tool_speaks_of_messages_before_the_journal_is_read() {
     for tool in TOOLS {
         let (mut rig, id) = restarted();
         let mut call = Call::open_at(&rig.world, tool, &json!({"activity_id": id}), rig.now);
-        let rest = Rest { until: rig.now + 200, arrivals_over: Some(0) };
+        let rest = Rest { until: rig.now + 200, arrivals_over: Some(0), workspace: None };
         assert_eq!(call.turn.next, Next::Rest(rest), "{tool}");
 
         rig.start();
@@ -60,7 +60,10 @@ fn the_first_look_is_waited_for() {
     let (mut poller, turn) = look(&rig);
     assert!(matches!(turn.next, Next::Send(_)), "{turn:?}");
     let mut call = Call::open_at(&rig.world, "inbox_peek", &json!({}), rig.now + 500);
-    assert_eq!(call.turn.next, Next::Rest(Rest { until: rig.now + 2_000, arrivals_over: Some(1) }));
+    assert_eq!(
+        call.turn.next,
+        Next::Rest(Rest { until: rig.now + 2_000, arrivals_over: Some(1), workspace: None })
+    );
 
     let mut turn = poller.resume(responded(200, &json!([])), rig.now + 900);
     let mut arrived = Vec::new();
@@ -70,7 +73,7 @@ fn the_first_look_is_waited_for() {
     }
     arrived.append(&mut turn.effects);
 
-    assert!(arrived.contains(&Effect::Arrived(2)), "{arrived:?}");
+    assert!(arrived.contains(&Effect::Arrived(Arrival { workspace: 0, count: 2 })), "{arrived:?}");
     assert_eq!(call.then(Outcome::Rested, rig.now + 900).text(), EMPTY);
 }
 

@@ -174,7 +174,7 @@ impl Poller {
         let (repeated, messages) = (between.again.len(), between.messages);
         let records = self.take_between(between);
         self.write(records).await;
-        self.land();
+        self.publish();
         self.host.log(
             Level::Warn,
             format!(

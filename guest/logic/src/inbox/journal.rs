@@ -104,7 +104,7 @@ pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace
     match rewritten {
         Ok(()) => {
             let mut inbox = world.inbox.borrow_mut();
-            inbox.announce(host, |inbox| inbox.settle_pops(workspace, &pops, host.now()));
+            inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &pops, host.now()));
             inbox.book(workspace).journal.rewritten(&lines, host.now());
             if inbox.said_not_saved.take().is_some() {
                 host.log(Level::Info, "the inbox is saved again");
@@ -217,7 +217,7 @@ pub(super) async fn acknowledge(
         inbox.book(workspace).journal.outlived(message.weight());
     }
     if saved {
-        inbox.announce(host, |inbox| inbox.settle_pops(workspace, &ids, host.now()));
+        inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &ids, host.now()));
     }
     saved
 }

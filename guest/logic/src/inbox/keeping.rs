@@ -1,4 +1,4 @@
-//! What the poller does on disk: messages land, the journal is kept tidy, the cursor file follows.
+//! What the poller does on disk: messages are published, the journal is kept tidy, the cursor file follows.
 
 use std::rc::Rc;
 
@@ -53,8 +53,8 @@ impl Poller {
     }
 
     /// The agent may see what was staged.
-    pub(super) fn land(&self) {
-        self.and_announce(|inbox| inbox.queue_mut().land());
+    pub(super) fn publish(&self) {
+        self.and_announce(|inbox| inbox.queue_mut().publish(self.workspace));
     }
 
     /// The lanes of files have something to look at.
@@ -63,7 +63,7 @@ impl Poller {
     }
 
     fn and_announce(&self, change: impl FnOnce(&mut Inbox)) {
-        self.world.inbox.borrow_mut().announce(&self.host, change);
+        self.world.inbox.borrow_mut().announce(&self.host, self.workspace, change);
     }
 
     /// Rewrites the journal if it is not what it should be, or holds much that is over.
@@ -112,7 +112,7 @@ impl Poller {
 pub(super) async fn settle_held(host: &Host, world: &World, workspace: Workspace) -> Option<bool> {
     let (now, id) = (host.now(), (workspace, world.id(workspace)));
     let settle = |inbox: &mut Inbox| inbox.settle_held(id, &world.own_uploads.borrow(), now);
-    let own = world.inbox.borrow_mut().announce(host, settle);
+    let own = world.inbox.borrow_mut().announce(host, workspace, settle);
     if own.is_empty() {
         return None;
     }

@@ -189,7 +189,7 @@ impl Inbox {
         }
         self.queue.view(workspace, |message| book.files.view(message, own));
         self.books.insert(workspace, book);
-        self.queue.land();
+        self.queue.publish(workspace);
         self.is_read(workspace, now);
         trouble
     }
@@ -203,7 +203,7 @@ impl Inbox {
     }
 
     /// Notes rows of the workspace `own`, and stages the messages among them, as far as there is
-    /// room. The agent sees them once they have landed.
+    /// room. The agent sees them once they are published.
     fn take(
         &mut self,
         (workspace, own): (Workspace, &str),

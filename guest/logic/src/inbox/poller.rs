@@ -31,7 +31,7 @@ use crate::{
     },
     untrusted,
     uploads::OwnUploads,
-    wire::{Effect, Finish, Instant, Level, Listen, Saved, Workspace},
+    wire::{Arrival, Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,
 };
 
@@ -133,7 +133,7 @@ impl Poller {
         if let Some(trouble) = trouble {
             host.log(Level::Warn, trouble);
         }
-        host.effect(Effect::Arrived(news));
+        host.effect(Effect::Arrived(Arrival { workspace, count: news }));
         Self {
             reached: begins_anew.then(|| host.now()),
             world,
@@ -193,7 +193,8 @@ impl Poller {
             inbox.is_told(self.workspace, Err(trouble.as_error()), self.host.now());
         }
         if inbox.has_looked(self.workspace) {
-            self.host.effect(Effect::Arrived(inbox.news()));
+            let news = Arrival { workspace: self.workspace, count: inbox.news() };
+            self.host.effect(Effect::Arrived(news));
         }
     }
 
@@ -397,7 +398,7 @@ impl Poller {
         let (more, of_window) = (batch.more, batch.of_window);
         let mut taken = self.bring_in(batch);
         self.write(std::mem::take(&mut taken.records)).await;
-        self.land();
+        self.publish();
         if taken.stirs {
             self.stir();
         }
@@ -417,7 +418,7 @@ impl Poller {
         if more { Progress::More } else { Progress::CaughtUp }
     }
 
-    /// Brings rows into the inbox, where they have yet to land.
+    /// Brings rows into the inbox, where they are not published yet.
     fn bring_in(&self, batch: Batch) -> Taken {
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));

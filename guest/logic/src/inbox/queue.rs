@@ -55,7 +55,7 @@ enum Place {
     /// It waits for its files, or for what takes its place, or may be the agent's own file.
     Held,
     /// It is not on disk yet.
-    Landing,
+    Unpublished,
     Ready,
 }
 
@@ -72,7 +72,7 @@ impl Staged {
             showings: 0,
             arrival: 0,
             since: 0,
-            place: Place::Landing,
+            place: Place::Unpublished,
         }
     }
 
@@ -215,23 +215,22 @@ impl Queue {
         self.shelves.get(&workspace).map_or(Load { messages: 0, bytes: 0 }, Shelf::load)
     }
 
-    /// Puts a message at the end, where the agent does not see it before it has landed.
+    /// Puts a message at the end, where the agent does not see it before it is published.
     pub(crate) fn stage(&mut self, staged: Staged) {
         let shelf = self.shelves.entry(staged.message.workspace).or_default();
         shelf.bytes = shelf.bytes.saturating_add(staged.message.weight());
         shelf.staged.push_back(staged);
     }
 
-    /// The staged messages are on disk, or nothing can be put there: the agent may see them.
-    pub(crate) fn land(&mut self) {
-        for shelf in self.shelves.values_mut() {
-            for staged in shelf.staged.iter_mut().filter(|staged| staged.place == Place::Landing) {
-                staged.place = Place::Ready;
-                self.arrivals = self.arrivals.saturating_add(1);
-                staged.arrival = self.arrivals;
-                if staged.message.kind == Kind::CanvasUser {
-                    shelf.seen_of_user = shelf.seen_of_user.max(Some(staged.message.stamp));
-                }
+    /// The staged messages of a workspace are on disk, or nothing can be put there: the agent may see them.
+    pub(crate) fn publish(&mut self, workspace: Workspace) {
+        let Some(shelf) = self.shelves.get_mut(&workspace) else { return };
+        for staged in shelf.staged.iter_mut().filter(|staged| staged.place == Place::Unpublished) {
+            staged.place = Place::Ready;
+            self.arrivals = self.arrivals.saturating_add(1);
+            staged.arrival = self.arrivals;
+            if staged.message.kind == Kind::CanvasUser {
+                shelf.seen_of_user = shelf.seen_of_user.max(Some(staged.message.stamp));
             }
         }
     }
@@ -249,7 +248,7 @@ impl Queue {
             match fate(staged) {
                 Fate::Leaves => leaving.push(Rc::clone(&staged.message)),
                 Fate::Shows => {
-                    staged.place = Place::Landing;
+                    staged.place = Place::Unpublished;
                     if seen.is_some_and(|seen| staged.message.stamp < seen) {
                         Rc::make_mut(&mut staged.message).late = true;
                         staged.view.iter_mut().for_each(|view| Rc::make_mut(view).late = true);
@@ -261,7 +260,7 @@ impl Queue {
         for message in &leaving {
             shelf.remove(&message.activity_id);
         }
-        self.land();
+        self.publish(workspace);
         leaving
     }
 
@@ -448,7 +447,7 @@ mod tests {
         assert!(!queue.has_room(0));
         assert!(!queue.fits(&message("more", "")));
 
-        queue.land();
+        queue.publish(0);
         queue.pop("7");
 
         assert!(queue.fits(&message("more", "")));
@@ -461,7 +460,7 @@ mod tests {
         assert!(queue.fits(&message("a", &large)));
 
         queue.stage(staged("a", &large));
-        queue.land();
+        queue.publish(0);
         assert!(!queue.fits(&message("b", "")));
         queue.pop("a");
 
@@ -480,13 +479,13 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_sees_what_has_landed_and_not_what_is_held() {
+    fn the_agent_sees_what_is_published_and_not_what_is_held() {
         let mut queue = Queue::default();
         queue.stage(held("held"));
         queue.stage(staged("a", ""));
         assert!(queue.deliver().is_none() && queue.pop("a").is_none());
 
-        queue.land();
+        queue.publish(0);
 
         assert_eq!((ids(&queue), queue.arrivals()), (vec!["a"], 1));
         assert_eq!(queue.release(0, |_| Fate::Stays), []);
@@ -537,8 +536,8 @@ mod tests {
         queue.pop("b");
         assert_eq!(queue.untold(60_010), mail(1, true));
         queue.stage(staged("c", ""));
-        assert_eq!(queue.untold(12), None, "it has not landed");
-        queue.land();
+        assert_eq!(queue.untold(12), None, "it is not published");
+        queue.publish(0);
         assert_eq!(queue.untold(12), mail(2, false));
     }
 
@@ -584,7 +583,9 @@ mod tests {
         for id in ["b1", "b2"] {
             queue.stage(Staged::new(Rc::new(Message { workspace: 1, ..message(id, "") }), true));
         }
-        queue.land();
+        queue.publish(0);
+        assert_eq!(ids(&queue), ["a1", "a2", "a3", "a4"], "the others are not on disk yet");
+        queue.publish(1);
         assert_eq!(ids(&queue), ["a1", "b1", "a2", "b2", "a3", "a4"]);
         let seen: Vec<_> = queue.look(1, 2).map(|(staged, _)| staged.message.activity_id.clone()).collect();
         assert_eq!(seen, ["b1", "a2"]);
@@ -617,7 +618,7 @@ mod tests {
         for id in ids {
             queue.stage(staged(id, ""));
         }
-        queue.land();
+        queue.publish(0);
         queue
     }
 

@@ -37,6 +37,7 @@ impl Seen {
 mod tests {
     use std::{fs, path::PathBuf};
 
+    use molecule_runtime::inspect::Naming;
     use tempfile::TempDir;
     use url::Url;
 
@@ -78,6 +79,11 @@ mod tests {
     }
 
     fn place(state: Option<PathBuf>) -> Place {
-        Place { platform: Url::parse("https://acme.example.com/").unwrap(), workspace: "w".to_owned(), state }
+        Place {
+            platform: Url::parse("https://acme.example.com/").unwrap(),
+            workspace: "w".to_owned(),
+            state,
+            naming: Naming::of(&["w"]).remove(0),
+        }
     }
 }

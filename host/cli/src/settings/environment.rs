@@ -94,7 +94,7 @@ impl<'a> Environment<'a> {
     /// As [`Self::text`]; nothing is a problem.
     pub(super) fn required(&mut self, variable: &'static Variable) -> Option<String> {
         if !self.is_set(variable) {
-            self.problems.push(Problem::Missing(variable));
+            self.missing(variable);
             return None;
         }
         self.text(variable)
@@ -201,16 +201,27 @@ impl<'a> Environment<'a> {
         value.eq_ignore_ascii_case(on)
     }
 
+    /// Says once that a setting is needed.
+    fn missing(&mut self, variable: &'static Variable) {
+        self.problem(Problem::Missing(variable));
+    }
+
     /// Says once why a setting cannot be used.
     pub(super) fn unusable(&mut self, variable: &'static Variable, why: String) {
-        let problem = Problem::Unusable(variable, why);
+        self.problem(Problem::Unusable(variable, why));
+    }
+
+    fn problem(&mut self, problem: Problem) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
     }
 
+    /// Says once what the operator should know.
     pub(super) fn warn(&mut self, text: String) {
-        self.warnings.push(text);
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
     }
 }
 

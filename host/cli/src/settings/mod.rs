@@ -7,12 +7,11 @@
 //!
 //! Files are read and none is written.
 
+mod accounts;
 mod attach_roots;
 mod chat_uploads;
 mod configs_dir;
 mod environment;
-mod identity;
-mod network;
 mod no_proxy;
 mod permissions;
 mod platform_url;
@@ -31,46 +30,42 @@ use std::{
 };
 
 use molecule_runtime::{
-    account::Credentials,
-    config::{AgentCard, ChatUploads, Config, ToolOptions},
+    account::{Account, AgentCard},
+    config::{ChatUploads, Config, ToolOptions},
     guest::wire::Permissions,
     inspect::Place,
-    network::Network,
 };
-use url::Url;
 
 pub use self::problem::Problems;
-use self::{configs_dir::ConfigsDir, environment::Environment, identity::Identity};
+use self::{accounts::Listed, configs_dir::ConfigsDir, environment::Environment};
 use crate::env;
 
 /// Where `config.yaml` is looked for.
 const CONFIG_DIRECTORY: &str = "/configs";
-/// Characters of the id in the default name of an agent.
-const ID_IN_NAME: usize = 8;
 const DURABLE_BUDGET_SECS: u32 = 300;
 const LONGEST_BUDGET_SECS: f64 = 86_400.0;
 const POLL_TIMEOUT_SECS: u32 = 2;
 const LONGEST_POLL_TIMEOUT_SECS: u32 = 60;
 
 /// What a [`Place`] is made from.
-const PLACE: &[&env::Variable] =
-    &[&env::WORKSPACE_ID, &env::PLATFORM_URL, &env::WORKSPACES, &env::CONFIGS_DIR, &env::HOME];
+const PLACE: &[&env::Variable] = &[
+    &env::WORKSPACE_ID,
+    &env::PLATFORM_URL,
+    &env::WORKSPACES,
+    &env::WORKSPACES_FILE,
+    &env::CONFIGS_DIR,
+    &env::HOME,
+];
 
 /// Everything that the program was told.
 #[derive(Debug)]
 pub struct Settings {
-    /// The base of all platform addresses: http or https, no credentials, no query, no trailing slash.
-    pub platform: Url,
-    /// The id of the workspace: `[A-Za-z0-9_-]{1,64}`, a UUID in lower case.
-    pub workspace: String,
-    /// The token of the workspace.
-    pub credentials: Credentials,
-    /// How the platform is reached.
-    pub network: Network,
+    /// The workspaces to act for, at least one, of different ids.
+    pub accounts: Vec<Account>,
+    /// Files beside those of the accounts that may hold tokens.
+    pub secret_files: Vec<PathBuf>,
     /// Where state is kept, an absolute path that may not exist yet; none if it cannot be written.
     pub configs: Option<PathBuf>,
-    /// What other workspaces see of this one.
-    pub card: AgentCard,
     /// Whether to register and beat.
     pub heartbeat: bool,
     /// Whether to fetch messages.
@@ -101,21 +96,16 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// Reads which inbox to look at from the variables of [`env::ALL`] by `lookup`. There need not be a token.
+/// Reads which inboxes to look at from the variables of [`env::ALL`] by `lookup`. There need not be a token.
 ///
 /// # Errors
 /// When something required is missing or cannot be used: all of it in one report.
-pub fn place(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Place, Problems> {
+pub fn places(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Place>, Problems> {
     let mut environment = Environment::new(&lookup);
     environment.refuse_placeholders(PLACE);
     let state = configs_dir::find(&mut environment).path;
-    let Identity { workspace, platform, .. } = identity::place(&mut environment);
-    match (workspace, platform) {
-        (Some(workspace), Some(platform)) if environment.problems.is_empty() => {
-            Ok(Place { platform, workspace, state })
-        }
-        (_, None) | (None, _) | (Some(_), Some(_)) => Err(Problems::new(environment.problems, true)),
-    }
+    let places = accounts::places(&mut environment, state.as_deref());
+    if environment.problems.is_empty() { Ok(places) } else { Err(Problems::new(environment.problems, true)) }
 }
 
 impl Settings {
@@ -128,26 +118,23 @@ impl Settings {
         environment.refuse_placeholders(env::ALL);
         environment.tell_of_odd_home();
         let configs = configs_dir::find(&mut environment);
-        let identity = identity::read(&mut environment, configs.path.as_deref());
-        let has_token_file = identity.has_token_file();
-        let settings = Self::read(&mut environment, identity, configs);
+        let listed = accounts::read(&mut environment, configs.path.as_deref());
+        let has_token_file = listed.has_token_file();
+        let settings = Self::read(&mut environment, listed, configs);
         let Environment { problems, warnings, .. } = environment;
-        match settings {
-            Some(settings) if problems.is_empty() => Ok(Self { warnings, ..settings }),
-            Some(_) | None => Err(Problems::new(problems, has_token_file)),
+        if problems.is_empty() {
+            return Ok(Self { warnings, ..settings });
         }
+        Err(Problems::new(problems, has_token_file))
     }
 
     /// The configuration of the runtime; `home` is the home directory of the user.
     #[must_use]
     pub fn config(self, home: Option<PathBuf>) -> Config {
         Config {
-            platform: self.platform,
-            workspace: self.workspace,
-            credentials: self.credentials,
-            network: self.network,
+            accounts: self.accounts,
+            secret_files: self.secret_files,
             state: self.configs,
-            card: self.card,
             presence: self.heartbeat,
             inbox: self.inbox,
             attach_roots: self.attach_roots,
@@ -166,13 +153,16 @@ impl Settings {
         }
     }
 
-    /// What is absent of `identity` comes last: by then everything else has been looked at, too.
-    fn read(environment: &mut Environment<'_>, identity: Identity, configs: ConfigsDir) -> Option<Self> {
+    /// What is absent of `listed` is missing in the accounts, and was reported.
+    fn read(environment: &mut Environment<'_>, listed: Listed, configs: ConfigsDir) -> Self {
         let configs = configs.path.filter(|_| configs.writable);
-        Some(Self {
-            chat_uploads: chat_uploads::read(environment, configs.as_deref()),
+        let chat_uploads = chat_uploads::read(environment, configs.as_deref());
+        let accounts = accounts::connect(environment, listed.workspaces);
+        Self {
+            accounts: with_cards(environment, accounts),
+            secret_files: listed.file.into_iter().collect(),
+            chat_uploads,
             configs,
-            card: card(environment, identity.workspace.as_deref().unwrap_or_default()),
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),
             verbose: environment.any_value(&env::VERBOSE),
@@ -185,23 +175,24 @@ impl Settings {
             poll_timeout_secs: poll_timeout(environment),
             permissions: permissions(environment),
             attach_roots: attach_roots::read(environment),
-            network: network::read(environment, identity.platform.as_ref()),
             warnings: Vec::new(),
-            workspace: identity.workspace?,
-            platform: identity.platform?,
-            credentials: identity.credentials?,
-        })
+        }
     }
 }
 
-fn card(environment: &mut Environment<'_>, workspace: &str) -> AgentCard {
+/// The accounts with what the operator has set of their cards, which is the same for all.
+fn with_cards(environment: &mut Environment<'_>, accounts: Vec<Account>) -> Vec<Account> {
+    let name = environment.text(&env::AGENT_NAME);
+    let description = environment.text(&env::AGENT_DESCRIPTION);
     let skills = environment.text(&env::AGENT_SKILLS).unwrap_or_default();
-    let start: String = workspace.chars().take(ID_IN_NAME).collect();
-    AgentCard {
-        name: environment.text(&env::AGENT_NAME).unwrap_or_else(|| format!("molecule-mcp-{start}")),
-        description: environment.text(&env::AGENT_DESCRIPTION),
-        skills: skills.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-    }
+    let skills = skills.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    let skills: Vec<_> = skills.collect();
+    let with_card = |mut account: Account| {
+        let name = name.clone().unwrap_or_else(|| AgentCard::of(&account.id).name);
+        account.card = AgentCard { name, description: description.clone(), skills: skills.clone() };
+        account
+    };
+    accounts.into_iter().map(with_card).collect()
 }
 
 fn durable_budget(environment: &mut Environment<'_>) -> u32 {

@@ -13,6 +13,16 @@ pub(super) enum Problem {
     Unusable(&'static Variable, String),
 }
 
+#[cfg(test)]
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(variable) => write!(f, "{} is missing", variable.name),
+            Self::Unusable(_, why) => f.write_str(why),
+        }
+    }
+}
+
 impl Problem {
     fn variable(&self) -> &'static Variable {
         match self {

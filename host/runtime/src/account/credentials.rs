@@ -221,12 +221,21 @@ pub enum TokenFileProblem {
     Unreadable(#[from] Unreadable),
 }
 
-/// Reads the token in `path`. Links are followed: mounted secrets are links.
+/// A file that holds secrets, and what the operator should know about it.
+#[derive(Debug)]
+pub struct SecretFile {
+    /// Its content, without white space around it.
+    pub text: String,
+    /// Who else can read it; none if nobody can.
+    pub warning: Option<String>,
+}
+
+/// Reads the file of secrets at `path`, of at most `limit` bytes. Links are followed: mounted secrets are links.
 ///
 /// # Errors
-/// When the file cannot be read or holds no token.
-pub fn read_token(path: &Path) -> Result<TokenFile, TokenFileProblem> {
-    let file = small_file::read(path, FILE_BYTES, Links::Followed)?;
+/// When the file cannot be read, is no text, or can be changed by others.
+pub fn read_secret(path: &Path, limit: u64) -> Result<SecretFile, TokenFileProblem> {
+    let file = small_file::read(path, limit, Links::Followed)?;
     let shown = path.display();
     let warning = match file.exposure() {
         Exposure::Foreign => Some(format!("token file {shown} belongs to another user")),
@@ -239,8 +248,17 @@ pub fn read_token(path: &Path) -> Result<TokenFile, TokenFileProblem> {
         }
         Exposure::Private => None,
     };
-    let token = Token::parse(file.text().ok_or(TokenFileProblem::NotText)?)?;
-    Ok(TokenFile { token, warning })
+    let text = file.text().ok_or(TokenFileProblem::NotText)?.to_owned();
+    Ok(SecretFile { text, warning })
+}
+
+/// Reads the token in `path`, as [`read_secret`].
+///
+/// # Errors
+/// When the file cannot be read or holds no token.
+pub fn read_token(path: &Path) -> Result<TokenFile, TokenFileProblem> {
+    let SecretFile { text, warning } = read_secret(path, FILE_BYTES)?;
+    Ok(TokenFile { token: Token::parse(&text)?, warning })
 }
 
 #[cfg(test)]

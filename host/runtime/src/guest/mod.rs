@@ -15,7 +15,8 @@ pub mod wire {
         setup::{Permissions, Settings, WorkspaceSettings},
         tools::ToolSpec,
         turns::{
-            Answer, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn, Working,
+            Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn,
+            Working,
         },
         types::{
             CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite,

@@ -251,6 +251,14 @@ impl Guest {
             .await
     }
 
+    /// Says that the platform does not take the token of a workspace, and why; an empty `why` takes that back.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn refused(&self, workspace: Workspace, why: &str) -> Result<(), GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_setup().call_refused(&mut live.store, workspace, why)).await
+    }
+
     /// What is on disk, as a JSON object for people.
     ///
     /// # Errors

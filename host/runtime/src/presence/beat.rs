@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{exchange, rules::Answer, working::Busy};
-use crate::{driver::Ports, guest::wire::Limits};
+use crate::{account::Account, driver::Ports, guest::wire::Limits};
 
 const LIMITS: Limits = Limits { first_byte_ms: 8_000, total_ms: 8_000, body_bytes: 64 << 10 };
 
@@ -20,9 +20,9 @@ struct Beat<'a> {
 }
 
 /// Beats once.
-pub(super) async fn beat<P: Ports>(ports: &P, workspace: &str, busy: &Busy, uptime_ms: u64) -> Answer {
+pub(super) async fn beat<P: Ports>(ports: &P, account: &Account, busy: &Busy, uptime_ms: u64) -> Answer {
     let body = Beat {
-        workspace_id: workspace,
+        workspace_id: &account.id,
         error_rate: 0.0,
         sample_error: "",
         active_tasks: i32::try_from(busy.active_tasks).unwrap_or(i32::MAX),
@@ -30,5 +30,5 @@ pub(super) async fn beat<P: Ports>(ports: &P, workspace: &str, busy: &Busy, upti
         // The platform's store refuses the whole beat for this one character.
         current_task: &busy.current_task.replace('\0', ""),
     };
-    exchange::post(ports, "heartbeat", &body, LIMITS).await
+    exchange::post(ports, account.handle(), "heartbeat", &body, LIMITS).await
 }

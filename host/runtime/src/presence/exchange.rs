@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rules::Answer;
 use crate::{
     driver::Ports,
-    guest::wire::{Limits, Method, Outcome, PlatformRequest, PlatformResponse},
+    guest::wire::{Limits, Method, Outcome, PlatformRequest, PlatformResponse, Workspace},
     names::names,
     text::one_line,
 };
@@ -15,9 +15,10 @@ use crate::{
 /// Characters of an unexpected answer that a person is shown.
 const SHOWN: usize = 200;
 
-/// Posts `body` to the registry's `endpoint`.
+/// Posts `body` to the registry's `endpoint` for `workspace`.
 pub(super) async fn post<P: Ports>(
     ports: &P,
+    workspace: Workspace,
     endpoint: &str,
     body: &impl Serialize,
     limits: Limits,
@@ -27,7 +28,7 @@ pub(super) async fn post<P: Ports>(
         Err(cause) => return failed(cause.to_string()),
     };
     let request = PlatformRequest {
-        workspace: 0,
+        workspace,
         method: Method::Post,
         path: vec!["registry".to_owned(), endpoint.to_owned()],
         query: Vec::new(),

@@ -16,7 +16,7 @@ use super::{
     rules::line,
 };
 use crate::{
-    account::Token,
+    account::{Account, Token},
     driver::Ports,
     guest::wire::{Level, Limits, LogLine, Method, Outcome, PlatformRequest},
     platform::http::Http,
@@ -47,11 +47,11 @@ impl Tokens for Http {
 pub(super) async fn settle<P: Ports>(
     ports: &P,
     tokens: &dyn Tokens,
-    workspace: &str,
-    source: &str,
+    account: &Account,
     issued: &Token,
 ) -> Option<LogLine> {
-    match exchange::opens(&ports.send(look(workspace)).await) {
+    let (workspace, source) = (&account.id, account.credentials.source());
+    match exchange::opens(&ports.send(look(account)).await) {
         Opens::Yes => {
             let text =
                 format!("the platform issued a further token for workspace {workspace}, which is not needed");
@@ -60,7 +60,7 @@ pub(super) async fn settle<P: Ports>(
         Opens::Unknown => return None,
         Opens::No => {}
     }
-    match exchange::opens(&tokens.send_with(issued, look(workspace)).await) {
+    match exchange::opens(&tokens.send_with(issued, look(account)).await) {
         Opens::Unknown => None,
         Opens::Yes => {
             tokens.adopt(issued.clone());
@@ -85,11 +85,11 @@ pub(super) async fn settle<P: Ports>(
 }
 
 /// The smallest request for which a token has to be the workspace's own.
-fn look(workspace: &str) -> PlatformRequest {
+fn look(account: &Account) -> PlatformRequest {
     PlatformRequest {
-        workspace: 0,
+        workspace: account.handle(),
         method: Method::Get,
-        path: ["workspaces", workspace, "activity"].map(str::to_owned).to_vec(),
+        path: ["workspaces", &account.id, "activity"].map(str::to_owned).to_vec(),
         query: vec![("limit".to_owned(), "1".to_owned())],
         identify: false,
         body: None,

@@ -10,57 +10,45 @@
 //! It waits for its platform and for nothing else: not for the guest, the client or the disk.
 
 mod beat;
+mod budget;
 mod exchange;
 mod issued;
 mod register;
 mod rules;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod working;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use thiserror::Error;
-use tokio::task::JoinHandle;
+use tokio::task::{self, JoinHandle};
+use tracing::Instrument as _;
 
 use self::rules::{Answer, Plan, Step, Streak, line};
 pub use self::{
+    budget::RetryBudget,
     issued::Tokens,
+    standing::Standing,
     working::{Busy, Working},
 };
 use crate::{
-    account::Token,
-    config::{AgentCard, Config},
+    account::{Account, Token},
     driver::{Driver, Ports},
-    guest::wire::{Effect, Instant, Level, LogLine, Rest},
+    guest::wire::{Effect, Instant, Level, LogLine, Rest, Workspace},
     names::names,
     session::Session,
+    sys::clock::ms,
 };
 
-/// The workspace that is to be seen.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// Its id.
-    pub workspace: String,
-    /// Where its token comes from, as it reads after "the token from".
-    pub source: String,
-    /// What other workspaces see of it.
-    pub card: AgentCard,
-}
+/// How often the source of a refused token is looked at.
+const LOOK_AGAIN_MS: u64 = 60_000;
 
-impl Member {
-    /// The workspace of `config`.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
-        Self {
-            workspace: config.workspace.clone(),
-            source: config.credentials.source().to_string(),
-            card: config.card.clone(),
-        }
-    }
-}
-
-/// The platform does not take the token; the process ends with code 3.
+/// The platform does not take the token of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "the platform refused the register (HTTP {status}): the token from {source_name} is not valid for workspace \
@@ -78,7 +66,7 @@ pub struct Rejected {
 /// Registers and beats.
 pub struct Presence<P> {
     ports: Arc<P>,
-    member: Member,
+    account: Arc<Account>,
     working: Arc<Working>,
     learn: Box<dyn Fn(Vec<u8>) + Send + Sync>,
     tokens: Option<Arc<dyn Tokens>>,
@@ -87,21 +75,25 @@ pub struct Presence<P> {
     plan: Plan,
     streak: Streak,
     start: Instant,
+    /// Milliseconds from the beginning of the session to the first register.
+    delay_ms: u64,
+    /// Shared with the other workspaces of the process, if there are any.
+    budget: Option<Arc<RetryBudget>>,
 }
 
 impl<P: Ports> Presence<P> {
-    /// Presence of `member`. `learn` is shown the body of every success, and must not wait.
+    /// Presence of `account`. `learn` is shown the body of every success, and must not wait.
     pub fn new(
         ports: Arc<P>,
-        member: Member,
+        account: Arc<Account>,
         working: Arc<Working>,
         learn: impl Fn(Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
-        let streak = Streak::new(&member.workspace, &member.source);
+        let streak = Streak::new(&account.id, &account.credentials.source().to_string());
         let learn = Box::new(learn);
         Self {
             ports,
-            member,
+            account,
             working,
             learn,
             tokens: None,
@@ -109,6 +101,8 @@ impl<P: Ports> Presence<P> {
             plan: Plan::new(0),
             streak,
             start: 0,
+            delay_ms: 0,
+            budget: None,
         }
     }
 
@@ -118,16 +112,34 @@ impl<P: Ports> Presence<P> {
         Self { tokens: Some(tokens), ..self }
     }
 
+    /// One of several workspaces: registers so long after the beginning of the session, and tries again only what
+    /// `budget` allows.
+    #[must_use]
+    pub fn among_others(self, delay: Duration, budget: Arc<RetryBudget>) -> Self {
+        Self { delay_ms: ms(delay), budget: Some(budget), ..self }
+    }
+
+    /// Returns once the source of the token holds another one than now; looks every minute.
+    pub async fn another_token(&self) {
+        let refused = self.account.credentials.token();
+        while self.account.credentials.token() == refused {
+            let until = self.ports.now() + LOOK_AGAIN_MS;
+            self.ports.rest(Rest { until, arrivals_over: None, workspace: None }).await;
+            let credentials = self.account.credentials.clone();
+            let _ = task::spawn_blocking(move || credentials.reload()).await;
+        }
+    }
+
     /// Waits for the session, registers, and beats until the future is dropped.
     ///
     /// Returns only if the platform refuses a register before one has succeeded.
-    pub async fn run(mut self, session: &Session) -> Rejected {
+    pub async fn run(&mut self, session: &Session) -> Rejected {
         session.begun().await;
-        self.start = self.ports.now();
+        self.start = self.ports.now() + self.delay_ms;
         self.plan = Plan::new(self.start);
         loop {
             let (step, due) = self.plan.next();
-            self.ports.rest(Rest { until: due, arrivals_over: None }).await;
+            self.ports.rest(Rest { until: due, arrivals_over: None, workspace: None }).await;
             match step {
                 Step::Beat => self.beat().await,
                 Step::Register => {
@@ -141,12 +153,12 @@ impl<P: Ports> Presence<P> {
     }
 
     async fn register(&mut self) -> Result<(), Rejected> {
-        let answer = register::register(&*self.ports, &self.member).await;
-        let workspace = &self.member.workspace;
+        let answer = register::register(&*self.ports, &self.account).await;
+        let workspace = &self.account.id;
         match &answer {
             Answer::Accepted(body) => {
                 self.log(line(Level::Info, format!("workspace {workspace} is registered")));
-                let registered = register::read(body, &self.member);
+                let registered = register::read(body, &self.account.id);
                 for warning in registered.warnings {
                     self.log(line(Level::Warn, warning));
                 }
@@ -160,18 +172,19 @@ impl<P: Ports> Presence<P> {
                 return Err(Rejected {
                     status: *status,
                     workspace: workspace.clone(),
-                    source_name: self.member.source.clone(),
+                    source_name: self.account.credentials.source().to_string(),
                 });
             }
         }
-        self.plan.registered(&answer, self.ports.now(), fastrand::f64());
+        let now = self.ports.now();
+        let may_retry = self.may_retry(&answer, now);
+        self.plan.registered(&answer, now, fastrand::f64(), may_retry);
         Ok(())
     }
 
     async fn settle_issued(&mut self) {
         let (Some(issued), Some(tokens)) = (&self.issued, &self.tokens) else { return };
-        let Member { workspace, source, .. } = &self.member;
-        if let Some(line) = issued::settle(&*self.ports, &**tokens, workspace, source, issued).await {
+        if let Some(line) = issued::settle(&*self.ports, &**tokens, &self.account, issued).await {
             self.log(line);
             self.issued = None;
         }
@@ -179,19 +192,25 @@ impl<P: Ports> Presence<P> {
 
     async fn beat(&mut self) {
         let uptime = self.ports.now().saturating_sub(self.start);
-        let answer = beat::beat(&*self.ports, &self.member.workspace, &self.working.busy(), uptime).await;
+        let answer = beat::beat(&*self.ports, &self.account, &self.working.busy(), uptime).await;
         let now = self.ports.now();
         if let Some(line) = self.streak.note(&answer, now) {
             self.log(line);
         }
-        self.plan.beaten(&answer, now, fastrand::f64());
+        let may_retry = self.may_retry(&answer, now);
+        self.plan.beaten(&answer, now, fastrand::f64(), may_retry);
         if let Answer::Accepted(body) = answer {
             (self.learn)(body);
         }
     }
 
+    fn may_retry(&self, answer: &Answer, now: Instant) -> bool {
+        let is_retried = matches!(answer, Answer::Failed { .. });
+        !is_retried || self.budget.as_ref().is_none_or(|budget| budget.take(now))
+    }
+
     fn register_failed(&self, why: &str) {
-        let workspace = &self.member.workspace;
+        let workspace = &self.account.id;
         let text = format!("workspace {workspace} is not registered, it will be tried again: {why}");
         self.log(line(Level::Warn, text));
     }
@@ -201,21 +220,25 @@ impl<P: Ports> Presence<P> {
     }
 }
 
-/// Shows the guest what the platform answers, one body at a time: while the guest is busy with one, the
-/// next are dropped, because every beat brings them again.
-pub fn teach<P: Ports>(driver: Arc<Driver<P>>) -> impl Fn(Vec<u8>) + Send + Sync + 'static {
+/// Shows the guest what the platform answers to `workspace`, one body at a time: while the guest is busy with one,
+/// the next are dropped, because every beat brings them again.
+pub fn teach<P: Ports>(
+    driver: Arc<Driver<P>>,
+    workspace: Workspace,
+) -> impl Fn(Vec<u8>) + Send + Sync + 'static {
     let lesson = Mutex::new(None::<JoinHandle<()>>);
     move |body| {
         let mut lesson = lesson.lock().unwrap_or_else(PoisonError::into_inner);
         if lesson.as_ref().is_some_and(|lesson| !lesson.is_finished()) {
             return;
         }
-        let driver = Arc::clone(&driver);
-        *lesson = Some(tokio::spawn(async move {
-            if let Err(down) = driver.learn_secret(0, &body).await {
-                let text = format!("the answer of the platform was not looked at: {down}");
-                driver.ports().perform(Effect::Log(line(Level::Warn, text)));
-            }
-        }));
+        *lesson = Some(tokio::spawn(learn(Arc::clone(&driver), workspace, body).in_current_span()));
+    }
+}
+
+async fn learn<P: Ports>(driver: Arc<Driver<P>>, workspace: Workspace, body: Vec<u8>) {
+    if let Err(down) = driver.learn_secret(workspace, &body).await {
+        let text = format!("the answer of the platform was not looked at: {down}");
+        driver.ports().perform(Effect::Log(line(Level::Warn, text)));
     }
 }

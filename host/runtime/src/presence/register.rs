@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Member, exchange, rules::Answer};
-use crate::{account::Token, driver::Ports, guest::wire::Limits};
+use super::{exchange, rules::Answer};
+use crate::{
+    account::{Account, Token},
+    driver::Ports,
+    guest::wire::Limits,
+};
 
 const LIMITS: Limits = Limits { first_byte_ms: 10_000, total_ms: 10_000, body_bytes: 1 << 20 };
 /// The key under which the platform issues a token.
@@ -45,21 +49,20 @@ pub(super) struct Registered {
 }
 
 /// Registers once.
-pub(super) async fn register<P: Ports>(ports: &P, member: &Member) -> Answer {
+pub(super) async fn register<P: Ports>(ports: &P, account: &Account) -> Answer {
     let card = Card {
-        name: &member.card.name,
-        description: member.card.description.as_deref(),
-        skills: member.card.skills.iter().map(|name| Skill { name }).collect(),
+        name: &account.card.name,
+        description: account.card.description.as_deref(),
+        skills: account.card.skills.iter().map(|name| Skill { name }).collect(),
     };
-    let body = Register { id: &member.workspace, url: "", agent_card: card, delivery_mode: "poll" };
-    exchange::post(ports, "register", &body, LIMITS).await
+    let body = Register { id: &account.id, url: "", agent_card: card, delivery_mode: "poll" };
+    exchange::post(ports, account.handle(), "register", &body, LIMITS).await
 }
 
 /// Looks at the body of a successful register, which may be anything.
-pub(super) fn read(body: &[u8], member: &Member) -> Registered {
+pub(super) fn read(body: &[u8], workspace: &str) -> Registered {
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(body) else { return Registered::default() };
     let mut warnings = Vec::new();
-    let workspace = &member.workspace;
     let issued = answer.remove(TOKEN);
     let issued = issued.and_then(|token| Token::parse(token.as_str()?).ok());
     let mode = answer.get("delivery_mode").and_then(|mode| String::deserialize(mode).ok());
@@ -75,7 +78,6 @@ pub(super) fn read(body: &[u8], member: &Member) -> Registered {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::AgentCard;
 
     use super::*;
 
@@ -83,14 +85,14 @@ mod tests {
     fn a_plain_answer_is_passed_on() {
         let body = br#"{"status":"registered","delivery_mode":"poll","platform_inbound_secret":"s"}"#;
 
-        assert_eq!(read(body, &member()), Registered { body: body.to_vec(), ..Registered::default() });
+        assert_eq!(read(body, "w-1"), Registered { body: body.to_vec(), ..Registered::default() });
     }
 
     #[test]
     fn a_token_is_taken_out_and_told_by_nothing_yet() {
         let body = br#"{"status":"registered","auth_token":"canary","platform_inbound_secret":"s"}"#;
 
-        let Registered { body, warnings, issued } = read(body, &member());
+        let Registered { body, warnings, issued } = read(body, "w-1");
 
         assert_eq!(body, br#"{"status":"registered","platform_inbound_secret":"s"}"#);
         assert_eq!(issued.unwrap().reveal(), "canary");
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn an_empty_token_is_none() {
         for body in [r#"{"auth_token":""}"#, r#"{"auth_token":null}"#, r#"{"auth_token":7}"#] {
-            let read = read(body.as_bytes(), &member());
+            let read = read(body.as_bytes(), "w-1");
 
             assert_eq!(read, Registered { body: b"{}".to_vec(), ..Registered::default() });
         }
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn another_delivery_mode_is_told() {
-        let Registered { warnings, .. } = read(br#"{"delivery_mode":"push"}"#, &member());
+        let Registered { warnings, .. } = read(br#"{"delivery_mode":"push"}"#, "w-1");
 
         assert!(warnings.concat().contains("`push`"), "{warnings:?}");
     }
@@ -116,12 +118,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_no_object_is_nothing() {
         for body in ["", "ok", "[]", "{\"auth_token\":\"canary\"", "\u{0}"] {
-            assert_eq!(read(body.as_bytes(), &member()), Registered::default(), "{body:?}");
+            assert_eq!(read(body.as_bytes(), "w-1"), Registered::default(), "{body:?}");
         }
-    }
-
-    fn member() -> Member {
-        let card = AgentCard { name: "n".to_owned(), description: None, skills: vec![] };
-        Member { workspace: "w-1".to_owned(), source: "TOKEN_SOURCE".to_owned(), card }
     }
 }

@@ -81,12 +81,13 @@ impl Plan {
         }
     }
 
-    /// Says how the register went. `chance` is from 0 to 1.
-    pub(super) fn registered(&mut self, answer: &Answer, now: Instant, chance: f64) {
+    /// Says how the register went. `chance` is from 0 to 1; without `may_retry` the next try is the most patient one.
+    pub(super) fn registered(&mut self, answer: &Answer, now: Instant, chance: f64, may_retry: bool) {
         self.register = match answer {
             Answer::Accepted(_) => None,
             Answer::Failed { retry_after_ms, .. } => {
-                let pause = pause_ms(self.registers, REGISTER_PAUSE_MS, chance);
+                let tries = if may_retry { self.registers } else { u32::MAX };
+                let pause = pause_ms(tries, REGISTER_PAUSE_MS, chance);
                 Some(now + pause.max(retry_after_ms.unwrap_or_default()))
             }
             Answer::Declined(_) | Answer::Missing | Answer::Refused(_) | Answer::Removed => {
@@ -96,8 +97,8 @@ impl Plan {
         self.registers += 1;
     }
 
-    /// Says how a beat went. `chance` is from 0 to 1.
-    pub(super) fn beaten(&mut self, answer: &Answer, now: Instant, chance: f64) {
+    /// Says how a beat went. `chance` is from 0 to 1; without `may_retry` the next try is that of the next slot.
+    pub(super) fn beaten(&mut self, answer: &Answer, now: Instant, chance: f64, may_retry: bool) {
         let slot = self.slot_after(now);
         let mut put_off = 0;
         let again = match answer {
@@ -108,7 +109,8 @@ impl Plan {
                 Some(now + (*asked).min(OBEYED_MS).max(pause))
             }
             Answer::Failed { retry_after_ms: None, .. } => {
-                Some(now + pause_ms(self.beats, BEAT_PAUSE_MS, chance)).filter(|again| *again < slot)
+                let again = now + pause_ms(self.beats, BEAT_PAUSE_MS, chance);
+                Some(again).filter(|again| may_retry && *again < slot)
             }
             Answer::Accepted(_)
             | Answer::Declined(_)
@@ -243,7 +245,7 @@ mod tests {
         let mut plan = Plan::new(START);
         assert_eq!(plan.next(), (Step::Register, START));
 
-        plan.registered(&accepted(), START + 70, 0.5);
+        plan.registered(&accepted(), START + 70, 0.5, true);
 
         assert_eq!(plan.next(), (Step::Beat, START));
     }
@@ -252,7 +254,7 @@ mod tests {
     fn slots_are_counted_from_the_start_and_not_from_the_answer() {
         let mut plan = registered();
         for (answered, next) in [(30, 20_000), (20_900, 40_000), (47_000, 60_000), (60_000, 80_000)] {
-            plan.beaten(&accepted(), START + answered, 0.5);
+            plan.beaten(&accepted(), START + answered, 0.5, true);
 
             assert_eq!(plan.next(), (Step::Beat, START + next));
         }
@@ -262,7 +264,7 @@ mod tests {
     fn a_sleep_skips_slots() {
         let mut plan = registered();
 
-        plan.beaten(&accepted(), START + 8 * 3_600_000 + 7, 0.5);
+        plan.beaten(&accepted(), START + 8 * 3_600_000 + 7, 0.5, true);
 
         assert_eq!(plan.next(), (Step::Beat, START + 8 * 3_600_000 + 20_000));
     }
@@ -273,7 +275,7 @@ mod tests {
         let mut now = START + 20_000;
         let mut tries = Vec::new();
         for _ in 0..7 {
-            plan.beaten(&failed(), now, 0.5);
+            plan.beaten(&failed(), now, 0.5, true);
             now = plan.next().1;
             tries.push(now - START);
         }
@@ -286,7 +288,7 @@ mod tests {
         for (chance, expected) in [(0.0, 500), (0.5, 1_000), (1.0, 1_500)] {
             let mut plan = registered();
 
-            plan.beaten(&failed(), START, chance);
+            plan.beaten(&failed(), START, chance, true);
 
             assert_eq!(plan.next().1, START + expected);
         }
@@ -295,10 +297,10 @@ mod tests {
     #[test]
     fn the_next_slot_begins_with_short_pauses_again() {
         let mut plan = registered();
-        plan.beaten(&failed(), START + 18_000, 0.5);
-        plan.beaten(&failed(), START + 19_500, 0.5);
+        plan.beaten(&failed(), START + 18_000, 0.5, true);
+        plan.beaten(&failed(), START + 19_500, 0.5, true);
 
-        plan.beaten(&failed(), START + 20_000, 0.5);
+        plan.beaten(&failed(), START + 20_000, 0.5, true);
 
         assert_eq!(plan.next().1, START + 21_000);
     }
@@ -310,7 +312,7 @@ mod tests {
         {
             let mut plan = registered();
 
-            plan.beaten(&answer, START + 20_100, 0.5);
+            plan.beaten(&answer, START + 20_100, 0.5, true);
 
             assert_eq!(plan.next().1, START + 40_000, "{answer:?}");
         }
@@ -322,7 +324,7 @@ mod tests {
             let mut plan = registered();
             let answer = Answer::Failed { why: String::new(), retry_after_ms: Some(asked) };
 
-            plan.beaten(&answer, START, 0.5);
+            plan.beaten(&answer, START, 0.5, true);
 
             assert_eq!(plan.next().1, START + granted);
         }
@@ -334,14 +336,14 @@ mod tests {
         let mut now = START;
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) }, now, 0.5);
+            plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) }, now, 0.5, true);
             pauses.push(plan.next().1 - now);
             now = plan.next().1;
         }
         assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000, 20_000]);
 
-        plan.beaten(&accepted(), now, 0.5);
-        plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(0) }, now, 0.5);
+        plan.beaten(&accepted(), now, 0.5, true);
+        plan.beaten(&Answer::Failed { why: String::new(), retry_after_ms: Some(0) }, now, 0.5, true);
         assert_eq!(plan.next().1, now + 1_000);
     }
 
@@ -350,7 +352,12 @@ mod tests {
         let mut plan = Plan::new(START);
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            plan.registered(&Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) }, START, 0.5);
+            plan.registered(
+                &Answer::Failed { why: String::new(), retry_after_ms: Some(1_000) },
+                START,
+                0.5,
+                true,
+            );
             pauses.push(plan.register.unwrap() - START);
         }
 
@@ -362,7 +369,7 @@ mod tests {
         let mut plan = Plan::new(START);
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            plan.registered(&failed(), START, 0.5);
+            plan.registered(&failed(), START, 0.5, true);
             pauses.push(plan.register.unwrap() - START);
         }
 
@@ -373,7 +380,12 @@ mod tests {
     fn a_register_waits_as_long_as_it_is_asked_to() {
         let mut plan = Plan::new(START);
 
-        plan.registered(&Answer::Failed { why: String::new(), retry_after_ms: Some(300_000) }, START, 0.5);
+        plan.registered(
+            &Answer::Failed { why: String::new(), retry_after_ms: Some(300_000) },
+            START,
+            0.5,
+            true,
+        );
 
         assert_eq!(plan.register, Some(START + 300_000));
         assert_eq!(plan.next(), (Step::Beat, START));
@@ -452,7 +464,7 @@ mod tests {
 
     fn registered() -> Plan {
         let mut plan = Plan::new(START);
-        plan.registered(&accepted(), START, 0.5);
+        plan.registered(&accepted(), START, 0.5, true);
         plan
     }
 
@@ -462,5 +474,17 @@ mod tests {
 
     fn failed() -> Answer {
         Answer::Failed { why: "no answer".to_owned(), retry_after_ms: None }
+    }
+
+    #[test]
+    fn without_a_try_left_a_beat_waits_for_its_slot_and_a_register_for_a_minute() {
+        let mut plan = registered();
+        plan.beaten(&failed(), START + 20_000, 0.5, false);
+        assert_eq!(plan.next(), (Step::Beat, START + 40_000));
+
+        let mut plan = Plan::new(START);
+        plan.beaten(&accepted(), START + 80_000, 0.5, true);
+        plan.registered(&failed(), START, 0.5, false);
+        assert_eq!(plan.next(), (Step::Register, START + REGISTER_PAUSE_MS));
     }
 }

@@ -17,6 +17,8 @@ use std::{
 
 use tempfile::NamedTempFile;
 
+use crate::names::names;
+
 pub(super) const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
 
@@ -107,8 +109,9 @@ fn make_private(path: &Path, mode: u32) {
         SAID.call_once(|| {
             tracing::warn!(
                 "other users of this machine may be able to read what is kept in {}, messages and a secret, because its \
-                 file system refuses permissions: set CONFIGS_DIR to a directory on another one",
-                directory_of(path).display()
+                 file system refuses permissions: set {} to a directory on another one",
+                directory_of(path).display(),
+                names().state
             );
         });
     }

@@ -8,17 +8,13 @@
 //!
 //! The directory is made by the first change, and made again if somebody removes it.
 
-use std::{
-    future,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{future, path::Path, sync::Arc};
 
 use tokio::{
     sync::{Mutex, Notify},
     task::{self, JoinError},
 };
-use url::Url;
+use tracing::Span;
 
 use super::{
     paths::InboxPaths,
@@ -26,12 +22,11 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    account::Account,
     guest::wire::{FileUpdate, Outcome, Saved},
     hidden,
     names::names,
 };
-
-pub(super) const SECRET: &str = ".platform_inbound_secret";
 
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
@@ -60,10 +55,14 @@ pub enum Lead {
 }
 
 impl Files {
-    /// The files of `workspace` on `platform` in `configs`; with none, nothing is kept.
+    /// The files of a workspace.
     #[must_use]
-    pub fn new(configs: Option<PathBuf>, platform: &Url, workspace: &str) -> Self {
-        let paths = configs.map(|configs| InboxPaths::new(&configs, platform, workspace));
+    pub fn of(account: &Account) -> Self {
+        Self::at(account.paths().cloned())
+    }
+
+    /// The files at `paths`; with none, nothing is kept.
+    pub(crate) fn at(paths: Option<InboxPaths>) -> Self {
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
         Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt }
@@ -102,6 +101,12 @@ impl Files {
         }
     }
 
+    /// Gives the lock back; from here on nothing but the secret is changed until [`Files::lead`].
+    pub async fn resign(&self) {
+        // What could not be written is what the next leader reads.
+        let _ = self.write(Writer::resign).await;
+    }
+
     /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called
     /// again, and everything read again.
     pub async fn still_leads(&self) -> bool {
@@ -116,14 +121,14 @@ impl Files {
     /// The id in the cursor file; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_cursor(&self) -> Option<String> {
-        cursor_in(&self.paths.as_ref()?.cursor)
+        self.paths.as_ref()?.read_cursor()
     }
 
     /// The secret on disk; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_secret(&self) -> Option<String> {
-        let path = self.paths.as_ref()?.directory.join(SECRET);
-        let file = read(&path, SECRET_BYTES)?;
+        let path = &self.paths.as_ref()?.secret;
+        let file = read(path, SECRET_BYTES)?;
         if file.exposure() != Exposure::Private {
             let shown = path.display();
             tracing::warn!(
@@ -145,7 +150,8 @@ impl Files {
             return Ok(None);
         };
         let mut writer = Arc::clone(writer).lock_owned().await;
-        match task::spawn_blocking(move || work(&mut writer)).await {
+        let span = Span::current();
+        match task::spawn_blocking(move || span.in_scope(|| work(&mut writer))).await {
             Ok(done) => Ok(Some(done)),
             // It was never begun, because the runtime ends: that says nothing of the disk.
             Err(cancelled) if cancelled.is_cancelled() => future::pending().await,
@@ -159,8 +165,17 @@ fn nowhere() -> String {
     format!("no directory for state can be written: set {} to one", names().state)
 }
 
-/// The id in a cursor file; none if there is no such file, or anything else in it.
-pub(crate) fn cursor_in(path: &Path) -> Option<String> {
+impl InboxPaths {
+    /// The id in the cursor file; none if there is no such file, or anything else in it.
+    pub(crate) fn read_cursor(&self) -> Option<String> {
+        if self.cursor.exists() {
+            return cursor_in(&self.cursor);
+        }
+        cursor_in(self.former_cursor.as_ref()?)
+    }
+}
+
+fn cursor_in(path: &Path) -> Option<String> {
     word(&read(path, CURSOR_BYTES)?)
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -10,7 +11,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::{
-    rig::{Place, append, platform, rewrite, texts},
+    rig::{Place, append, rewrite, texts},
     *,
 };
 use crate::guest::wire::{CursorChange, FileChange};
@@ -224,7 +225,7 @@ async fn a_cursor_that_was_moved_by_a_change_that_seemed_to_fail_is_still_ours()
 
 #[tokio::test(start_paused = true)]
 async fn without_a_directory_there_is_nothing_and_nothing_is_kept() {
-    let files = Files::new(None, &platform(), "w");
+    let files = Files::at(None);
 
     assert_eq!(files.saved().await, holding(&[]));
     assert!(matches!(files.store(append(&["a"])).await, Outcome::StoreFailed(_)));

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::{MetadataExt, symlink},
+    path::PathBuf,
     process,
 };
 
@@ -10,7 +11,7 @@ use futures::FutureExt as _;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
-    rig::{Place, append, platform, rewrite},
+    rig::{Place, append, paths, rewrite},
     *,
 };
 use crate::{
@@ -176,7 +177,7 @@ async fn what_is_no_lock_file_leaves_the_process_leading_without_one() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_written_a_process_leads_without_a_lock() {
     for configs in [None, Some(PathBuf::from("/dev/null/below"))] {
-        let files = Files::new(configs, &platform(), "w");
+        let files = Files::at(configs.as_deref().map(paths));
 
         assert!(matches!(files.lead().await, Lead::Unlocked(why) if !why.is_empty()));
         assert!(files.still_leads().await);

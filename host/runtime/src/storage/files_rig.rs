@@ -1,6 +1,6 @@
 //! What the tests of the files share: a directory that does not exist yet, and changes of what is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use url::Url;
@@ -8,7 +8,7 @@ use url::Url;
 use super::Files;
 use crate::{
     guest::wire::{FileChange, FileUpdate, JournalAppend, JournalRewrite},
-    storage::paths::InboxPaths,
+    storage::paths::{InboxPaths, Naming},
 };
 
 /// A directory that does not exist before something is kept in it.
@@ -25,12 +25,18 @@ impl Place {
 
     /// As a process that has just started sees it.
     pub(super) fn files(&self) -> Files {
-        Files::new(Some(self.configs.clone()), &platform(), "w")
+        Files::at(Some(self.paths()))
     }
 
     pub(super) fn paths(&self) -> InboxPaths {
-        InboxPaths::new(&self.configs, &platform(), "w")
+        paths(&self.configs)
     }
+}
+
+/// The files of workspace `w`, alone in `directory`.
+pub(super) fn paths(directory: &Path) -> InboxPaths {
+    let naming = Naming::of(&["w"]).remove(0);
+    InboxPaths::new(directory, &platform(), "w", &naming)
 }
 
 pub(super) fn platform() -> Url {

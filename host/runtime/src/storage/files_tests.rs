@@ -7,16 +7,18 @@ use std::{
         fs::{MetadataExt, PermissionsExt, symlink},
         net::UnixListener,
     },
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-use super::*;
+use super::{rig::paths, *};
 use crate::guest::wire::{CursorChange, FileChange};
 
 const CURSOR: &str = ".mcp_inbox_cursor";
+const SECRET: &str = ".platform_inbound_secret";
 const ID: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9";
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +245,7 @@ fn kept() -> (TempDir, PathBuf, Files) {
 }
 
 fn files_in(configs: Option<PathBuf>) -> Files {
-    Files::new(configs, &Url::parse("https://acme.example.com/").unwrap(), "w")
+    Files::at(configs.as_deref().map(paths))
 }
 
 fn cursor(id: Option<&str>) -> FileUpdate {

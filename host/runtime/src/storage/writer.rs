@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::{
     atomic,
     cursor::Wanted,
-    files::{Lead, SECRET, SECRET_BYTES, cursor_in, cursor_now_in},
+    files::{Lead, SECRET_BYTES, cursor_now_in},
     journal::Journal,
     journal_file::JournalFile,
     lock::{self, Lock, Taken},
@@ -27,6 +27,7 @@ use super::{
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
     hidden,
+    names::names,
 };
 
 /// What the process knows about the state of the disk.
@@ -103,6 +104,11 @@ impl Writer {
         lead
     }
 
+    /// Gives the lock back.
+    pub(super) fn resign(&mut self) {
+        self.role = Role::Follows;
+    }
+
     /// Whether nobody else can have changed the files since [`Writer::lead`]. A lock whose file was removed
     /// is taken anew.
     pub(super) fn still_leads(&mut self) -> bool {
@@ -120,7 +126,7 @@ impl Writer {
 
     pub(super) fn saved(&mut self) -> Saved {
         self.sweep();
-        let cursor = cursor_in(&self.paths.cursor);
+        let cursor = self.paths.read_cursor();
         match self.journal.read() {
             Ok(found) => Saved { cursor, damaged_after: found.damage(), journal: found.records },
             Err(cause) => {
@@ -150,7 +156,7 @@ impl Writer {
             FileChange::Cursor(change) => self.move_cursor(change),
             FileChange::InboundSecret(secret) => {
                 hidden::hide(&secret);
-                self.replace(self.paths.directory.join(SECRET), &secret)
+                self.replace(self.paths.secret.clone(), &secret)
             }
             FileChange::Rewrite(rewrite) => {
                 self.journal.disk().remove_old_copies();
@@ -230,17 +236,17 @@ impl From<Unchanged> for Outcome {
     }
 }
 
-fn advice(cause: &io::Error) -> &'static str {
+fn advice(cause: &io::Error) -> String {
     if cause.kind() == ErrorKind::FileTooLarge {
-        return "; raise the limit on the size of files (ulimit -f)";
+        return "; raise the limit on the size of files (ulimit -f)".to_owned();
     }
     if matches!(cause.kind(), ErrorKind::QuotaExceeded | ErrorKind::StorageFull) {
-        return "; make room there";
+        return "; make room there".to_owned();
     }
     if matches!(cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
-        return "; let this user write there, or set CONFIGS_DIR to another directory";
+        return format!("; let this user write there, or set {} to another directory", names().state);
     }
-    ""
+    String::new()
 }
 
 /// Whether `path` is already what it should be, in content and mode.
@@ -259,8 +265,8 @@ mod tests {
             (ErrorKind::StorageFull, "make room"),
             (ErrorKind::QuotaExceeded, "make room"),
             (ErrorKind::FileTooLarge, "ulimit -f"),
-            (ErrorKind::ReadOnlyFilesystem, "CONFIGS_DIR"),
-            (ErrorKind::PermissionDenied, "CONFIGS_DIR"),
+            (ErrorKind::ReadOnlyFilesystem, names().state),
+            (ErrorKind::PermissionDenied, names().state),
         ] {
             let Outcome::StoreFailed(why) = Unchanged::Failed("/c/f".into(), kind.into()).into() else {
                 panic!()

@@ -173,7 +173,9 @@ mod tests {
     async fn a_rest_ends_at_its_time() {
         let clock = Clock::tokio();
 
-        clock.rest(Rest { until: 5_000, arrivals_over: None }, arrivals(0).subscribe()).await;
+        clock
+            .rest(Rest { until: 5_000, arrivals_over: None, workspace: None }, arrivals(0).subscribe())
+            .await;
 
         assert_eq!(clock.now(), 5_000);
     }
@@ -183,7 +185,9 @@ mod tests {
         let clock = Clock::tokio();
         time::sleep(Duration::from_secs(9)).await;
 
-        clock.rest(Rest { until: 5_000, arrivals_over: None }, arrivals(0).subscribe()).await;
+        clock
+            .rest(Rest { until: 5_000, arrivals_over: None, workspace: None }, arrivals(0).subscribe())
+            .await;
 
         assert_eq!(clock.now(), 9_000);
     }
@@ -191,7 +195,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_arrival_ends_a_rest() {
         let (clock, arrivals) = (Clock::tokio(), arrivals(3));
-        let rest = Rest { until: 60_000, arrivals_over: Some(3) };
+        let rest = Rest { until: 60_000, arrivals_over: Some(3), workspace: None };
         let arrival = async {
             time::sleep(Duration::from_secs(2)).await;
             arrivals.send_replace(4);
@@ -206,7 +210,9 @@ mod tests {
     async fn an_arrival_between_two_turns_is_not_missed() {
         let (clock, arrivals) = (Clock::tokio(), arrivals(4));
 
-        clock.rest(Rest { until: 60_000, arrivals_over: Some(3) }, arrivals.subscribe()).await;
+        clock
+            .rest(Rest { until: 60_000, arrivals_over: Some(3), workspace: None }, arrivals.subscribe())
+            .await;
 
         assert_eq!(clock.now(), 0);
     }
@@ -217,7 +223,7 @@ mod tests {
         let receiver = arrivals.subscribe();
         drop(arrivals);
 
-        clock.rest(Rest { until: 60_000, arrivals_over: Some(3) }, receiver).await;
+        clock.rest(Rest { until: 60_000, arrivals_over: Some(3), workspace: None }, receiver).await;
 
         assert_eq!(clock.now(), 60_000);
     }

@@ -49,7 +49,7 @@ pub(crate) async fn keep(host: Host, world: Rc<World>, workspace: Workspace, lan
             (lane_of.fetch_one().await, lane_of.fetched_at())
         };
         if !worked {
-            lane_of.host.rest_until_news(due, seen).await;
+            lane_of.host.rest_until_news_of(workspace, due, seen).await;
         }
     }
 }
@@ -214,7 +214,7 @@ impl Lane {
         if let Some(record) = record {
             journal::append(&self.host, &self.world, self.workspace, vec![record]).await;
         }
-        self.inbox(|inbox| inbox.announce(&self.host, Inbox::stir));
+        self.inbox(|inbox| inbox.announce(&self.host, self.workspace, Inbox::stir));
     }
 
     fn failed(&self, id: &str, why: &str, asked_for: Option<u64>) -> Option<Failed> {

@@ -233,8 +233,8 @@ impl Rig {
     fn perform(&mut self, turn: &Turn) {
         for effect in &turn.effects {
             match effect {
-                Effect::Arrived(count) => {
-                    self.news = *count;
+                Effect::Arrived(arrival) => {
+                    self.news = arrival.count;
                     let arrivals = self.world.inbox.borrow().queue().arrivals();
                     self.arrived = Some(arrivals).filter(|arrivals| *arrivals > 0);
                 }

@@ -176,7 +176,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.start();
         let mut waits = [wait(&rig, &json!({})), wait(&rig, &json!({"timeout_secs": 300}))];
-        let rest = |until| Next::Rest(Rest { until, arrivals_over: Some(2) });
+        let rest = |until| Next::Rest(Rest { until, arrivals_over: Some(2), workspace: None });
         assert_eq!(waits[0].turn.next, rest(rig.now + 50_000));
         assert_eq!(waits[1].turn.next, rest(rig.now + 280_000));
 
@@ -200,7 +200,10 @@ mod tests {
         rig.pop(&id);
 
         waiting.then(Outcome::Rested, rig.now);
-        assert_eq!(waiting.turn.next, Next::Rest(Rest { until: deadline, arrivals_over: Some(3) }));
+        assert_eq!(
+            waiting.turn.next,
+            Next::Rest(Rest { until: deadline, arrivals_over: Some(3), workspace: None })
+        );
         waiting.then(Outcome::Rested, deadline);
 
         assert_eq!(waiting.text(), r#"{"timeout":true,"timeout_secs":10}"#);

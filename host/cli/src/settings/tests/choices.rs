@@ -75,5 +75,5 @@ fn the_card_says_what_the_operator_wrote() {
 
     let (description, skills) =
         (Some("counts things".to_owned()), ["b", "a", "b"].map(str::to_owned).to_vec());
-    assert_eq!(settings.card, AgentCard { name: "Ada".to_owned(), description, skills });
+    assert_eq!(settings.accounts[0].card, AgentCard { name: "Ada".to_owned(), description, skills });
 }

@@ -23,6 +23,7 @@ const TABLE: &[(&str, [Becomes; 3])] = &[
     ("MOLECULE_WORKSPACE_TOKEN", [Fine, Told, Told]),
     ("MOLECULE_WORKSPACE_TOKEN_FILE", [Refused, Refused, Refused]),
     ("MOLECULE_WORKSPACES", [Refused, Refused, Refused]),
+    ("MOLECULE_WORKSPACES_FILE", [Refused, Refused, Refused]),
     ("CONFIGS_DIR", [Fine, Fine, Fine]),
     ("MOLECULE_AGENT_NAME", [Fine, Fine, Fine]),
     ("MOLECULE_AGENT_DESCRIPTION", [Fine, Fine, Fine]),
@@ -143,9 +144,9 @@ fn becomes(name: &str, value: Option<&str>, home: &str) -> (Becomes, String) {
     match Settings::from_env(|name| variables.get(name).map(OsString::from)) {
         Ok(settings) => {
             let named = settings.warnings.iter().any(|warning| warning.contains(name));
-            let network = Network { trust: Trust::System, ..settings.network };
-            let warnings = settings.warnings.clone();
-            let said = format!("{:?}", Settings { network, warnings, ..settings });
+            let mut settings = settings;
+            settings.accounts[0].network.trust = Trust::System;
+            let said = format!("{settings:?}");
             (if named { Told } else { Fine }, said)
         }
         Err(problems) => (Refused, problems.to_string()),

@@ -20,11 +20,12 @@ const CANARY: &str = "canary-c0ffee-0123456789abcdef";
 fn three_settings_are_enough() {
     let settings = good(&[]);
 
-    assert_eq!(settings.workspace, UUID);
-    assert_eq!(settings.platform.as_str(), "https://acme.example/");
-    assert_eq!(settings.credentials.token().reveal(), CANARY);
-    assert_eq!(settings.card.name, "molecule-mcp-6f9c2a31");
-    assert_eq!((settings.card.description, settings.card.skills), (None, vec![]));
+    assert_eq!(settings.accounts[0].id, UUID);
+    assert_eq!(settings.accounts[0].platform.as_str(), "https://acme.example/");
+    assert_eq!(settings.accounts[0].credentials.token().reveal(), CANARY);
+    assert_eq!(settings.accounts[0].card.name, "molecule-mcp-6f9c2a31");
+    assert_eq!(settings.accounts[0].card.description, None);
+    assert_eq!(settings.accounts[0].card.skills, [""; 0]);
     assert!(settings.heartbeat && settings.inbox);
     assert!(
         !settings.verbose && !settings.structured && !settings.bare_peer_text && !settings.delegate_durably
@@ -42,21 +43,24 @@ fn values_are_cleaned_once() {
         ("MOLECULE_WORKSPACE_TOKEN", " tok-1\n"),
     ]);
 
-    assert_eq!(settings.workspace, UUID);
-    assert_eq!(settings.platform.as_str(), "https://acme.example/api");
-    assert_eq!(settings.credentials.token().reveal(), "tok-1");
+    assert_eq!(settings.accounts[0].id, UUID);
+    assert_eq!(settings.accounts[0].platform.as_str(), "https://acme.example/api");
+    assert_eq!(settings.accounts[0].credentials.token().reveal(), "tok-1");
 }
 
 #[test]
 fn a_list_of_one_workspace_takes_the_place_of_the_three() {
-    let list = format!(r#"[{{"id": "W-1", "token": "{CANARY}", "platform_url": "http://localhost:8080/"}}]"#);
+    let list = format!(r#"[{{"id": "w-1", "token": "{CANARY}", "platform_url": "http://localhost:8080/"}}]"#);
 
     let settings =
         good(&[("MOLECULE_WORKSPACES", &list), ("WORKSPACE_ID", ""), ("MOLECULE_WORKSPACE_TOKEN", "other")]);
 
-    assert_eq!((settings.workspace.as_str(), settings.platform.as_str()), ("W-1", "http://localhost:8080/"));
-    assert_eq!(settings.credentials.token().reveal(), CANARY);
-    assert_eq!(settings.credentials.source(), &TokenSource::setting("MOLECULE_WORKSPACES"));
+    assert_eq!(
+        (settings.accounts[0].id.as_str(), settings.accounts[0].platform.as_str()),
+        ("w-1", "http://localhost:8080/")
+    );
+    assert_eq!(settings.accounts[0].credentials.token().reveal(), CANARY);
+    assert_eq!(settings.accounts[0].credentials.source(), &TokenSource::setting("MOLECULE_WORKSPACES"));
 }
 
 fn good(changes: &[(&str, &str)]) -> Settings {
@@ -88,7 +92,7 @@ fn sufficient() -> BTreeMap<&'static str, &'static str> {
     ])
 }
 
-fn private(path: &Path, content: &str) {
+pub(super) fn private(path: &Path, content: &str) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }

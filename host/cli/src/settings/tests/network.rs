@@ -34,7 +34,11 @@ fn the_proxy_of_the_scheme_goes_before_the_one_for_all() {
         let mut changes = variables.to_vec();
         changes.push(("PLATFORM_URL", platform));
 
-        let found = good(&changes).network.proxy.map(|proxy| format!("{proxy} of {}", proxy.setting()));
+        let found = good(&changes).accounts[0]
+            .network
+            .clone()
+            .proxy
+            .map(|proxy| format!("{proxy} of {}", proxy.setting()));
 
         assert_eq!(found.as_deref(), proxy, "{changes:?}");
     }
@@ -72,7 +76,7 @@ fn a_proxy_that_is_not_on_the_way_need_not_be_usable() {
 fn an_exception_that_names_nothing_is_told() {
     let settings = good(&[("ALL_PROXY", "http://p:1"), ("NO_PROXY", "https://acme.example")]);
 
-    assert!(settings.network.proxy.is_some());
+    assert!(settings.accounts[0].network.proxy.is_some());
     assert!(settings.warnings.concat().contains("NO_PROXY: `https://acme.example` is no name"));
 }
 
@@ -98,7 +102,7 @@ fn certificates_come_from_where_the_operator_says() {
         let mut changes = changes.to_vec();
         changes.push(("HOME", home_text));
 
-        let network = good(&changes).network;
+        let network = good(&changes).accounts[0].network.clone();
 
         assert_eq!(network.trust, trust, "{changes:?}");
         let found = network.trust.certificates().map(|found| found.len());

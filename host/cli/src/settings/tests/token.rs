@@ -27,15 +27,18 @@ fn the_first_source_of_a_token_decides() {
     ]);
 
     assert_eq!(
-        (all.credentials.token().reveal(), all.credentials.source()),
+        (all.accounts[0].credentials.token().reveal(), all.accounts[0].credentials.source()),
         (CANARY, &TokenSource::setting("MOLECULE_WORKSPACE_TOKEN"))
     );
     assert_eq!(all.warnings.len(), 1, "{:?}", all.warnings);
     assert!(all.warnings[0].contains("different token") && !all.warnings[0].contains("from-named"));
-    assert_eq!(files.credentials.token().reveal(), "from-named");
-    assert_eq!(files.credentials.source(), &TokenSource::named_file("MOLECULE_WORKSPACE_TOKEN_FILE", named));
-    assert_eq!(one.credentials.token().reveal(), "from-own");
-    assert_eq!(one.credentials.source(), &TokenSource::file(own));
+    assert_eq!(files.accounts[0].credentials.token().reveal(), "from-named");
+    assert_eq!(
+        files.accounts[0].credentials.source(),
+        &TokenSource::named_file("MOLECULE_WORKSPACE_TOKEN_FILE", named)
+    );
+    assert_eq!(one.accounts[0].credentials.token().reveal(), "from-own");
+    assert_eq!(one.accounts[0].credentials.source(), &TokenSource::file(own));
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn a_token_file_that_others_can_read_is_used_with_a_warning() {
 
     let settings = good(&[("MOLECULE_WORKSPACE_TOKEN", ""), ("CONFIGS_DIR", dir.path().to_str().unwrap())]);
 
-    assert_eq!(settings.credentials.token().reveal(), "from-own");
+    assert_eq!(settings.accounts[0].credentials.token().reveal(), "from-own");
     assert!(settings.warnings[0].contains("chmod 600"), "{:?}", settings.warnings);
 }
 
@@ -109,5 +112,5 @@ fn a_home_directory_can_be_written_as_a_tilde() {
         ("HOME", home.path().to_str().unwrap()),
     ]);
 
-    assert_eq!(settings.credentials.token().reveal(), "from-home");
+    assert_eq!(settings.accounts[0].credentials.token().reveal(), "from-home");
 }

@@ -54,8 +54,8 @@ pub struct Policy {
     pub roots: Vec<PathBuf>,
     /// The directory of our own state, of which nothing is sent.
     pub configs: Option<PathBuf>,
-    /// The file that holds the token, wherever it is.
-    pub token: Option<PathBuf>,
+    /// Files that hold tokens, wherever they are.
+    pub tokens: Vec<PathBuf>,
     /// The directory that `~/` stands for.
     pub home: Option<PathBuf>,
 }
@@ -112,7 +112,7 @@ impl Attachments {
             Ok(Err(refusal)) => return Outcome::Refused(one_line(&refusal.to_string())),
             Err(cause) => return Outcome::Refused(cause.to_string()),
         };
-        let path = ["workspaces", http.workspace(), "chat", "uploads"].map(str::to_owned).to_vec();
+        let path = ["workspaces", &http.account().id, "chat", "uploads"].map(str::to_owned).to_vec();
         http.upload(request.workspace, path, files, request.limits).await
     }
 }
@@ -125,7 +125,7 @@ impl Policy {
             roots: config.attach_roots.clone(),
             configs: config.state.clone(),
             home: config.home.clone(),
-            token: config.credentials.source().path().map(Path::to_owned),
+            tokens: config.files_with_tokens().map(Path::to_owned).collect(),
         }
     }
 
@@ -198,11 +198,11 @@ impl Policy {
         self.roots.iter().find_map(|root| Some((root.as_path(), real.strip_prefix(root).ok()?)))
     }
 
-    /// The token's file and everything in our directory: another name for one of them is none the better.
+    /// The files of tokens and everything in our directory: another name for one of them is none the better.
     fn own_files(&self) -> impl Iterator<Item = Metadata> {
         let state = self.configs.as_ref().and_then(|configs| configs.read_dir().ok());
         let state = state.into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-        self.token.clone().into_iter().chain(state).filter_map(|path| path.metadata().ok())
+        self.tokens.iter().cloned().chain(state).filter_map(|path| path.metadata().ok())
     }
 
     fn is_own_state(&self, real: &Path) -> bool {

@@ -221,7 +221,7 @@ fn nothing_of_our_own_state_is_sent() {
     let policy = Policy {
         roots: vec![place.path("root").into()],
         configs: Some(place.path("root/configs").into()),
-        token: Some(token.clone().into()),
+        tokens: vec![token.clone().into()],
         home: None,
     };
 

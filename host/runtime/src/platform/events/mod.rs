@@ -28,6 +28,7 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
+use tracing::Instrument as _;
 
 use self::keeper::Keeper;
 use crate::{
@@ -185,7 +186,7 @@ impl<S: Source> Events<S> {
             wanted: self.wanted.subscribe(),
             away: Arc::clone(&self.away),
         };
-        *task = Some(tokio::spawn(keeper.run()));
+        *task = Some(tokio::spawn(keeper.run().in_current_span()));
     }
 }
 

@@ -39,9 +39,9 @@ impl EventStream {
 
     /// Asks once, and once more if the token turns out to be an old one.
     async fn ask(&self) -> Result<Response, Closed> {
-        let path = ["workspaces", self.http.workspace(), "events", "stream"].map(str::to_owned).to_vec();
+        let path = ["workspaces", &self.http.account.id, "events", "stream"].map(str::to_owned).to_vec();
         let request = PlatformRequest {
-            workspace: 0,
+            workspace: self.http.account.handle(),
             method: Method::Get,
             path,
             query: vec![],
@@ -76,7 +76,7 @@ impl Source for EventStream {
     async fn gone(&self) {
         let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
         match at {
-            Some(at) => idle::gone(&self.http.base, at).await,
+            Some(at) => idle::gone(&self.http.account.platform, at).await,
             None => future::pending().await,
         }
     }

@@ -22,7 +22,7 @@ pub(crate) mod scripted;
 mod tests;
 mod trouble;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -35,6 +35,7 @@ use tokio::{
 };
 use url::Url;
 
+pub(crate) use self::pool::Pools;
 pub use self::{download::Incoming, events::EventStream};
 use self::{
     pool::{CONNECT_WITHIN, Pool},
@@ -42,9 +43,8 @@ use self::{
     trouble::{Way, causes},
 };
 use crate::{
-    account::{Credentials, Token},
+    account::{Account, Token},
     guest::wire::{Limits, Method, Outcome, PlatformRequest, Unreachable, Workspace},
-    network::Network,
 };
 
 /// What every request says of us.
@@ -58,12 +58,10 @@ const ANSWER_AT_MOST: u32 = 40 << 20;
 /// Reading a token again must not hold up the request that needs it.
 const RELOAD_WITHIN: Duration = Duration::from_secs(1);
 
-/// Exchanges with the one platform. Cheap until the first of them.
+/// Exchanges of one workspace with its platform. Cheap until the first of them.
 pub struct Http {
-    base: Url,
-    workspace: String,
-    credentials: Credentials,
-    pool: Pool,
+    account: Arc<Account>,
+    pool: Arc<Pool>,
     way: Way,
 }
 
@@ -106,31 +104,28 @@ struct Failure {
 }
 
 impl Http {
-    /// Exchanges with the platform at `base`, a clean address, on behalf of `workspace`: without a proxy, and
-    /// with those trusted whom the system trusts.
+    /// Exchanges with the platform of `account`, over connections of their own.
     #[must_use]
-    pub fn new(base: Url, workspace: String, credentials: Credentials) -> Self {
-        Self::through(Network::default(), base, workspace, credentials)
+    pub fn new(account: Account) -> Self {
+        Self::over(&mut Pools::for_accounts(1), Arc::new(account))
     }
 
-    /// As [`Self::new`], but by way of `network`.
-    #[must_use]
-    pub fn through(network: Network, base: Url, workspace: String, credentials: Credentials) -> Self {
-        let way = Way::new(&base, network.proxy.as_ref());
-        let pool = Pool::new(&base, network);
-        Self { base, workspace, credentials, pool, way }
+    /// As [`Self::new`], over the connections that accounts on one way share.
+    pub(crate) fn over(pools: &mut Pools, account: Arc<Account>) -> Self {
+        let way = Way::new(&account.platform, account.network.proxy.as_ref());
+        Self { pool: pools.of(&account), way, account }
     }
 
-    /// The id of the workspace that asks.
+    /// The workspace that asks.
     #[must_use]
-    pub fn workspace(&self) -> &str {
-        &self.workspace
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 
     /// The token in use, to compare it with a later one.
     #[must_use]
     pub fn token(&self) -> Token {
-        self.credentials.token()
+        self.account.credentials.token()
     }
 
     /// Sends one request: `Responded`, `Overflowed`, `Refused` or `Unreachable`.
@@ -169,7 +164,7 @@ impl Http {
 
     /// Uses `token` from here on.
     pub fn adopt(&self, token: Token) {
-        self.credentials.adopt(token);
+        self.account.credentials.adopt(token);
     }
 
     /// Sends `files` as one form, with `files` as the name of each: outcomes as for [`Self::send`].
@@ -208,7 +203,7 @@ impl Http {
     }
 
     fn call(&self, request: &PlatformRequest) -> Result<Call, String> {
-        if request.workspace != 0 {
+        if request.workspace != self.account.handle() {
             return Err(format!("there is no workspace {}", request.workspace));
         }
         if request.body.as_ref().is_some_and(|body| body.len() > REQUEST_BODY_BYTES) {
@@ -218,7 +213,7 @@ impl Http {
             Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
         };
-        let address = address::below(&self.base, &request.path, &request.query)?;
+        let address = address::below(&self.account.platform, &request.path, &request.query)?;
         let total = Duration::from_millis(request.limits.total_ms.into()).min(TOTAL_AT_MOST);
         let limits = Limits { body_bytes: request.limits.body_bytes.min(ANSWER_AT_MOST), ..request.limits };
         let deadline = Instant::now() + total;
@@ -229,7 +224,7 @@ impl Http {
     async fn other_token(&self, refused: &Token) -> Option<Token> {
         // Another request may have looked already.
         if self.token() == *refused {
-            let credentials = self.credentials.clone();
+            let credentials = self.account.credentials.clone();
             let look = task::spawn_blocking(move || credentials.reload());
             let _ = time::timeout(RELOAD_WITHIN, look).await;
         }
@@ -308,13 +303,13 @@ impl Http {
         bearer.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, bearer);
-        headers.insert(header::ORIGIN, value(&address::origin(&self.base))?);
+        headers.insert(header::ORIGIN, value(&address::origin(&self.account.platform))?);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(accept) = &call.accept {
             headers.insert(header::ACCEPT, accept.clone());
         }
         if call.identify {
-            headers.insert("x-workspace-id", value(&self.workspace)?);
+            headers.insert("x-workspace-id", value(&self.account.id)?);
         }
         if let Some(document) = document {
             headers.insert(header::CONTENT_TYPE, value(&document.kind)?);

@@ -1,6 +1,6 @@
-//! The one client, its connections, and when they are given up.
+//! The clients, their connections, and when they are given up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Certificate, Client, redirect};
 use tokio::{sync::Mutex, task};
@@ -8,6 +8,7 @@ use url::Url;
 
 use super::trouble::causes;
 use crate::{
+    account::Account,
     names::names,
     network::{Network, Proxy, Trust},
     sys::clock::Asleep,
@@ -19,6 +20,8 @@ pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const IDLE_FOR: Duration = Duration::from_secs(15);
 /// Calls in a row need one connection; this many calls at once keep theirs.
 const IDLE_CONNECTIONS: usize = 8;
+/// The same for a process that acts for many workspaces.
+const IDLE_CONNECTIONS_OF_MANY: usize = 32;
 /// Whatever sits between here and the platform has forgotten a connection by then.
 const SLEPT_TOO_LONG: Duration = Duration::from_secs(90);
 
@@ -26,6 +29,7 @@ const SLEPT_TOO_LONG: Duration = Duration::from_secs(90);
 pub(super) struct Pool {
     over_tls: bool,
     network: Network,
+    idle: usize,
     asleep: Box<dyn Fn() -> Duration + Send + Sync>,
     open: Mutex<Option<Open>>,
 }
@@ -36,8 +40,39 @@ struct Open {
     slept: Duration,
 }
 
+/// The pools of a process: accounts whose platforms are reached in the same way share one.
+pub(crate) struct Pools {
+    by_way: Vec<(bool, Network, Arc<Pool>)>,
+    idle: usize,
+}
+
+impl Pools {
+    /// Pools that so many accounts use.
+    pub(crate) fn for_accounts(count: usize) -> Self {
+        Self { by_way: Vec::new(), idle: count.clamp(IDLE_CONNECTIONS, IDLE_CONNECTIONS_OF_MANY) }
+    }
+
+    /// The pool for `account`.
+    pub(super) fn of(&mut self, account: &Account) -> Arc<Pool> {
+        let over_tls = is_over_tls(&account.platform, &account.network);
+        let known =
+            self.by_way.iter().find(|(tls, network, _)| (*tls, network) == (over_tls, &account.network));
+        if let Some((_, _, pool)) = known {
+            return Arc::clone(pool);
+        }
+        let pool = Pool { idle: self.idle, ..Pool::new(&account.platform, account.network.clone()) };
+        let pool = Arc::new(pool);
+        self.by_way.push((over_tls, account.network.clone(), Arc::clone(&pool)));
+        pool
+    }
+}
+
+fn is_over_tls(base: &Url, network: &Network) -> bool {
+    base.scheme() == "https" || network.proxy.as_ref().is_some_and(Proxy::is_over_tls)
+}
+
 impl Pool {
-    pub(super) fn new(base: &Url, network: Network) -> Self {
+    fn new(base: &Url, network: Network) -> Self {
         let asleep = Asleep::begin();
         Self::beside(base, network, move || asleep.so_far())
     }
@@ -48,8 +83,13 @@ impl Pool {
         network: Network,
         asleep: impl Fn() -> Duration + Send + Sync + 'static,
     ) -> Self {
-        let over_tls = base.scheme() == "https" || network.proxy.as_ref().is_some_and(Proxy::is_over_tls);
-        Self { over_tls, network, asleep: Box::new(asleep), open: Mutex::new(None) }
+        Self {
+            over_tls: is_over_tls(base, &network),
+            network,
+            idle: IDLE_CONNECTIONS,
+            asleep: Box::new(asleep),
+            open: Mutex::new(None),
+        }
     }
 
     /// The client, with fresh connections after a sleep that was too long for the old ones.
@@ -63,15 +103,15 @@ impl Pool {
             open.slept = slept;
             return Ok(open.client.clone());
         }
-        let (over_tls, network) = (self.over_tls, self.network.clone());
-        let build = task::spawn_blocking(move || build(over_tls, &network));
+        let (over_tls, idle, network) = (self.over_tls, self.idle, self.network.clone());
+        let build = task::spawn_blocking(move || build(over_tls, idle, &network));
         let client = build.await.map_err(|cause| cause.to_string())??;
         *open = Some(Open { client: client.clone(), slept });
         Ok(client)
     }
 }
 
-fn build(over_tls: bool, network: &Network) -> Result<Client, String> {
+fn build(over_tls: bool, idle: usize, network: &Network) -> Result<Client, String> {
     // Whoever was first has installed one; any is good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -82,7 +122,7 @@ fn build(over_tls: bool, network: &Network) -> Result<Client, String> {
         .referer(false)
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE_FOR)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_max_idle_per_host(idle)
         // The library knows fewer forms of exceptions than operators write.
         .no_proxy();
     if let Some(proxy) = &network.proxy {

@@ -18,7 +18,7 @@ use tokio::{
 use url::Url;
 
 use super::Http;
-use crate::account::{Credentials, Token, TokenSource};
+use crate::account::{Account, Credentials, Token, TokenSource};
 
 /// A token that never changes.
 pub(crate) fn fixed(token: &str) -> Credentials {
@@ -81,7 +81,7 @@ impl Server {
     }
 
     pub(crate) fn http_with(&self, credentials: Credentials) -> Http {
-        Http::new(self.base.clone(), "w".to_owned(), credentials)
+        Http::new(Account::new("w", self.base.clone(), credentials))
     }
 
     pub(crate) fn request(&self, index: usize) -> (String, String) {

@@ -13,7 +13,7 @@ use super::{
     scripted::{Reply, Server, fixed, rotated},
     *,
 };
-use crate::guest::wire::PlatformResponse;
+use crate::{guest::wire::PlatformResponse, network::Network};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
@@ -230,7 +230,7 @@ async fn a_body_that_ends_early_is_no_answer() {
 async fn without_a_listener_nothing_was_sent() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for base in [format!("http://{free}"), "http://molecule-mcp.invalid".to_owned()] {
-        let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), fixed("tok"));
+        let http = Http::new(Account::new("w", Url::parse(&base).unwrap(), fixed("tok")));
 
         for request in [post("{}"), get()] {
             let failure = unreachable(http.send(request).await);
@@ -255,7 +255,7 @@ async fn a_request_that_waits_for_a_connection_was_not_sent() {
     // The system accepts for a listener that does not, but a TLS handshake needs somebody to answer.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://{}", listener.local_addr().unwrap());
-    let http = Http::new(Url::parse(&base).unwrap(), "w".to_owned(), fixed("tok"));
+    let http = Http::new(Account::new("w", Url::parse(&base).unwrap(), fixed("tok")));
     let limits = Limits { first_byte_ms: 100, total_ms: 300, ..LIMITS };
 
     let failure = unreachable(http.send(PlatformRequest { limits, ..post("{}") }).await);
@@ -304,9 +304,9 @@ async fn a_long_sleep_costs_the_connections() {
         let mut http = server.http("tok");
         let slept = Arc::new(AtomicU64::new(0));
         let asleep = Arc::clone(&slept);
-        http.pool = Pool::beside(&server.base, Network::default(), move || {
+        http.pool = Arc::new(Pool::beside(&server.base, Network::default(), move || {
             Duration::from_secs(asleep.load(Ordering::SeqCst))
-        });
+        }));
         http.send(get()).await;
 
         slept.store(slept_secs, Ordering::SeqCst);

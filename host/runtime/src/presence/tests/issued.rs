@@ -72,7 +72,7 @@ async fn an_issued_token_is_looked_into_until_something_is_known() {
 /// Begins beside a platform to which the token `opens` opens the workspace.
 fn begin(scene: &Scene, opens: &str) -> Arc<Keyring> {
     let keyring = Arc::new(Keyring { opens: opens.to_owned(), adopted: Mutex::default() });
-    let presence = scene.presence().with_tokens(Arc::clone(&keyring) as Arc<dyn Tokens>);
+    let mut presence = scene.presence().with_tokens(Arc::clone(&keyring) as Arc<dyn Tokens>);
     tokio::spawn(async move { presence.run(&Session::default()).await });
     keyring
 }

@@ -5,16 +5,22 @@ mod trouble;
 
 use std::{
     collections::VecDeque,
+    fs,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{sync::watch, time};
+use url::Url;
 
 use super::*;
-use crate::guest::wire::{
-    FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+use crate::{
+    account::{AgentCard, Credentials, TokenSource},
+    guest::wire::{
+        FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+    },
 };
 
 /// What a request takes there and back.
@@ -49,7 +55,7 @@ async fn the_card_is_registered_for_polling() {
 #[tokio::test(start_paused = true)]
 async fn a_card_without_description_has_no_such_key() {
     let mut scene = Scene::new(|_| ok());
-    scene.member.card = AgentCard { name: "n".to_owned(), description: None, skills: vec![] };
+    scene.account.card = AgentCard { name: "n".to_owned(), description: None, skills: vec![] };
     scene.begin();
 
     time::sleep(Duration::from_secs(5)).await;
@@ -95,6 +101,44 @@ async fn a_refused_register_ends_it_at_once() {
         }
         assert_eq!(scene.times("heartbeat"), [0; 0]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_token_in_the_file_of_a_refused_one_is_found_within_a_minute() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("token");
+    fs::write(&path, "refused").unwrap();
+    let mut scene = Scene::new(|_| answer(401, REFUSAL));
+    scene.account.credentials = Credentials::new(TokenSource::file(&path), Token::parse("refused").unwrap());
+    let mut presence = scene.presence();
+    presence.run(&Session::default()).await;
+    let refused_at = scene.ports.now();
+
+    let (noticed, _) = tokio::join!(presence.another_token(), async {
+        time::sleep(Duration::from_secs(150)).await;
+        fs::write(&path, "another").unwrap();
+    });
+
+    assert_eq!(noticed, ());
+    assert_eq!(scene.account.credentials.token().reveal(), "another");
+    assert_eq!(scene.ports.now() - refused_at, 180_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_begins_in_its_turn_and_tries_again_only_while_tries_are_left() {
+    let scene = Scene::new(|call| match call.endpoint {
+        "register" => ok(),
+        _ => Reply { after_ms: 50, outcome: no_answer() },
+    });
+    let budget = Arc::new(RetryBudget::default());
+    while budget.take(BEGIN_MS + 20_000) {}
+    let mut presence = scene.presence().among_others(Duration::from_secs(7), budget);
+    tokio::spawn(async move { presence.run(&Session::default()).await });
+
+    time::sleep(Duration::from_millis(BEGIN_MS + 7_000 + 19_000)).await;
+
+    assert_eq!(scene.times("register"), [BEGIN_MS + 7_000]);
+    assert_eq!(scene.times("heartbeat"), [BEGIN_MS + 7_050], "the next try is that of the next slot");
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,7 +319,7 @@ fn no_answer() -> Outcome {
 struct Scene {
     ports: Arc<Scripted>,
     working: Arc<Working>,
-    member: Member,
+    account: Account,
     lessons: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -315,7 +359,7 @@ impl Scene {
         Self {
             ports: Arc::new(ports),
             working: Arc::default(),
-            member: Member { workspace: "w-1".to_owned(), source: "TOKEN_SOURCE".to_owned(), card },
+            account: account(card),
             lessons: Arc::default(),
         }
     }
@@ -323,11 +367,16 @@ impl Scene {
     fn presence(&self) -> Presence<Scripted> {
         let lessons = Arc::clone(&self.lessons);
         let learn = move |body| lessons.lock().unwrap().push(body);
-        Presence::new(Arc::clone(&self.ports), self.member.clone(), Arc::clone(&self.working), learn)
+        Presence::new(
+            Arc::clone(&self.ports),
+            Arc::new(self.account.clone()),
+            Arc::clone(&self.working),
+            learn,
+        )
     }
 
     fn begin(&self) {
-        let presence = self.presence();
+        let mut presence = self.presence();
         tokio::spawn(async move { presence.run(&Session::default()).await });
     }
 
@@ -355,6 +404,13 @@ impl Scene {
         let log = self.ports.log.lock().unwrap();
         log.iter().filter(|line| line.level == level).map(|line| line.text.clone()).collect()
     }
+}
+
+fn account(card: AgentCard) -> Account {
+    let credentials = Credentials::new(TokenSource::setting("TOKEN_SOURCE"), Token::parse("tok").unwrap());
+    let mut account = Account::new("w-1", Url::parse("http://platform").unwrap(), credentials);
+    account.card = card;
+    account
 }
 
 impl Ports for Scripted {

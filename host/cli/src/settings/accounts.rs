@@ -1,0 +1,170 @@
+//! Which workspaces, on which platforms, with which tokens.
+//!
+//! ```text
+//! MOLECULE_WORKSPACES ──► MOLECULE_WORKSPACES_FILE ──► WORKSPACE_ID, PLATFORM_URL, token
+//! ```
+//!
+//! The first that is set is the only source.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use molecule_runtime::{
+    account::{Account, Credentials},
+    inspect::{Naming, Place},
+    network::{Network, Proxy},
+};
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    environment::Environment,
+    platform_url::{self, PlatformUrl},
+    proxy, token, trust, workspaces,
+};
+use crate::env;
+
+const LONGEST_ID: usize = 64;
+
+/// The workspaces that were configured; what is absent has been reported.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) workspaces: Vec<Workspace>,
+    /// The file that lists them, which may hold tokens.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// What is known of one workspace.
+pub(super) struct Workspace {
+    pub(super) id: String,
+    pub(super) platform: Option<Url>,
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Listed {
+    /// Whether the report need not tell where the token belongs.
+    pub(super) fn has_token_file(&self) -> bool {
+        let from_file = |found: &Credentials| found.source().path().is_some();
+        self.workspaces.iter().any(|workspace| workspace.credentials.as_ref().is_some_and(from_file))
+    }
+}
+
+/// Reads the workspaces, with `configs` as the directory of the token file.
+pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) -> Listed {
+    if let Some(listed) = workspaces::read(environment) {
+        return listed;
+    }
+    let workspace = single(environment);
+    let credentials = token::find(environment, configs);
+    Listed {
+        workspaces: workspace.map(|one| Workspace { credentials, ..one }).into_iter().collect(),
+        file: None,
+    }
+}
+
+/// Reads whose inboxes lie in `state`. Tokens are of no interest.
+pub(super) fn places(environment: &mut Environment<'_>, state: Option<&Path>) -> Vec<Place> {
+    let workspaces = match workspaces::read(environment) {
+        Some(listed) => listed.workspaces,
+        None => single(environment).into_iter().collect(),
+    };
+    let ids: Vec<_> = workspaces.iter().map(|workspace| workspace.id.as_str()).collect();
+    let named = Naming::of(&ids);
+    let place = |(workspace, naming): (Workspace, Naming)| {
+        let state = state.map(Path::to_owned);
+        Some(Place { platform: workspace.platform?, workspace: workspace.id, state, naming })
+    };
+    workspaces.into_iter().zip(named).filter_map(place).collect()
+}
+
+/// The workspace of the three settings that are needed without a list.
+fn single(environment: &mut Environment<'_>) -> Option<Workspace> {
+    let id = environment.required(&env::WORKSPACE_ID).and_then(|text| {
+        workspace_id(&text)
+            .map_err(|why| {
+                environment.unusable(&env::WORKSPACE_ID, format!("{} {why}", env::WORKSPACE_ID.name));
+            })
+            .ok()
+    });
+    let platform = common_platform(environment);
+    Some(Workspace { id: id?, platform, credentials: None })
+}
+
+/// The platform of `PLATFORM_URL`.
+pub(super) fn common_platform(environment: &mut Environment<'_>) -> Option<Url> {
+    let text = environment.required(&env::PLATFORM_URL)?;
+    match address(environment, &text) {
+        Ok(url) => Some(url),
+        Err(why) => {
+            environment.unusable(&env::PLATFORM_URL, format!("{} {why}", env::PLATFORM_URL.name));
+            None
+        }
+    }
+}
+
+/// A clean base address. The reason why not follows the name of the setting.
+pub(super) fn address(environment: &mut Environment<'_>, text: &str) -> Result<Url, String> {
+    let allow_http = environment.switch(&env::ALLOW_HTTP);
+    let PlatformUrl { url, warning } = platform_url::parse(text, allow_http)?;
+    if let Some(warning) = warning {
+        environment.warn(warning);
+    }
+    Ok(url)
+}
+
+/// The accounts of `workspaces`, each with the way to its platform; those of which something is absent are left out.
+pub(super) fn connect(environment: &mut Environment<'_>, workspaces: Vec<Workspace>) -> Vec<Account> {
+    let trust = trust::read(environment);
+    let mut proxies = BTreeMap::<String, Option<Proxy>>::new();
+    let mut accounts = Vec::new();
+    for Workspace { id, platform, credentials } in workspaces {
+        let Some(platform) = platform else { continue };
+        let known = proxies.entry(platform.origin().ascii_serialization());
+        let proxy = known.or_insert_with(|| proxy::read(environment, &platform)).clone();
+        let Some(credentials) = credentials else { continue };
+        let mut account = Account::new(id, platform, credentials);
+        account.network = Network { proxy, trust: trust.clone() };
+        accounts.push(account);
+    }
+    accounts
+}
+
+/// The id in the form in which the platform writes it. The reason why not follows the name of the
+/// setting and does not show the value, which may be a token in the wrong place.
+fn workspace_id(text: &str) -> Result<String, String> {
+    let odd = |char: &char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_'));
+    if let Some(char) = text.chars().find(odd) {
+        return Err(format!("contains {char:?}; an id has only letters, digits, - and _"));
+    }
+    if text.len() > LONGEST_ID {
+        return Err(format!("is longer than {LONGEST_ID} characters, which no id is"));
+    }
+    Ok(Uuid::try_parse(text).map_or_else(|_| text.to_owned(), |uuid| uuid.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn an_id_is_a_safe_path_segment_and_a_uuid_is_in_lower_case() {
+        for (text, id) in [
+            ("6F9C2A31-8B4E-4F0A-9C11-5D2E7A90B1C3", "6f9c2a31-8b4e-4f0a-9c11-5d2e7a90b1c3"),
+            ("6f9c2a31-8b4e-4f0a-9c11-5d2e7a90b1c3", "6f9c2a31-8b4e-4f0a-9c11-5d2e7a90b1c3"),
+            ("abc", "abc"),
+            ("Abc_1-2", "Abc_1-2"),
+        ] {
+            assert_eq!(workspace_id(text).as_deref(), Ok(id));
+        }
+        assert!(workspace_id(&"a".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn an_id_that_could_be_more_than_a_segment_is_refused() {
+        for text in ["a/b", "..", "%2f", "a?b", "a#b", "a\nb", "a\0b", "a b", "\u{e4}", "{a}", "a.b"] {
+            assert!(workspace_id(text).unwrap_err().starts_with("contains "), "{text:?}");
+        }
+        assert!(workspace_id(&"a".repeat(65)).unwrap_err().contains("longer than 64"));
+    }
+}
