@@ -85,6 +85,14 @@ impl Agent {
         inbox::describe(&self.world, workspace, saved)
     }
 
+    /// In what these records of a journal, while nothing is added to it, differ from what is known of a workspace, or
+    /// would if it was written anew.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn disagreement(&self, workspace: Workspace, journal: &[String]) -> Option<String> {
+        self.world.inbox.borrow().disagreement(self.world.id(workspace), workspace, journal)
+    }
+
     /// Looks for a new secret in the body of a successful register or heartbeat.
     pub fn open_secrets(&mut self, dialogue: u64, workspace: Workspace, body: Vec<u8>, now: Instant) -> Turn {
         let secrets = Rc::clone(&self.world.secrets);

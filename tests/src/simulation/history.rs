@@ -11,6 +11,7 @@
 //! | bounded | no more than 200 messages wait on disk, and parked ones |
 //! | handed over | what another implementation has shown is not shown again, unless it was staged here |
 //! | alone | the cursor file never seems to be another program's |
+//! | recovered | what a start would recover from the journal, as it is or written anew, is what is known |
 //! | files | no file is acknowledged that is not whole on disk, or whose message waits; none has two names |
 
 use std::collections::{BTreeMap, BTreeSet};

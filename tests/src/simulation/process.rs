@@ -1,6 +1,6 @@
 //! A process of the program: the guest's own logic, its files, and what its dialogues wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use molecule_logic::Agent as Guest;
 
@@ -10,7 +10,7 @@ use super::{
     disk::Disk,
     files::Files,
     platform::Time,
-    wire::{FetchRequest, Permissions, Saved, Settings, Turn, WorkspaceSettings},
+    wire::{FetchRequest, FileChange, Permissions, Saved, Settings, Turn, WorkspaceSettings},
 };
 
 /// The dialogue that fetches messages.
@@ -18,6 +18,9 @@ pub(super) const POLLER: u64 = 1;
 
 /// The dialogues that take care of files, one a lane.
 pub(super) const LANES: [u64; 3] = [2, 3, 4];
+
+/// A write counts as so many bytes more.
+const WRITE_COST: usize = 8_192;
 
 /// Names something that a dialogue waits for.
 pub(super) type Ticket = u64;
@@ -52,6 +55,12 @@ pub(super) struct Process {
     pub(super) disk_busy_until: Time,
     /// The cursor file is going to be brought up to date.
     pub(super) settles: bool,
+    /// Changes of files that are not answered.
+    pub(super) stores: BTreeSet<Ticket>,
+    /// The records of the journal, as far as it is known.
+    pub(super) journal: Vec<String>,
+    /// Bytes that were written since they were compared with what the guest knows.
+    written: usize,
     /// Files that are being fetched.
     pub(super) fetches: BTreeMap<Ticket, FetchRequest>,
     settings: Settings,
@@ -74,6 +83,9 @@ impl Process {
             hears_events: false,
             disk_busy_until: 0,
             settles: false,
+            stores: BTreeSet::new(),
+            journal: Vec::new(),
+            written: 0,
             settings,
             offset: chance.within(0..=1_000_000_000),
             fetches: BTreeMap::new(),
@@ -85,6 +97,7 @@ impl Process {
     pub(super) fn trap(&mut self) {
         self.guest = Guest::start(self.settings.clone());
         self.waiting.clear();
+        self.stores.clear();
         self.fetches.clear();
         self.calls.clear();
         self.arrivals = 0;
@@ -92,6 +105,7 @@ impl Process {
 
     /// Begins to fetch.
     pub(super) fn open_inbox(&mut self, saved: Saved, now: Time) -> Turn {
+        self.journal.clone_from(&saved.journal);
         self.guest.open_inbox(POLLER, 0, saved, self.instant(now))
     }
 
@@ -119,6 +133,31 @@ impl Process {
     /// Goes on with a dialogue.
     pub(super) fn resume(&mut self, dialogue: u64, outcome: super::wire::Outcome, now: Time) -> Turn {
         self.guest.resume(dialogue, outcome, self.instant(now))
+    }
+
+    /// A change is in the journal.
+    pub(super) fn is_stored(&mut self, change: &FileChange) {
+        let records = match change {
+            FileChange::Append(append) => &append.records,
+            FileChange::Rewrite(rewrite) => {
+                self.journal.clear();
+                &rewrite.records
+            }
+            FileChange::Cursor(_) | FileChange::InboundSecret(_) => return,
+        };
+        self.written += WRITE_COST + records.iter().map(String::len).sum::<usize>();
+        self.journal.extend_from_slice(records);
+    }
+
+    /// In what the journal differs from what the guest knows, if no change is under way. That takes as long as it is
+    /// large, so a large one is compared less often.
+    pub(super) fn disagreement(&mut self) -> Option<String> {
+        let bytes: usize = self.journal.iter().map(String::len).sum();
+        if !self.stores.is_empty() || self.written < bytes {
+            return None;
+        }
+        self.written = 0;
+        self.guest.disagreement(0, &self.journal)
     }
 
     /// Gives a call up.

@@ -6,7 +6,7 @@ use super::{
     agent::Call,
     history::Shown,
     platform::Time,
-    process::{LANES, POLLER, Ticket, Wait},
+    process::{LANES, POLLER, Process, Ticket, Wait},
     wire::{
         Answer, Effect, FetchRequest, FetchedFile, FileUpdate, Finish, Method, Next, Outcome,
         PlatformRequest, Turn, Unreachable,
@@ -239,9 +239,14 @@ impl World<'_> {
 
     pub(super) fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         let Some(process) = &mut self.process else { return };
+        let is_store = process.stores.remove(&ticket);
         let Some((dialogue, _)) = process.waiting.remove(&ticket) else { return };
         let turn = process.resume(dialogue, outcome, self.now);
         self.carry_out(dialogue, turn);
+        let disagreement = self.process.as_mut().filter(|_| is_store).and_then(Process::disagreement);
+        if let Some(disagreement) = disagreement {
+            self.history.violate(self.now, format!("recovered: {disagreement}"));
+        }
     }
 
     /// Asks for a content, unless the file is here.
@@ -306,6 +311,7 @@ impl World<'_> {
     fn queue_store(&mut self, ticket: Ticket, update: FileUpdate) {
         let span = self.chance.mostly_small(20..=40_000);
         let Some(process) = &mut self.process else { return };
+        process.stores.insert(ticket);
         process.disk_busy_until = process.disk_busy_until.max(self.now) + span;
         let at = process.disk_busy_until;
         self.plan_at(at, Event::Store(self.starts, ticket, Box::new(update)));
@@ -322,6 +328,9 @@ impl World<'_> {
         self.tell(|_| format!("store {} ──► {}", in_few_words(&format!("{change:?}")), in_short(&outcome)));
         if outcome == Outcome::Stored {
             self.history.stored(&change, self.now);
+            if let Some(alive) = &mut self.process {
+                alive.is_stored(&change);
+            }
         }
         if let Outcome::Refused(why) = &outcome {
             self.history.violate(self.now, format!("alone: no other program is here, and yet {why}"));

@@ -51,6 +51,10 @@ pub(super) struct Book {
     floor: Option<Record>,
     /// The row that the cursor file names, or was to name, if it is known when that was made.
     pub(super) named: Option<Mark>,
+    /// What the cursor file was to name last.
+    pub(super) projected: Option<String>,
+    /// What it may name although no other program has written it.
+    pub(super) may_name: BTreeSet<String>,
     /// Fetching has begun before, in another process.
     pub(super) resumed: bool,
 }
@@ -88,6 +92,8 @@ pub(super) struct Journal {
     pub(super) state: State,
     /// A rewrite is under way: an append would be lost with what it replaces.
     pub(super) in_rewrite: bool,
+    /// Dialogues that have something to add, and do not know yet that it is there.
+    pub(super) writers: usize,
     /// Somebody has begun to add records, and was stopped before it was known whether they are there.
     pub(super) unseen: bool,
     /// Why it is rewritten keeping a copy.
@@ -150,9 +156,10 @@ impl Book {
         let floor = self.current_floor()?;
         let is_new = match (&self.floor, &floor) {
             // The base moves by itself as time goes by, which is not worth a write.
-            (Some(Record::Fetched { id, ca, .. }), Record::Fetched { id: new_id, ca: new_ca, .. }) => {
-                (id, ca) != (new_id, new_ca)
-            }
+            (
+                Some(Record::Fetched { id, ca, since, .. }),
+                Record::Fetched { id: new_id, ca: new_ca, since: new_since, .. },
+            ) => (id, ca, since) != (new_id, new_ca, new_since),
             _ => true,
         };
         if !is_new {
@@ -206,13 +213,49 @@ impl Book {
         })
     }
 
+    /// Has a record say what is known when it is written: another one may have been written since it was made.
+    pub(super) fn bring_up_to_date(&self, record: &mut Record, queue: &Queue, workspace: Workspace) {
+        let known = match record {
+            Record::Delivered { id, .. } => {
+                queue.of(workspace).find(|staged| staged.message.activity_id == **id).map(delivered)
+            }
+            Record::File(file) => self.files.record_of(&file.id),
+            Record::Gap { from, to, .. } => {
+                let is_it = |gap: &&Gap| (gap.from.microseconds(), gap.to.microseconds()) == (*from, *to);
+                self.gaps.iter().find(is_it).map(Gap::record)
+            }
+            Record::Acknowledged { .. }
+            | Record::Fetched { .. }
+            | Record::Header { .. }
+            | Record::Parked { .. }
+            | Record::Projected { .. }
+            | Record::Remembered { .. }
+            | Record::Sent { .. }
+            | Record::Staged { .. } => None,
+        };
+        if let Some(known) = known {
+            *record = known;
+        }
+    }
+
+    /// Begins a journal anew with [`Book::snapshot`].
+    pub(super) fn begin_anew(&mut self, queue: &Queue, workspace: Workspace) -> Vec<Record> {
+        let records = self.snapshot(queue, workspace);
+        self.low = self.new_low(queue, workspace);
+        self.floor = self.current_floor().or_else(|| self.floor.take());
+        records
+    }
+
+    /// The last row before the oldest message that waits, as far as it is known.
+    fn new_low(&self, queue: &Queue, workspace: Workspace) -> Option<Mark> {
+        let oldest = queue.of(workspace).map(|staged| staged.message.stamp).min();
+        let is_below = |mark: &&Mark| oldest.is_none_or(|oldest| mark.stamp < oldest);
+        let cursor = self.ledger.cursor().filter(is_below);
+        cursor.or_else(|| self.low.as_ref().filter(is_below)).cloned()
+    }
+
     /// All that a journal has to say now, and nothing of what is over.
-    pub(super) fn snapshot(&mut self, queue: &Queue, workspace: Workspace) -> Vec<Record> {
-        let live: Vec<&Staged> = queue.of(workspace).collect();
-        let oldest = live.iter().map(|staged| staged.message.stamp).min();
-        let is_below = |mark: &Mark| oldest.is_none_or(|oldest| mark.stamp < oldest);
-        let cursor = self.ledger.cursor().filter(|cursor| is_below(cursor)).cloned();
-        self.low = cursor.or_else(|| self.low.take().filter(is_below));
+    pub(super) fn snapshot(&self, queue: &Queue, workspace: Workspace) -> Vec<Record> {
         let mut records = vec![Record::Header { v: FORMAT, workspace: Rc::clone(&self.own) }];
         let mut ids = self.ledger.remembered();
         ids.extend(self.unsaved_pops.iter().cloned());
@@ -222,7 +265,7 @@ impl Book {
         }
         if planted(Bug::HighFloorFirst) {
             records.extend(self.current_floor());
-        } else if let Some(low) = &self.low {
+        } else if let Some(low) = self.new_low(queue, workspace) {
             records.push(Record::Fetched {
                 id: Some(Rc::clone(&low.id)),
                 ca: low.stamp.microseconds(),
@@ -233,12 +276,8 @@ impl Book {
                 cast: None,
             });
         }
-        for staged in live {
-            records.push(Record::Staged {
-                ca: staged.message.stamp.microseconds(),
-                askable: staged.askable,
-                m: Rc::clone(&staged.message),
-            });
+        for staged in queue.of(workspace) {
+            records.push(staging(&staged.message, staged.askable));
             if staged.starts() > 0 {
                 records.push(delivered(staged));
             }
@@ -247,8 +286,7 @@ impl Book {
             }
         }
         records.extend(self.files.records());
-        self.floor = self.current_floor().or_else(|| self.floor.take());
-        records.extend(self.floor.clone());
+        records.extend(self.current_floor().or_else(|| self.floor.clone()));
         records.extend(self.gaps.iter().map(Gap::record));
         // Until the row is found that another implementation has put into the file, the journal says what was there before.
         let was = match &self.handover {
@@ -263,12 +301,26 @@ impl Book {
     }
 
     /// That the cursor file names the row `id` or is about to, and until then the row `was`.
-    pub(super) fn projected(&mut self, id: Option<String>, was: Option<String>) -> Record {
-        let cursor = self.ledger.cursor().filter(|cursor| cursor.stamp > Stamp::UNKNOWN);
-        let is_it = |mark: &&Mark| Some(&*mark.id) == id.as_deref();
-        self.named = cursor.filter(is_it).or(self.named.as_ref().filter(is_it)).cloned();
-        let ca = self.named.as_ref().map(|named| named.stamp.microseconds());
+    pub(super) fn projected(&self, id: Option<String>, was: Option<String>) -> Record {
+        let named = id.as_deref().and_then(|id| self.dated(id));
+        let ca = named.map(|named| named.stamp.microseconds());
         Record::Projected { id, ca, was: Some(was.unwrap_or_default()) }
+    }
+
+    /// The cursor file is to name the row `id`, and named the row `was` until then, if that is known.
+    pub(super) fn projects(&mut self, id: Option<&str>, was: Option<&str>) {
+        self.named = id.and_then(|id| self.dated(id)).cloned();
+        if was.is_some() {
+            self.may_name.clear();
+        }
+        self.may_name.extend(id.into_iter().chain(was).map(str::to_owned));
+        self.projected = id.map(str::to_owned);
+    }
+
+    /// The row that the cursor file names, or is to name, if it is this one and it is known when that was made.
+    fn dated(&self, id: &str) -> Option<&Mark> {
+        let cursor = self.ledger.cursor().filter(|cursor| cursor.stamp > Stamp::UNKNOWN);
+        cursor.into_iter().chain(&self.named).find(|mark| *mark.id == *id)
     }
 }
 

@@ -12,7 +12,6 @@ use super::{
     ledger::{Mark, OVERLAP_SECS},
     message::Message,
     poller::Poller,
-    queue::Staged,
     record::Record,
     window::window_secs,
 };
@@ -148,40 +147,40 @@ impl Poller {
     async fn take_broadcasts(&mut self, rows: Vec<Row>, old: Option<Stamp>) -> bool {
         let (records, stopped) = self.stage_broadcasts(rows, old);
         self.write(records).await;
-        self.land();
+        self.publish();
         !stopped
     }
 
     fn stage_broadcasts(&self, rows: Vec<Row>, old: Option<Stamp>) -> (Vec<Record>, bool) {
         let own = self.world.id(self.workspace);
         let mut inbox = self.world.inbox.borrow_mut();
-        let inbox = &mut *inbox;
-        let book = inbox.books.entry(self.workspace).or_default();
+        let mut mailbox = inbox.mailbox(self.workspace, self.host.now());
         let (mut records, mut anchor) = (Vec::new(), None);
         for row in rows {
             let mark = Mark::new(&row);
-            let is_known = book.ledger.knows(&row.id)
-                || book.unsaved_pops.contains(&*row.id)
-                || inbox.queue.of(self.workspace).any(|staged| staged.message.activity_id == row.id);
+            let is_known = mailbox.book.ledger.knows(&row.id)
+                || mailbox.book.unsaved_pops.contains(&*row.id)
+                || mailbox.queue.of(self.workspace).any(|staged| staged.message.activity_id == row.id);
             let is_broadcast = row.activity_type == BROADCAST && !row.source_id.eq_ignore_ascii_case(own);
             if !is_known && is_broadcast {
-                let late = row.timed && book.ledger.seen_up_to().is_some_and(|newest| row.stamp < newest);
+                let late =
+                    row.timed && mailbox.book.ledger.seen_up_to().is_some_and(|newest| row.stamp < newest);
                 let message = Message { late, ..Message::new(self.workspace, row, Source::Broadcast) };
-                if !inbox.queue.fits(&message) {
+                if !mailbox.queue.fits(&message) {
                     return (records, true);
                 }
                 let message = Rc::new(message);
-                book.ledger.names_up_to(mark.stamp);
-                records.push(book::staging(&message, false));
-                inbox.queue.stage(Staged::new(message, false));
+                let staging = book::staging(&message, false);
+                mailbox.apply(&staging);
+                records.push(staging);
             }
             if mark.can_be_asked_after && old.is_some_and(|old| mark.stamp < old) {
                 anchor = Some(mark);
             }
         }
-        if anchor.is_some() && book.broadcast != anchor {
-            book.broadcast = anchor;
-            records.extend(book.lowered_floor());
+        if anchor.is_some() && mailbox.book.broadcast != anchor {
+            mailbox.book.broadcast = anchor;
+            records.extend(mailbox.book.lowered_floor());
         }
         (records, false)
     }

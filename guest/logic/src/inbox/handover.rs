@@ -174,7 +174,7 @@ impl Poller {
         let (repeated, messages) = (between.again.len(), between.messages);
         let records = self.take_between(between);
         self.write(records).await;
-        self.land();
+        self.publish();
         self.host.log(
             Level::Warn,
             format!(
@@ -223,7 +223,9 @@ impl Poller {
         taken.records.extend(book.new_floor());
         // Synced, so that no crash takes back what is noted here and leaves the name of the file known.
         if let Some(handover) = book.handover.take() {
-            taken.records.push(book.projected(Some(handover.named), handover.before));
+            let said = book.projected(Some(handover.named), handover.before);
+            inbox.mailbox(self.workspace, now).apply(&said);
+            taken.records.push(said);
         }
         taken.records
     }

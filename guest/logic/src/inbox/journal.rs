@@ -32,7 +32,7 @@ const REWRITE_MS: u64 = 5;
 
 /// Adds records; says whether they are on disk.
 pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, records: Vec<Record>) -> bool {
-    let outcome = Unseen { world, workspace, seen: false };
+    let outcome = Unseen::begin(world, workspace);
     while world.inbox.borrow_mut().book(workspace).journal.in_rewrite {
         host.rest_until(host.now().saturating_add(REWRITE_MS)).await;
     }
@@ -57,7 +57,12 @@ struct Unseen<'a> {
     seen: bool,
 }
 
-impl Unseen<'_> {
+impl<'a> Unseen<'a> {
+    fn begin(world: &'a World, workspace: Workspace) -> Self {
+        world.inbox.borrow_mut().book(workspace).journal.writers += 1;
+        Self { world, workspace, seen: false }
+    }
+
     fn seen(mut self) {
         self.seen = true;
     }
@@ -65,22 +70,25 @@ impl Unseen<'_> {
 
 impl Drop for Unseen<'_> {
     fn drop(&mut self) {
-        if self.seen {
-            return;
-        }
-        self.world.inbox.borrow_mut().book(self.workspace).journal.unseen = true;
+        let mut inbox = self.world.inbox.borrow_mut();
+        let journal = &mut inbox.book(self.workspace).journal;
+        journal.writers = journal.writers.saturating_sub(1);
+        journal.unseen |= !self.seen;
     }
 }
 
 /// The records together with those that wait for a ride; none if only a rewrite helps, which says it all.
 fn next_append(world: &World, workspace: Workspace, records: Vec<Record>) -> Option<JournalAppend> {
     let mut inbox = world.inbox.borrow_mut();
-    let journal = &mut inbox.book(workspace).journal;
-    if journal.state != State::Ready {
+    let inbox = &mut *inbox;
+    let book = inbox.books.entry(workspace).or_default();
+    if book.journal.state != State::Ready {
         return None;
     }
-    let mut all = std::mem::take(&mut journal.pending);
+    let mut all = std::mem::take(&mut book.journal.pending);
     all.extend(records);
+    all.iter_mut().for_each(|record| book.bring_up_to_date(record, &inbox.queue, workspace));
+    let journal = &mut book.journal;
     let sync = all.iter().any(Record::needs_sync);
     let records: Vec<String> = all.iter().map(Record::write).collect();
     journal.grew(records.iter().map(String::len));
@@ -96,7 +104,7 @@ pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace
     match rewritten {
         Ok(()) => {
             let mut inbox = world.inbox.borrow_mut();
-            inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &pops));
+            inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &pops, host.now()));
             inbox.book(workspace).journal.rewritten(&lines, host.now());
             if inbox.said_not_saved.take().is_some() {
                 host.log(Level::Info, "the inbox is saved again");
@@ -119,7 +127,7 @@ fn whole(world: &World, workspace: Workspace) -> Option<(FileChange, Vec<usize>,
     if book.journal.state == State::Newer {
         return None;
     }
-    let records: Vec<String> = book.snapshot(&inbox.queue, workspace).iter().map(Record::write).collect();
+    let records: Vec<String> = book.begin_anew(&inbox.queue, workspace).iter().map(Record::write).collect();
     book.journal.pending.clear();
     book.journal.unseen = false;
     let lengths = records.iter().map(String::len).collect();
@@ -209,7 +217,7 @@ pub(super) async fn acknowledge(
         inbox.book(workspace).journal.outlived(message.weight());
     }
     if saved {
-        inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &ids));
+        inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &ids, host.now()));
     }
     saved
 }

@@ -1,4 +1,4 @@
-//! What the poller does on disk: messages land, the journal is kept tidy, the cursor file follows.
+//! What the poller does on disk: messages are published, the journal is kept tidy, the cursor file follows.
 
 use std::rc::Rc;
 
@@ -53,8 +53,8 @@ impl Poller {
     }
 
     /// The agent may see what was staged.
-    pub(super) fn land(&self) {
-        self.and_announce(|inbox| inbox.queue_mut().land());
+    pub(super) fn publish(&self) {
+        self.and_announce(|inbox| inbox.queue_mut().publish(self.workspace));
     }
 
     /// The lanes of files have something to look at.
@@ -134,6 +134,7 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
     }
     let projection = world.inbox.borrow_mut().book(workspace).projection();
     let Some(Projection { known, id, said }) = projection else { return };
+    world.inbox.borrow_mut().mailbox(workspace, host.now()).apply(&said);
     let _under_way = Projecting::begin(world, workspace, id.clone());
     // Said before it is done: a file that names another row was written by somebody else.
     if !journal::append(host, world, workspace, vec![said]).await {
@@ -146,7 +147,8 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
             let book = inbox.book(workspace);
             book.ledger.saved(id.clone());
             let done = book.projected(id.clone(), id);
-            book.journal.pending.push(done);
+            inbox.mailbox(workspace, host.now()).apply(&done);
+            inbox.book(workspace).journal.pending.push(done);
         }
         Err(NotStored::Refused(why)) => {
             world.inbox.borrow_mut().book(workspace).shared = true;
@@ -179,7 +181,7 @@ impl Drop for Projecting<'_> {
 
 impl Book {
     /// What the cursor file is to name, unless it does, or is not ours alone, or says where to go on.
-    pub(super) fn projection(&mut self) -> Option<Projection> {
+    pub(super) fn projection(&self) -> Option<Projection> {
         let id = self.ledger.unsaved().filter(|_| !self.shared && self.handover.is_none())?;
         let was = self.ledger.named_by_file().map(str::to_owned);
         let said = self.projected(id.clone(), was);

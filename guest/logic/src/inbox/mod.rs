@@ -16,9 +16,11 @@
 //! | `clock` | whether the platform's clock was set back, so that rows are to be looked for further back |
 //! | `health` | how long to wait after a failure, and what to say of it |
 //! | `filter` | which rows are messages |
+//! | `mailbox` | what an event changes, live and at a start |
 //! | `message` | how a row reads as a message |
 //! | `record` | what a journal says |
 //! | `files` | where the files of the user are, and which dialogues take care of them |
+//! | `agreement` | whether a journal says what is known, for tests |
 //! | `book` | what is known of a workspace, and what a journal has to say of it |
 //! | `replay` | how a journal becomes a book |
 //! | `journal` | when something is on disk, and what to do if it is not |
@@ -32,6 +34,8 @@
 //! | `ring` | ids of rows that are recognised when they come again |
 //! | `pace` | how often hints may cause requests |
 
+#[cfg(feature = "planted-bugs")]
+mod agreement;
 mod book;
 mod broadcasts;
 mod clock;
@@ -56,6 +60,7 @@ mod keeping;
 #[cfg(test)]
 mod late_tests;
 mod ledger;
+mod mailbox;
 mod message;
 mod notes;
 mod pace;
@@ -80,10 +85,11 @@ mod window;
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
-    book::{Book, Gap, delivered as told_of},
+    book::{Book, Gap},
     contact::Contact,
     filter::{Source, Verdict},
     ledger::{Ledger, Mark},
+    mailbox::Mailbox,
     poller::Poller,
     queue::Queue,
     replay::Opened,
@@ -197,7 +203,7 @@ impl Inbox {
         }
         self.queue.view(workspace, |message| book.files.view(message, own));
         self.books.insert(workspace, book);
-        self.queue.land();
+        self.queue.publish(workspace);
         self.is_read(workspace, now);
         trouble
     }
@@ -211,7 +217,7 @@ impl Inbox {
     }
 
     /// Notes rows of the workspace `own`, and stages the messages among them, as far as there is
-    /// room. The agent sees them once they have landed.
+    /// room. The agent sees them once they are published.
     fn take(
         &mut self,
         (workspace, own): (Workspace, &str),
@@ -219,8 +225,8 @@ impl Inbox {
         uploads: &mut OwnUploads,
     ) -> Taken {
         let Incoming { rows, more, now } = incoming;
-        let book = self.books.entry(workspace).or_default();
-        let newest = book.ledger.seen_up_to();
+        let mut mailbox = self.mailbox(workspace, now);
+        let newest = mailbox.book.ledger.seen_up_to();
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
         let mut taken = Taken {
             rows: Vec::with_capacity(rows.len()),
@@ -232,17 +238,21 @@ impl Inbox {
         let mut own_files: Vec<Rc<str>> = Vec::new();
         for mut row in rows {
             let mark = Mark::new(&row);
-            if !book.ledger.knows(&row.id) {
+            if !mailbox.book.ledger.knows(&row.id) {
                 let late = row.timed && newest.is_some_and(|newest| row.stamp < newest);
                 let source = match filter::verdict(&row, own, uploads) {
                     dropped @ (Verdict::Drop | Verdict::Own) => {
                         if dropped == Verdict::Own {
                             own_files.push(Rc::clone(&mark.id));
                         }
-                        let sent = book.files.learn_sent(filter::sent_files(&row), own, uploads);
-                        taken.stirs |= sent.is_some();
-                        taken.records.extend(sent);
-                        book.ledger.pass(mark.clone());
+                        if let Some(sent) =
+                            mailbox.book.files.sent_news(filter::sent_files(&row), own, uploads)
+                        {
+                            mailbox.apply(&sent);
+                            taken.records.push(sent);
+                            taken.stirs = true;
+                        }
+                        mailbox.book.ledger.pass(mark.clone());
                         taken.rows.push(mark);
                         continue;
                     }
@@ -251,40 +261,42 @@ impl Inbox {
                 };
                 let told = (source == Source::Upload).then(|| file_of(&mut row, own)).flatten();
                 let message = Message { late, ..Message::new(workspace, row, source) };
-                if planted(Bug::DropsOldest) && !self.queue.has_room() {
-                    let oldest = self.queue.ready().next().map(Staged::id);
-                    oldest.and_then(|oldest| self.queue.pop(&oldest));
+                if planted(Bug::DropsOldest) && !mailbox.queue.has_room(workspace) {
+                    let oldest = mailbox.queue.ready().next().map(Staged::id);
+                    oldest.and_then(|oldest| mailbox.queue.pop(&oldest));
                 }
-                if !self.queue.fits(&message) {
+                if !mailbox.queue.fits(&message) {
                     unseen_from = Some(unseen_from.map_or(mark.stamp, |unseen| unseen.min(mark.stamp)));
                     taken.stopped = true;
                     break;
                 }
                 let message = Rc::new(message);
-                book.ledger.wait_for(mark.clone());
-                taken.records.push(book::staging(&message, mark.can_be_asked_after));
-                let repeats = !message.late && book.repeats_up_to.is_some_and(|last| mark.stamp <= last);
-                let brought = book.files.bring(&message, told, (own, &*uploads), now);
-                let make = if repeats { Staged::again } else { Staged::new };
-                let mut staged = make(message, mark.can_be_asked_after);
-                if repeats {
-                    taken.records.push(told_of(&staged));
+                let mut events = vec![book::staging(&message, mark.can_be_asked_after)];
+                if !message.late && mailbox.book.repeats_up_to.is_some_and(|last| mark.stamp <= last) {
+                    // Another implementation has shown it.
+                    events.push(Record::Delivered { id: Rc::clone(&mark.id), n: 0, starts: 1 });
                 }
+                for event in &events {
+                    mailbox.apply(event);
+                }
+                taken.records.append(&mut events);
+                let brought = mailbox.book.files.bring(&message, told, (own, &*uploads), now);
                 if brought.is_held {
-                    staged.hold(now);
+                    mailbox.queue.find(workspace, &mark.id).into_iter().for_each(|staged| staged.hold(now));
                     taken.stirs = true;
                 }
-                self.queue.stage(staged);
                 taken.records.extend(brought.records);
-                taken.records.extend(fold(&mut self.queue, book, brought.folds));
+                taken.records.extend(mailbox.fold(brought.folds, Staged::is_held));
             }
             taken.rows.push(mark);
         }
         if !own_files.is_empty() {
-            taken.records.push(Record::Remembered { ids: own_files, newest: None });
+            let own_rows = Record::Remembered { ids: own_files, newest: None };
+            mailbox.apply(&own_rows);
+            taken.records.push(own_rows);
         }
-        taken.moved = book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
-        taken.records.extend(book.new_floor());
+        taken.moved = mailbox.book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
+        taken.records.extend(mailbox.book.new_floor());
         if planted(Bug::FloorBeforeStage) {
             taken.records.reverse();
         }
@@ -317,25 +329,29 @@ impl Inbox {
 
     /// Whether the poller waits for room that is there now.
     fn ends_starving(&mut self, workspace: Workspace) -> bool {
-        let has_room = self.queue.has_much_room();
+        let has_room = self.queue.has_much_room(workspace);
         has_room && std::mem::take(&mut self.book(workspace).starved)
     }
 
     /// Messages that are popped are over: that is on disk now.
-    fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>]) {
-        let book = self.book(workspace);
-        let mut stirs = false;
-        for id in ids {
-            if book.unsaved_pops.remove(id) {
-                book.ledger.acknowledge(id);
-                // A broadcast is no row of those that are fetched in order.
-                book.ledger.remember(Rc::clone(id));
-                stirs |= book.files.handled(id);
-            }
-        }
-        if stirs {
+    fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>], now: Instant) {
+        let mut mailbox = self.mailbox(workspace, now);
+        let ids = ids.iter().filter(|id| mailbox.book.unsaved_pops.contains(*id)).cloned().collect();
+        if mailbox.apply(&Record::Acknowledged { ids }) {
             self.stir();
         }
+    }
+
+    /// Where the events of a workspace are applied.
+    fn mailbox(&mut self, workspace: Workspace, now: Instant) -> Mailbox<'_> {
+        let book = self.books.entry(workspace).or_default();
+        Mailbox { book, queue: &mut self.queue, workspace, now }
+    }
+
+    /// Applies an event that is written with the next one.
+    fn note(&mut self, workspace: Workspace, event: Record) {
+        self.mailbox(workspace, 0).apply(&event);
+        self.book(workspace).journal.pending.push(event);
     }
 
     /// The lanes of files have something to look at.
@@ -345,25 +361,12 @@ impl Inbox {
 
     /// Messages from between two moments may be missing; says whether that is news.
     fn note_gap(&mut self, workspace: Workspace, from: Stamp, to: Stamp) -> bool {
-        let book = self.book(workspace);
-        let is_new = !book.gaps.iter().any(|gap| gap.from <= from && to <= gap.to);
+        let is_new = !self.book(workspace).gaps.iter().any(|gap| gap.from <= from && to <= gap.to);
         if is_new {
-            let gap = Gap { from, to, told: false };
-            book.journal.pending.push(gap.record());
-            book.gaps.push(gap);
+            self.note(workspace, Gap { from, to, told: false }.record());
         }
         is_new
     }
-}
-
-/// Takes out the rows of files whose place a message has taken, as far as the agent cannot see them; the record of that.
-fn fold(queue: &mut Queue, book: &mut Book, rows: Vec<Rc<str>>) -> Option<Record> {
-    let ids: Vec<Rc<str>> = rows.into_iter().filter(|row| queue.fold(row).is_some()).collect();
-    for row in &ids {
-        book.ledger.acknowledge(row);
-        book.files.handled(row);
-    }
-    (!ids.is_empty()).then_some(Record::Acknowledged { ids })
 }
 
 /// What a row says of a file.

@@ -284,9 +284,9 @@ impl Poller {
     /// Whether it is worth asking for rows: not before something has gone, if the next one did not fit.
     pub(super) fn has_room(&mut self) -> bool {
         let inbox = self.world.inbox.borrow();
-        let load = inbox.queue().load();
+        let load = inbox.queue().load(self.workspace);
         self.full_at = self.full_at.filter(|full| load.messages >= full.messages && load.bytes >= full.bytes);
-        self.full_at.is_none() && inbox.queue().has_room()
+        self.full_at.is_none() && inbox.queue().has_room(self.workspace)
     }
 
     /// Counts failed look-ups; says whether the platform cannot be asked for what follows a row, now or ever.
@@ -389,7 +389,7 @@ impl Poller {
         };
         let mut inbox = self.world.inbox.borrow_mut();
         let known = inbox.ledger(self.workspace).known_after(from);
-        let room = inbox.queue().room().saturating_add(known).saturating_add(MORE_ROWS);
+        let room = inbox.queue().room(self.workspace).saturating_add(known).saturating_add(MORE_ROWS);
         self.limit.min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
@@ -398,12 +398,12 @@ impl Poller {
         let (more, of_window) = (batch.more, batch.of_window);
         let mut taken = self.bring_in(batch);
         self.write(std::mem::take(&mut taken.records)).await;
-        self.land();
+        self.publish();
         if taken.stirs {
             self.stir();
         }
         if taken.stopped {
-            self.full_at = Some(self.world.inbox.borrow().queue().load());
+            self.full_at = Some(self.world.inbox.borrow().queue().load(self.workspace));
             self.book(|book| book.starved = true);
             return Progress::Stuck;
         }
@@ -418,7 +418,7 @@ impl Poller {
         if more { Progress::More } else { Progress::CaughtUp }
     }
 
-    /// Brings rows into the inbox, where they have yet to land.
+    /// Brings rows into the inbox, where they are not published yet.
     fn bring_in(&self, batch: Batch) -> Taken {
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));

@@ -1,4 +1,4 @@
-//! The messages that wait for the agent, oldest first.
+//! The messages that wait for the agent: those of each workspace oldest first, and the workspaces in turns.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,10 +11,10 @@ use crate::{
     wire::{Instant, Workspace},
 };
 
-/// More would wait in vain: nobody reads 200 messages at once. The platform keeps the rest.
+/// Of one workspace. More would wait in vain: no agent reads 200 messages at once. The platform keeps the rest.
 pub(crate) const MOST_STAGED: usize = 200;
 
-/// What all staged messages together may take, unless a single one takes more.
+/// What all staged messages of a workspace may take together, unless a single one takes more.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Deliveries after which a message that was never popped is left aside.
@@ -55,7 +55,7 @@ enum Place {
     /// It waits for its files, or for what takes its place, or may be the agent's own file.
     Held,
     /// It is not on disk yet.
-    Landing,
+    Unpublished,
     Ready,
 }
 
@@ -72,13 +72,8 @@ impl Staged {
             showings: 0,
             arrival: 0,
             since: 0,
-            place: Place::Landing,
+            place: Place::Unpublished,
         }
-    }
-
-    /// As [`Staged::new`], shown by another program before.
-    pub(crate) fn again(message: Rc<Message>, askable: bool) -> Self {
-        Self { redelivered: true, starts_before: 1, ..Self::new(message, askable) }
     }
 
     /// The message as the agent is shown it.
@@ -96,7 +91,7 @@ impl Staged {
         (self.place, self.since) = (Place::Held, now);
     }
 
-    const fn is_held(&self) -> bool {
+    pub(crate) const fn is_held(&self) -> bool {
         matches!(self.place, Place::Held)
     }
 
@@ -148,43 +143,32 @@ pub(crate) struct Mail {
     pub(crate) all_shown: bool,
 }
 
+/// The messages of all workspaces. Each has its own room, so that a loud one takes none from the others.
 #[derive(Default)]
 pub(crate) struct Queue {
-    staged: VecDeque<Staged>,
-    bytes: usize,
+    shelves: BTreeMap<Workspace, Shelf>,
     arrivals: u64,
+    /// How many messages were popped.
+    pops: u64,
     /// How many messages had arrived when the agent was told of them the last time, and when that was.
     told: Option<(u64, Instant)>,
-    /// The newest message of the user that could be seen.
-    seen_of_user: BTreeMap<Workspace, Stamp>,
 }
 
-impl Queue {
-    /// Whether anything more can be staged at all.
-    pub(crate) fn has_room(&self) -> bool {
-        let Load { messages, bytes } = self.load();
-        messages < MOST_STAGED && bytes < MOST_BYTES
-    }
+/// The messages of one workspace, oldest first.
+#[derive(Default)]
+struct Shelf {
+    staged: VecDeque<Staged>,
+    bytes: usize,
+    /// The newest message of the user that could be seen.
+    seen_of_user: Option<Stamp>,
+    /// The how many-th pop took one of them the last time: whose turn was longest ago comes first.
+    popped: u64,
+}
 
-    /// Whether so much has gone that it is worth fetching more.
-    pub(crate) fn has_much_room(&self) -> bool {
-        let Load { messages, bytes } = self.load();
-        messages <= MOST_STAGED / 2 && bytes <= MOST_BYTES / 2
-    }
-
-    /// How many more messages may be staged.
-    pub(crate) fn room(&self) -> usize {
-        MOST_STAGED.saturating_sub(self.load().messages)
-    }
-
-    pub(crate) fn fits(&self, message: &Message) -> bool {
-        let Load { messages, bytes } = self.load();
-        messages == 0 || (self.has_room() && bytes.saturating_add(message.weight()) <= MOST_BYTES)
-    }
-
+impl Shelf {
     /// What takes room. Parked messages do not, or they would block the others after all, unless there are
     /// as many of them as may be staged at once.
-    pub(crate) fn load(&self) -> Load {
+    fn load(&self) -> Load {
         let parked = self.staged.iter().filter(|staged| staged.parked);
         let (count, weight) =
             parked.fold((0, 0), |(count, weight), staged| (count + 1, weight + staged.message.weight()));
@@ -194,24 +178,59 @@ impl Queue {
         }
     }
 
-    /// Puts a message at the end, where the agent does not see it before it has landed.
-    pub(crate) fn stage(&mut self, staged: Staged) {
-        self.bytes = self.bytes.saturating_add(staged.message.weight());
-        self.staged.push_back(staged);
+    fn remove(&mut self, activity_id: &str) -> Option<Rc<Message>> {
+        let place = self.staged.iter().position(|staged| staged.message.activity_id == activity_id)?;
+        let staged = self.staged.remove(place)?;
+        self.bytes = self.bytes.saturating_sub(staged.message.weight());
+        Some(staged.message)
+    }
+}
+
+impl Queue {
+    /// Whether anything more of a workspace can be staged at all.
+    pub(crate) fn has_room(&self, workspace: Workspace) -> bool {
+        let Load { messages, bytes } = self.load(workspace);
+        messages < MOST_STAGED && bytes < MOST_BYTES
     }
 
-    /// The staged messages are on disk, or nothing can be put there: the agent may see them.
-    pub(crate) fn land(&mut self) {
-        for staged in &mut self.staged {
-            if staged.place == Place::Landing {
-                staged.place = Place::Ready;
-                self.arrivals = self.arrivals.saturating_add(1);
-                staged.arrival = self.arrivals;
-                let Message { workspace, stamp, kind, .. } = *staged.message;
-                if kind == Kind::CanvasUser {
-                    let seen = self.seen_of_user.entry(workspace).or_insert(stamp);
-                    *seen = stamp.max(*seen);
-                }
+    /// Whether so much of a workspace has gone that it is worth fetching more.
+    pub(crate) fn has_much_room(&self, workspace: Workspace) -> bool {
+        let Load { messages, bytes } = self.load(workspace);
+        messages <= MOST_STAGED / 2 && bytes <= MOST_BYTES / 2
+    }
+
+    /// How many more messages of a workspace may be staged.
+    pub(crate) fn room(&self, workspace: Workspace) -> usize {
+        MOST_STAGED.saturating_sub(self.load(workspace).messages)
+    }
+
+    pub(crate) fn fits(&self, message: &Message) -> bool {
+        let Load { messages, bytes } = self.load(message.workspace);
+        let has_room = messages < MOST_STAGED && bytes.saturating_add(message.weight()) <= MOST_BYTES;
+        messages == 0 || (has_room && bytes < MOST_BYTES)
+    }
+
+    /// What of a workspace takes room.
+    pub(crate) fn load(&self, workspace: Workspace) -> Load {
+        self.shelves.get(&workspace).map_or(Load { messages: 0, bytes: 0 }, Shelf::load)
+    }
+
+    /// Puts a message at the end, where the agent does not see it before it is published.
+    pub(crate) fn stage(&mut self, staged: Staged) {
+        let shelf = self.shelves.entry(staged.message.workspace).or_default();
+        shelf.bytes = shelf.bytes.saturating_add(staged.message.weight());
+        shelf.staged.push_back(staged);
+    }
+
+    /// The staged messages of a workspace are on disk, or nothing can be put there: the agent may see them.
+    pub(crate) fn publish(&mut self, workspace: Workspace) {
+        let Some(shelf) = self.shelves.get_mut(&workspace) else { return };
+        for staged in shelf.staged.iter_mut().filter(|staged| staged.place == Place::Unpublished) {
+            staged.place = Place::Ready;
+            self.arrivals = self.arrivals.saturating_add(1);
+            staged.arrival = self.arrivals;
+            if staged.message.kind == Kind::CanvasUser {
+                shelf.seen_of_user = shelf.seen_of_user.max(Some(staged.message.stamp));
             }
         }
     }
@@ -223,15 +242,13 @@ impl Queue {
         fate: impl Fn(&Staged) -> Fate,
     ) -> Vec<Rc<Message>> {
         let mut leaving = Vec::new();
-        let seen = self.seen_of_user.get(&workspace).copied();
-        for staged in self.staged.iter_mut().filter(|staged| staged.is_held()) {
-            if staged.message.workspace != workspace {
-                continue;
-            }
+        let Some(shelf) = self.shelves.get_mut(&workspace) else { return leaving };
+        let seen = shelf.seen_of_user;
+        for staged in shelf.staged.iter_mut().filter(|staged| staged.is_held()) {
             match fate(staged) {
                 Fate::Leaves => leaving.push(Rc::clone(&staged.message)),
                 Fate::Shows => {
-                    staged.place = Place::Landing;
+                    staged.place = Place::Unpublished;
                     if seen.is_some_and(|seen| staged.message.stamp < seen) {
                         Rc::make_mut(&mut staged.message).late = true;
                         staged.view.iter_mut().for_each(|view| Rc::make_mut(view).late = true);
@@ -241,9 +258,9 @@ impl Queue {
             }
         }
         for message in &leaving {
-            self.remove(&message.activity_id);
+            shelf.remove(&message.activity_id);
         }
-        self.land();
+        self.publish(workspace);
         leaving
     }
 
@@ -252,36 +269,61 @@ impl Queue {
         self.of(workspace).filter(|staged| staged.is_held())
     }
 
-    /// Takes a message out if it is held.
-    pub(crate) fn fold(&mut self, id: &str) -> Option<Rc<Message>> {
-        self.staged.iter().find(|staged| staged.is_held() && staged.message.activity_id == id)?;
-        self.remove(id)
+    /// A message of a workspace, wherever it stands.
+    pub(crate) fn find(&mut self, workspace: Workspace, id: &str) -> Option<&mut Staged> {
+        self.of_mut(workspace).find(|staged| staged.message.activity_id == id)
+    }
+
+    pub(crate) fn of_mut(&mut self, workspace: Workspace) -> impl Iterator<Item = &mut Staged> {
+        self.shelves.get_mut(&workspace).into_iter().flat_map(|shelf| &mut shelf.staged)
+    }
+
+    /// Takes a message of a workspace out, wherever it stands.
+    pub(crate) fn take_out(&mut self, workspace: Workspace, id: &str) -> Option<Rc<Message>> {
+        self.shelves.get_mut(&workspace)?.remove(id)
+    }
+
+    /// Takes all messages of a workspace out.
+    pub(crate) fn take_all(&mut self, workspace: Workspace) -> Vec<Staged> {
+        let Some(shelf) = self.shelves.get_mut(&workspace) else { return Vec::new() };
+        shelf.bytes = 0;
+        std::mem::take(&mut shelf.staged).into()
     }
 
     /// Shows the messages of the user in another way; nothing is as they came.
     pub(crate) fn view(&mut self, workspace: Workspace, view: impl Fn(&Message) -> Option<Message>) {
-        let is_meant = |message: &Message| {
-            message.workspace == workspace
-                && message.kind == Kind::CanvasUser
-                && !message.attachments.is_empty()
-        };
-        for staged in self.staged.iter_mut().filter(|staged| is_meant(&staged.message)) {
+        let is_meant =
+            |message: &Message| message.kind == Kind::CanvasUser && !message.attachments.is_empty();
+        let shelf = self.shelves.get_mut(&workspace);
+        let staged = shelf.into_iter().flat_map(|shelf| &mut shelf.staged);
+        for staged in staged.filter(|staged| is_meant(&staged.message)) {
             staged.view = view(&staged.message).map(Rc::new);
         }
     }
 
-    /// The message that has waited longest and is not parked, on its way to the agent.
+    /// The next message that is not parked, on its way to the agent: the oldest of the workspace whose messages were
+    /// not popped for longest.
     pub(crate) fn deliver(&mut self) -> Option<&Staged> {
-        let head = self.staged.iter_mut().find(|staged| staged.is_ready() && !staged.parked)?;
+        let heads = self.shelves.values_mut().filter_map(|shelf| {
+            let head = shelf.staged.iter_mut().find(|staged| staged.is_ready() && !staged.parked)?;
+            Some(((shelf.popped, head.arrival), head))
+        });
+        let (_, head) = heads.min_by_key(|(turn, _)| *turn)?;
         head.show();
         head.deliveries = head.deliveries.saturating_add(1);
         Some(head)
     }
 
-    /// At most `limit` messages that the agent looks at, after `skip` others, and of each whether it is seen
-    /// for the first time by this process.
+    /// At most `limit` messages that the agent looks at, after `skip` others, in the order of [`Queue::ready`], and of
+    /// each whether it is seen for the first time by this process.
     pub(crate) fn look(&mut self, skip: usize, limit: usize) -> impl Iterator<Item = (&Staged, bool)> {
-        self.staged.iter_mut().filter(|staged| staged.is_ready()).skip(skip).take(limit).map(|staged| {
+        let mut ready: Vec<(Turn, &mut Staged)> = Vec::new();
+        for shelf in self.shelves.values_mut() {
+            let staged = shelf.staged.iter_mut().filter(|staged| staged.is_ready()).enumerate();
+            ready.extend(staged.map(|(rank, staged)| ((rank, shelf.popped, staged.arrival), staged)));
+        }
+        ready.sort_by_key(|(turn, _)| *turn);
+        ready.into_iter().skip(skip).take(limit).map(|(_, staged)| {
             let first = staged.showings == 0;
             staged.show();
             (&*staged, first)
@@ -290,17 +332,28 @@ impl Queue {
 
     /// All messages of a workspace, whether the agent can see them or not.
     pub(crate) fn of(&self, workspace: Workspace) -> impl Iterator<Item = &Staged> {
-        self.staged.iter().filter(move |staged| staged.message.workspace == workspace)
+        self.shelves.get(&workspace).into_iter().flat_map(|shelf| &shelf.staged)
     }
 
-    /// The messages that the agent can see.
+    /// The messages that the agent can see: the workspaces take turns, and those of each stay in order.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Staged> {
-        self.staged.iter().filter(|staged| staged.is_ready())
+        let mut ready: Vec<(Turn, &Staged)> = Vec::new();
+        for shelf in self.shelves.values() {
+            let staged = shelf.staged.iter().filter(|staged| staged.is_ready()).enumerate();
+            ready.extend(staged.map(|(rank, staged)| ((rank, shelf.popped, staged.arrival), staged)));
+        }
+        ready.sort_by_key(|(turn, _)| *turn);
+        ready.into_iter().map(|(_, staged)| staged)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Staged> {
+        self.shelves.values().flat_map(|shelf| &shelf.staged)
     }
 
     /// A message was not shown after all, nor delivered if that was what happened; what is known of it then.
     pub(crate) fn take_back(&mut self, activity_id: &str, delivered: bool) -> Option<&Staged> {
-        let staged = self.staged.iter_mut().find(|staged| staged.message.activity_id == activity_id)?;
+        let mut all = self.shelves.values_mut().flat_map(|shelf| &mut shelf.staged);
+        let staged = all.find(|staged| staged.message.activity_id == activity_id)?;
         staged.showings = staged.showings.saturating_sub(1);
         staged.deliveries = staged.deliveries.saturating_sub(u32::from(delivered));
         Some(staged)
@@ -309,7 +362,7 @@ impl Queue {
     /// The messages that are not handled, if the agent has to be told of them: because one has arrived since
     /// it was told, or because that was a while ago.
     pub(crate) fn untold(&self, now: Instant) -> Option<Mail> {
-        let waiting = || self.ready().filter(|staged| !staged.parked);
+        let waiting = || self.all().filter(|staged| staged.is_ready() && !staged.parked);
         let oldest = waiting().map(|staged| staged.message.stamp).min()?;
         let is_due = self.told.is_none_or(|(arrivals, at)| {
             now.saturating_sub(at) >= TELL_AGAIN_MS || waiting().any(|staged| staged.arrival > arrivals)
@@ -326,21 +379,16 @@ impl Queue {
 
     /// Takes the message with exactly this id out, wherever it stands.
     pub(crate) fn pop(&mut self, activity_id: &str) -> Option<Rc<Message>> {
-        self.ready().find(|staged| staged.message.activity_id == activity_id)?;
-        self.remove(activity_id)
-    }
-
-    fn remove(&mut self, activity_id: &str) -> Option<Rc<Message>> {
-        let place = self.staged.iter().position(|staged| staged.message.activity_id == activity_id)?;
-        let staged = self.staged.remove(place)?;
-        self.bytes = self.bytes.saturating_sub(staged.message.weight());
-        Some(staged.message)
+        let is_it = |staged: &Staged| staged.is_ready() && staged.message.activity_id == activity_id;
+        let shelf = self.shelves.values_mut().find(|shelf| shelf.staged.iter().any(is_it))?;
+        self.pops = self.pops.saturating_add(1);
+        shelf.popped = self.pops;
+        shelf.remove(activity_id)
     }
 
     /// Forgets the messages of a workspace.
     pub(crate) fn forget(&mut self, workspace: Workspace) {
-        self.staged.retain(|staged| staged.message.workspace != workspace);
-        self.bytes = self.staged.iter().map(|staged| staged.message.weight()).sum();
+        self.take_all(workspace);
     }
 
     /// How many messages the agent could see for the first time since the start.
@@ -348,6 +396,10 @@ impl Queue {
         self.arrivals
     }
 }
+
+/// How a message stands among those of all workspaces: by how many of its own are before it, when its workspace had its
+/// last turn, and when it arrived.
+type Turn = (usize, u64, u64);
 
 #[cfg(test)]
 mod tests {
@@ -375,14 +427,14 @@ mod tests {
         queue.stage(staged("parked", &large));
         assert!(!queue.fits(&message("large", &large)));
 
-        queue.staged[0].parked = true;
+        queue.shelves.get_mut(&0).unwrap().staged[0].parked = true;
 
         assert!(queue.fits(&message("large", &large)));
         for id in 0..MOST_STAGED {
-            assert!(queue.has_room(), "{id}");
+            assert!(queue.has_room(0), "{id}");
             queue.stage(staged(&id.to_string(), ""));
         }
-        assert!(!queue.has_room());
+        assert!(!queue.has_room(0));
     }
 
     #[test]
@@ -392,10 +444,10 @@ mod tests {
             assert!(queue.fits(&message(&id.to_string(), "")));
             queue.stage(staged(&id.to_string(), ""));
         }
-        assert!(!queue.has_room());
+        assert!(!queue.has_room(0));
         assert!(!queue.fits(&message("more", "")));
 
-        queue.land();
+        queue.publish(0);
         queue.pop("7");
 
         assert!(queue.fits(&message("more", "")));
@@ -408,11 +460,11 @@ mod tests {
         assert!(queue.fits(&message("a", &large)));
 
         queue.stage(staged("a", &large));
-        queue.land();
+        queue.publish(0);
         assert!(!queue.fits(&message("b", "")));
         queue.pop("a");
 
-        assert!(queue.has_room());
+        assert!(queue.has_room(0));
         assert!(queue.fits(&message("b", "")));
     }
 
@@ -427,13 +479,13 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_sees_what_has_landed_and_not_what_is_held() {
+    fn the_agent_sees_what_is_published_and_not_what_is_held() {
         let mut queue = Queue::default();
         queue.stage(held("held"));
         queue.stage(staged("a", ""));
         assert!(queue.deliver().is_none() && queue.pop("a").is_none());
 
-        queue.land();
+        queue.publish(0);
 
         assert_eq!((ids(&queue), queue.arrivals()), (vec!["a"], 1));
         assert_eq!(queue.release(0, |_| Fate::Stays), []);
@@ -484,15 +536,15 @@ mod tests {
         queue.pop("b");
         assert_eq!(queue.untold(60_010), mail(1, true));
         queue.stage(staged("c", ""));
-        assert_eq!(queue.untold(12), None, "it has not landed");
-        queue.land();
+        assert_eq!(queue.untold(12), None, "it is not published");
+        queue.publish(0);
         assert_eq!(queue.untold(12), mail(2, false));
     }
 
     #[test]
     fn an_empty_queue_and_parked_messages_are_not_told() {
         let mut queue = queue(["a"]);
-        queue.staged[0].parked = true;
+        queue.shelves.get_mut(&0).unwrap().staged[0].parked = true;
 
         assert_eq!([queue.untold(99), Queue::default().untold(99)], [None, None]);
     }
@@ -508,6 +560,44 @@ mod tests {
         let never = queue.take_back("a", true).map(|staged| (staged.deliveries, staged.starts()));
         assert_eq!(never, Some((0, 0)));
         assert!(queue.take_back("gone", true).is_none());
+    }
+
+    #[test]
+    fn a_loud_workspace_takes_no_room_from_a_quiet_one() {
+        let mut queue = Queue::default();
+        for id in 0..MOST_STAGED {
+            queue.stage(staged(&id.to_string(), ""));
+        }
+
+        let quiet = Message { workspace: 1, ..message("quiet", "") };
+        assert!(!queue.has_room(0) && queue.has_room(1));
+        assert!(!queue.fits(&message("loud", "")) && queue.fits(&quiet));
+        assert_eq!((queue.room(0), queue.room(1)), (0, MOST_STAGED));
+        queue.forget(0);
+        assert!(queue.has_much_room(0));
+    }
+
+    #[test]
+    fn workspaces_take_turns_and_each_stays_in_order() {
+        let mut queue = queue(["a1", "a2", "a3", "a4"]);
+        for id in ["b1", "b2"] {
+            queue.stage(Staged::new(Rc::new(Message { workspace: 1, ..message(id, "") }), true));
+        }
+        queue.publish(0);
+        assert_eq!(ids(&queue), ["a1", "a2", "a3", "a4"], "the others are not on disk yet");
+        queue.publish(1);
+        assert_eq!(ids(&queue), ["a1", "b1", "a2", "b2", "a3", "a4"]);
+        let seen: Vec<_> = queue.look(1, 2).map(|(staged, _)| staged.message.activity_id.clone()).collect();
+        assert_eq!(seen, ["b1", "a2"]);
+
+        let mut order = Vec::new();
+        while let Some(head) = queue.deliver().map(Staged::id) {
+            assert_eq!(queue.deliver().map(Staged::id).as_ref(), Some(&head), "it stays until it is popped");
+            queue.pop(&head);
+            order.push(head.to_string());
+        }
+
+        assert_eq!(order, ["a1", "b1", "a2", "b2", "a3", "a4"]);
     }
 
     fn held(id: &str) -> Staged {
@@ -528,7 +618,7 @@ mod tests {
         for id in ids {
             queue.stage(staged(id, ""));
         }
-        queue.land();
+        queue.publish(0);
         queue
     }
 

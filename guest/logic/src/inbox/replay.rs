@@ -7,16 +7,13 @@
 //! A journal that was damaged is good for what is left of it: messages that it still has are kept, and
 //! fetching goes on from the last position before the damage, so that lost ones are fetched again.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use super::{
-    book::{Book, Gap, Handover, State},
+    book::{Book, Handover, State},
     ledger::Mark,
-    message::{Kind, Message},
-    queue::Staged,
+    mailbox::Mailbox,
+    queue::{Queue, Staged},
     record::{self, FORMAT, Record},
 };
 use crate::{
@@ -57,20 +54,15 @@ struct Replay {
     book: Book,
     workspace: Workspace,
     now: Instant,
-    staged: VecDeque<Staged>,
+    queue: Queue,
     position: Option<Mark>,
     base: Vec<Mark>,
     /// Rows between base and position.
     rows: u64,
     read_up_to: Stamp,
-    /// What the cursor file was to name last.
-    projected: Option<String>,
-    /// What it may name although no other program has written it.
-    may_name: BTreeSet<String>,
     /// When the row was made that the cursor file names.
     file_made_at: Option<Stamp>,
     newest: Stamp,
-    over: usize,
 }
 
 impl Replay {
@@ -82,16 +74,13 @@ impl Replay {
             book,
             workspace,
             now,
-            staged: VecDeque::new(),
+            queue: Queue::default(),
             position: None,
             base: Vec::new(),
             rows: 0,
             read_up_to: Stamp::UNKNOWN,
-            projected: None,
-            may_name: BTreeSet::new(),
             file_made_at: None,
             newest: Stamp::UNKNOWN,
-            over: 0,
         }
     }
 
@@ -137,19 +126,16 @@ impl Replay {
         opened
     }
 
+    fn mailbox(&mut self) -> Mailbox<'_> {
+        let (book, queue) = (&mut self.book, &mut self.queue);
+        Mailbox { book, queue, workspace: self.workspace, now: self.now }
+    }
+
     fn read(&mut self, record: Record, before_damage: bool) {
+        self.mailbox().apply(&record);
         match record {
-            Record::Acknowledged { ids } => ids.iter().for_each(|id| self.acknowledge(id)),
-            Record::Delivered { id, n, starts } => {
-                if let Some(staged) = self.find(&id) {
-                    (staged.deliveries, staged.starts_before) = (n, starts);
-                    // A showing that was taken back is none.
-                    staged.redelivered = starts > 0 && !planted(Bug::NoRedeliveredFlag);
-                }
-            }
-            Record::Fetched { id, ca, base, from, rows, since, cast } => {
+            Record::Fetched { id, ca, base, from, rows, cast, .. } => {
                 self.rows = rows;
-                self.book.origin = since.map(Stamp::at).or(self.book.origin);
                 self.newest = self.newest.max(Stamp::at(ca));
                 if before_damage {
                     let cast = cast.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
@@ -157,64 +143,26 @@ impl Replay {
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
-            Record::File(file) => self.book.files.read(file, self.now),
-            Record::Gap { from, to, told } => {
-                let gap = Gap { from: Stamp::at(from), to: Stamp::at(to), told };
-                self.book.gaps.retain(|known| (known.from, known.to) != (gap.from, gap.to));
-                self.book.gaps.push(gap);
+            Record::Remembered { newest: Some(ca), .. } | Record::Staged { ca, .. } => {
+                self.newest = self.newest.max(Stamp::at(ca));
             }
-            Record::Header { .. } => {}
-            Record::Parked { id } => {
-                if let Some(staged) = self.find(&id) {
-                    staged.parked = true;
-                }
-            }
-            Record::Projected { id, was, .. } => {
-                if was.is_some() {
-                    self.may_name.clear();
-                }
-                self.may_name.extend(id.iter().cloned().chain(was));
-                self.projected = id;
-            }
-            Record::Remembered { ids, newest } => {
-                self.newest = self.newest.max(newest.map_or(Stamp::UNKNOWN, Stamp::at));
-                ids.into_iter().for_each(|id| self.book.ledger.remember(id));
-            }
-            Record::Sent { files } => self.book.files.read_own(files),
-            Record::Staged { ca, askable, m } => self.stage(Stamp::at(ca), askable, m),
+            Record::Acknowledged { .. }
+            | Record::Delivered { .. }
+            | Record::File(_)
+            | Record::Gap { .. }
+            | Record::Header { .. }
+            | Record::Parked { .. }
+            | Record::Projected { .. }
+            | Record::Remembered { newest: None, .. }
+            | Record::Sent { .. } => {}
         }
-    }
-
-    fn stage(&mut self, stamp: Stamp, askable: bool, mut message: Rc<Message>) {
-        if self.book.ledger.knows(&message.activity_id) || self.find(&message.activity_id).is_some() {
-            return;
-        }
-        let read = Rc::make_mut(&mut message);
-        (read.workspace, read.stamp) = (self.workspace, stamp);
-        self.newest = self.newest.max(stamp);
-        let staged = Staged::new(message, askable);
-        if staged.message.kind != Kind::Broadcast {
-            self.book.ledger.wait_for(mark(&staged));
-        }
-        self.staged.push_back(staged);
-    }
-
-    fn acknowledge(&mut self, id: &Rc<str>) {
-        if let Some(place) = self.staged.iter().position(|staged| staged.message.activity_id == **id)
-            && let Some(staged) = self.staged.remove(place)
-        {
-            self.over += staged.message.weight();
-        }
-        self.book.ledger.acknowledge(id);
-        // A damaged journal may have lost the message itself.
-        self.book.ledger.remember(Rc::clone(id));
     }
 
     fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Vec<Mark>) {
         self.book.resumed = true;
         self.read_up_to = stamp;
         let Some(mark) = id.map(|id| Mark::at(id, stamp)) else { return };
-        if self.position.is_none() && self.book.ledger.cursor().is_none() && self.staged.is_empty() {
+        if self.position.is_none() && self.book.ledger.cursor().is_none() && self.has_no_message() {
             // The first of a rewritten journal stands before all messages.
             self.book.ledger.begin_at(mark.clone());
             self.book.low = Some(mark.clone());
@@ -223,8 +171,8 @@ impl Replay {
         self.position = Some(mark);
     }
 
-    fn find(&mut self, id: &str) -> Option<&mut Staged> {
-        self.staged.iter_mut().find(|staged| staged.message.activity_id == id)
+    fn has_no_message(&self) -> bool {
+        self.queue.of(self.workspace).next().is_none()
     }
 
     fn finish(mut self, cursor: Option<String>, damaged: bool, is_new: bool) -> Opened {
@@ -254,20 +202,20 @@ impl Replay {
             book.ledger.saved(cursor);
             let named = book.ledger.named_by_file().map(str::to_owned);
             // What the journal said of the file may be part of the damage.
-            let is_foreign = |id: &String| !damaged && !self.may_name.contains(id);
-            let handover = |named| Handover { named, before: self.projected, is_first: false };
+            let is_foreign = |id: &String| !damaged && !book.may_name.contains(id);
+            let handover = |named| Handover { named, before: book.projected.clone(), is_first: false };
             book.handover = named.filter(is_foreign).map(handover);
         }
         book.resumed |= damaged;
         book.ledger.names_up_to(self.newest);
-        for staged in &mut self.staged {
+        let mut staged = self.queue.take_all(self.workspace);
+        for staged in &mut staged {
             if !staged.parked && staged.is_stuck() {
                 staged.parked = true;
                 book.journal.pending.push(Record::Parked { id: staged.id() });
             }
         }
-        book.journal.outlived(self.over);
-        Opened { book, staged: self.staged.into(), trouble: None }
+        Opened { book, staged, trouble: None }
     }
 }
 
@@ -275,22 +223,13 @@ impl Replay {
 impl Replay {
     /// What is known of files is brought together with the messages that wait.
     fn begin_files(&mut self, damaged: bool) {
-        let begun = self.book.files.begin(self.staged.iter(), &self.book.own, damaged, self.now);
+        let waiting = self.queue.of(self.workspace);
+        let begun = self.book.files.begin(waiting, &self.book.own, damaged, self.now);
         self.book.journal.pending.extend(begun.records);
         // A write that was torn may have the message and not that it takes the place of a file's row.
-        let folded: Vec<Rc<str>> = begun
-            .folds
-            .into_iter()
-            .filter(|row| self.find(row).is_some_and(|staged| staged.starts() == 0))
-            .collect();
-        for row in &folded {
-            self.acknowledge(row);
-            self.book.files.handled(row);
-        }
-        if !folded.is_empty() {
-            self.book.journal.pending.push(Record::Acknowledged { ids: folded });
-        }
-        for staged in self.staged.iter_mut().filter(|staged| staged.starts() == 0) {
+        let folded = self.mailbox().fold(begun.folds, |staged| staged.starts() == 0);
+        self.book.journal.pending.extend(folded);
+        for staged in self.queue.of_mut(self.workspace).filter(|staged| staged.starts() == 0) {
             if begun.held.contains(&staged.id()) {
                 staged.hold(self.now);
             }
@@ -306,8 +245,4 @@ impl Replay {
 fn read_base(from: Option<i64>, row: Option<(Rc<str>, i64)>) -> Vec<Mark> {
     let from = from.map(|ca| Mark::moment(Stamp::at(ca)));
     from.into_iter().chain(row.map(|(id, ca)| Mark::at(id, Stamp::at(ca)))).collect()
-}
-
-fn mark(staged: &Staged) -> Mark {
-    Mark { id: staged.id(), stamp: staged.message.stamp, can_be_asked_after: staged.askable }
 }

@@ -136,11 +136,7 @@ impl Drop for Gaps {
         }
         let mut inbox = self.world.inbox.borrow_mut();
         for (workspace, gap) in std::mem::take(&mut self.gaps) {
-            let book = inbox.book(workspace);
-            for known in book.gaps.iter_mut().filter(|known| **known == gap) {
-                known.told = false;
-                book.journal.pending.push(known.record());
-            }
+            inbox.note(workspace, Gap { told: false, ..gap }.record());
         }
     }
 }
@@ -149,11 +145,12 @@ impl Inbox {
     /// Gaps that the agent does not know of. It is told now.
     fn tell_gaps(&mut self) -> Vec<(Workspace, Gap)> {
         let mut told = Vec::new();
-        for (workspace, book) in &mut self.books {
-            for gap in book.gaps.iter_mut().filter(|gap| !gap.told) {
-                gap.told = true;
-                told.push((*workspace, gap.clone()));
-            }
+        for (workspace, book) in &self.books {
+            let untold = book.gaps.iter().filter(|gap| !gap.told);
+            told.extend(untold.map(|gap| (*workspace, Gap { told: true, ..gap.clone() })));
+        }
+        for (workspace, gap) in &told {
+            self.mailbox(*workspace, 0).apply(&gap.record());
         }
         told
     }

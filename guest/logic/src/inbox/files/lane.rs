@@ -59,16 +59,11 @@ pub(crate) async fn sent(host: &Host, world: &World, workspace: Workspace, addre
     let own = world.id(workspace);
     let files: Vec<Rc<str>> =
         addresses.iter().filter_map(|address| uploads::file_id(address, own)).map(Rc::from).collect();
-    let has_journal = {
-        let mut inbox = world.inbox.borrow_mut();
-        let has_journal = inbox.books.contains_key(&workspace) && !files.is_empty();
-        if has_journal {
-            inbox.book(workspace).files.read_own(files.clone());
-        }
-        has_journal
-    };
-    if has_journal {
-        journal::append(host, world, workspace, vec![Record::Sent { files }]).await;
+    let has_journal = world.inbox.borrow().books.contains_key(&workspace);
+    if has_journal && !files.is_empty() {
+        let sent = Record::Sent { files };
+        world.inbox.borrow_mut().mailbox(workspace, host.now()).apply(&sent);
+        journal::append(host, world, workspace, vec![sent]).await;
     }
 }
 

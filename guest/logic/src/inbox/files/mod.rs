@@ -182,7 +182,7 @@ impl Files {
         let mut brought = Brought::default();
         self.changed |= !message.attachments.is_empty();
         let row: Rc<str> = message.activity_id.as_str().into();
-        let is_row = told.is_some();
+        let is_row = told.is_some() || self.is_row(&row);
         if let Some(told) = told {
             let file = File::told(&row, told, own);
             let id = Rc::clone(&file.id);
@@ -251,10 +251,10 @@ impl Files {
         self.own.drain(..surplus);
     }
 
-    /// Notes files that came with the agent's own message to the user, whichever process has sent it; the record of
-    /// those that are news.
-    pub(super) fn learn_sent<'a>(
-        &mut self,
+    /// Which files came with the agent's own message to the user, whichever process has sent it, as far as
+    /// that is news.
+    pub(super) fn sent_news<'a>(
+        &self,
         addresses: impl Iterator<Item = &'a str>,
         own: &str,
         uploads: &mut OwnUploads,
@@ -268,7 +268,6 @@ impl Files {
                 files.push(id.into());
             }
         }
-        self.read_own(files.clone());
         (!files.is_empty()).then_some(Record::Sent { files })
     }
 
@@ -311,15 +310,18 @@ impl Files {
 
     /// A message was popped, and that is on disk; says whether a lane has something to do now.
     pub(super) fn handled(&mut self, message: &str) -> bool {
-        let mut due = false;
+        let (mut due, mut is_last) = (false, false);
         for entry in &mut self.entries {
             if entry.named_by.remove(message) && entry.named_by.is_empty() {
+                is_last = true;
                 due |= matches!(entry.file.state, State::Here { .. });
                 entry.file.is_over_unless_acknowledged();
             }
         }
-        self.entries.retain(|entry| !entry.file.is_pointless(&entry.named_by));
-        self.forget_surplus();
+        if is_last {
+            self.entries.retain(|entry| !entry.file.is_pointless(&entry.named_by));
+            self.forget_surplus();
+        }
         due
     }
 
@@ -372,6 +374,11 @@ impl Files {
         let files = self.entries.iter().filter(|entry| !entry.file.is_pointless(&entry.named_by));
         let own = (!self.own.is_empty()).then(|| Record::Sent { files: self.own.iter().cloned().collect() });
         own.into_iter().chain(files.map(|entry| Record::File(entry.file.clone())))
+    }
+
+    /// What is known of a file.
+    pub(super) fn record_of(&self, id: &str) -> Option<Record> {
+        self.place(id).and_then(|place| self.entries.get(place)).map(|entry| Record::File(entry.file.clone()))
     }
 
     pub(super) fn own(&self) -> impl Iterator<Item = &Rc<str>> {

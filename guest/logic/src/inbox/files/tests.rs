@@ -78,6 +78,8 @@ fn a_file_that_no_message_of_the_user_names_is_never_acknowledged_and_removed_in
     let mut rig = rig();
     let row = rig.platform.send_file(F);
     rig.pass(60_000);
+    rig.restart();
+    rig.pass(60_000);
     rig.pop(&row);
 
     for _ in 0..2 {

@@ -278,7 +278,7 @@ fn stage(world: &World, workspace: Workspace, id: &str, peer: &str) {
     .unwrap();
     let mut inbox = world.inbox.borrow_mut();
     inbox.queue_mut().stage(Staged::new(Rc::new(Message { workspace, ..message }), true));
-    inbox.queue_mut().land();
+    inbox.queue_mut().publish(workspace);
 }
 
 /// The agent looks at its inbox.
