@@ -16,12 +16,15 @@ use molecule_mcp::{
     system,
 };
 use molecule_runtime::inspect::Place;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Clients kill 400 ms after they have asked.
 const AT_THE_LATEST: Duration = Duration::from_millis(200);
+
+/// So many need no more descriptors than a program has anyway.
+const FEW_WORKSPACES: usize = 50;
 
 fn main() {
     system::take_a_full_disk_for_an_error();
@@ -108,6 +111,7 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
         tracing::warn!("{warning}");
     }
     let config = settings.config(env::home_dir());
+    make_room_for(config.accounts.len());
     if stdio.is_terminal() {
         log::say(&commands::by_hand());
     }
@@ -130,6 +134,16 @@ fn start(ignored: usize) -> anyhow::Result<i32> {
             commands::REJECTED
         }
     })
+}
+
+/// Descriptors for many workspaces, each of which has an event stream, a connection and files of its own. Systems
+/// allow 1,024 unless they are asked for more.
+fn make_room_for(workspaces: usize) {
+    if workspaces > FEW_WORKSPACES {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // With fewer of them everything is slower, and said where it happens.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 /// Cancels `stop` when nobody can read the output any more.

@@ -42,7 +42,7 @@ use crate::{
     guest::wire::{Effect, Instant, Level, LogLine, Rest, Workspace},
     names::names,
     session::Session,
-    sys::clock::ms,
+    sys::boot::ms,
 };
 
 /// How often the source of a refused token is looked at.

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
 use super::small_file::{self, Links};
-use crate::sys::clock;
+use crate::sys::boot;
 
 /// How long a request is good: a leader that is not stopped hands over in milliseconds.
 const GOOD_FOR: Duration = Duration::from_secs(4);
@@ -60,7 +60,7 @@ impl Requests {
             match read {
                 Ok(count) => {
                     let requests = bytes.get(..count).unwrap_or_default();
-                    if let Some(process) = in_time(requests, clock::machine_ms()) {
+                    if let Some(process) = in_time(requests, boot::now_ms()) {
                         return process;
                     }
                 }
@@ -83,7 +83,7 @@ pub(super) fn request(path: &Path) -> io::Result<bool> {
     if !fifo.metadata()?.file_type().is_fifo() {
         return Ok(false);
     }
-    let deadline = clock::machine_ms().saturating_add(clock::ms(GOOD_FOR));
+    let deadline = boot::now_ms().saturating_add(boot::ms(GOOD_FOR));
     // In one piece: it is shorter than what a pipe takes at once.
     fifo.write_all(format!("{} {deadline}\n", process::id()).as_bytes())?;
     Ok(true)

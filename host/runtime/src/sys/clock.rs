@@ -5,15 +5,13 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{sync::watch, time};
 
+use super::{
+    alarm,
+    boot::{self, ms},
+};
 use crate::guest::wire::{Instant, Rest};
-
-#[cfg(target_os = "linux")]
-const ALSO_ASLEEP: ClockId = ClockId::Boottime;
-#[cfg(not(target_os = "linux"))]
-const ALSO_ASLEEP: ClockId = ClockId::Monotonic;
 
 /// How late a pause may end after a sleep where no timer counts sleep.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -34,7 +32,7 @@ impl Clock {
     /// The clock of the program, at 0.
     #[must_use]
     pub fn machine() -> Self {
-        Self(Source::Machine { start_ms: read_ms(ALSO_ASLEEP) })
+        Self(Source::Machine { start_ms: boot::now_ms() })
     }
 
     /// A clock for tests, which stands still and leaps as tokio's paused clock does.
@@ -53,7 +51,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         match self.0 {
-            Source::Machine { start_ms } => read_ms(ALSO_ASLEEP).saturating_sub(start_ms),
+            Source::Machine { start_ms } => boot::now_ms().saturating_sub(start_ms),
             Source::Tokio { start } => ms(start.elapsed()),
         }
     }
@@ -89,84 +87,20 @@ impl Clock {
     }
 }
 
-/// How long the machine has slept since this was made.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asleep {
-    start_ms: u64,
-    awake: std::time::Instant,
-}
-
-impl Asleep {
-    pub(crate) fn begin() -> Self {
-        Self { start_ms: read_ms(ALSO_ASLEEP), awake: std::time::Instant::now() }
-    }
-
-    /// The clock that goes on, less the one that does not.
-    pub(crate) fn so_far(&self) -> Duration {
-        let awake = self.awake.elapsed();
-        Duration::from_millis(read_ms(ALSO_ASLEEP).saturating_sub(self.start_ms)).saturating_sub(awake)
-    }
-}
-
-/// Milliseconds that all processes of the machine count alike.
-pub(crate) fn machine_ms() -> u64 {
-    read_ms(ALSO_ASLEEP)
-}
-
-/// Whole milliseconds, as the component counts them.
-pub(crate) fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn read_ms(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    let ms = now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000);
-    u64::try_from(ms).unwrap_or(0)
-}
-
 /// Waits for `left`, or for a part of it.
-#[cfg(target_os = "linux")]
 async fn pause(left: Duration) {
-    // A short pause is over soon after any sleep; a timer of the system counts the sleep itself.
-    if left <= LOOK_EVERY || alarm::ring_after(left).await.is_err() {
-        time::sleep(left.min(LOOK_EVERY)).await;
-    }
-}
-
-/// Waits for `left`, or for a part of it.
-#[cfg(not(target_os = "linux"))]
-async fn pause(left: Duration) {
-    time::sleep(left.min(LOOK_EVERY)).await;
-}
-
-/// A timer that goes on while the machine sleeps, and costs no wake-up before it rings.
-#[cfg(target_os = "linux")]
-mod alarm {
-    use std::{io, os::fd::OwnedFd, time::Duration};
-
-    use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    };
-    use tokio::io::{Interest, unix::AsyncFd};
-
-    pub(super) async fn ring_after(left: Duration) -> io::Result<()> {
-        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        let once =
-            Itimerspec { it_interval: Timespec::default(), it_value: left.try_into().map_err(too_long)? };
-        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
-        let timer = watch(timer)?;
-        timer.readable().await?.retain_ready();
-        Ok(())
-    }
-
-    #[expect(deprecated, reason = "an owned descriptor is all that makes it sound")]
-    fn watch(timer: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-        AsyncFd::with_interest(timer, Interest::READABLE)
-    }
-
-    fn too_long<E>(_: E) -> io::Error {
-        io::Error::from(io::ErrorKind::InvalidInput)
+    // A short pause is over soon after any sleep.
+    let alarm = (left > LOOK_EVERY).then(alarm::shared).flatten();
+    match alarm {
+        Some(alarm) => {
+            let mut sleeps = alarm.sleeps();
+            let _pending = alarm.watch(left);
+            tokio::select! {
+                () = time::sleep(left) => {}
+                _ = sleeps.changed() => {}
+            }
+        }
+        None => time::sleep(left.min(LOOK_EVERY)).await,
     }
 }
 
@@ -244,21 +178,11 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_is_not_sleeping() {
-        let asleep = Asleep::begin();
+        let asleep = boot::Asleep::begin();
 
         Clock::machine().wait(20).await;
 
         assert!(asleep.so_far() < Duration::from_millis(10));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn an_alarm_rings() {
-        let clock = Clock::machine();
-
-        alarm::ring_after(Duration::from_millis(20)).await.unwrap();
-
-        assert!(clock.now() >= 19);
     }
 
     fn arrivals(count: u64) -> watch::Sender<u64> {

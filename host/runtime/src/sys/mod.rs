@@ -1,3 +1,5 @@
-//! The system: its clock.
+//! The system: its clocks.
 
+mod alarm;
+pub(crate) mod boot;
 pub mod clock;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     guest::wire::Instant,
-    sys::clock::{Clock, ms},
+    sys::{boot::ms, clock::Clock},
 };
 
 const NO_CONNECTIONS: &str = "the platform takes no connections";

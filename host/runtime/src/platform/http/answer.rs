@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, header};
 use super::trouble;
 use crate::{
     guest::wire::{Outcome, PlatformResponse, Unreachable},
-    sys::clock::ms,
+    sys::boot::ms,
 };
 
 /// All header names and values of an answer together.

@@ -11,7 +11,7 @@ use crate::{
     account::Account,
     names::names,
     network::{Network, Proxy, Trust},
-    sys::clock::Asleep,
+    sys::boot::Asleep,
 };
 
 /// More than this for a connection means that there is none to be had.
