@@ -82,7 +82,7 @@ impl Agent {
     /// What is on disk, as JSON for people.
     #[must_use]
     pub fn describe(&self, workspace: Workspace, saved: Saved) -> String {
-        inbox::describe(&self.world, workspace, saved)
+        inbox::inspect(&self.world, workspace, saved)
     }
 
     /// In what these records of a journal, while nothing is added to it, differ from what is known of a workspace, or

@@ -7,11 +7,11 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     Inbox,
-    book::{Book, Gap, State},
-    ledger::Mark,
+    event::Event,
+    mailbox::{Gap, Mailbox, State},
     queue::Staged,
-    record::Record,
-    replay::{self, Opened},
+    recover::{self, Opened},
+    watermarks::Mark,
 };
 use crate::wire::{Saved, Workspace};
 
@@ -28,15 +28,19 @@ struct Facts {
 }
 
 impl Facts {
-    fn of<'a>(book: &Book, staged: impl Iterator<Item = &'a Staged>) -> Self {
+    fn of<'a>(mailbox: &Mailbox, staged: impl Iterator<Item = &'a Staged>) -> Self {
         Self {
             staged: staged.map(in_words).collect(),
-            position: book.ledger.position().map(place),
-            origin: book.origin.map(crate::platform::stamp::Stamp::microseconds),
-            broadcast: book.broadcast.as_ref().map(|mark| Rc::clone(&mark.id)),
-            gaps: book.gaps.iter().map(|Gap { from, to, told }| format!("{from} to {to}, {told}")).collect(),
-            files: book.files.records().map(|record| record.write()).collect(),
-            named: book.ledger.named_by_file().map(str::to_owned),
+            position: mailbox.watermarks.position().map(place),
+            origin: mailbox.origin.map(crate::platform::stamp::Stamp::microseconds),
+            broadcast: mailbox.broadcast.as_ref().map(|mark| Rc::clone(&mark.id)),
+            gaps: mailbox
+                .gaps
+                .iter()
+                .map(|Gap { from, to, told }| format!("{from} to {to}, {told}"))
+                .collect(),
+            files: mailbox.files.records().map(|record| record.write()).collect(),
+            named: mailbox.watermarks.named_by_file().map(str::to_owned),
         }
     }
 
@@ -85,16 +89,16 @@ impl Inbox {
     /// In what the records of a journal that nothing is added to right now differ from what is known, or would if it was
     /// written anew. Nothing if it does not have to agree, because it is behind or something waits to be written.
     pub(crate) fn disagreement(&self, own: &str, workspace: Workspace, journal: &[String]) -> Option<String> {
-        let book = self.books.get(&workspace).filter(|book| book.is_written())?;
-        let live = Facts::of(book, self.queue.of(workspace));
+        let mailbox = self.mailboxes.get(&workspace).filter(|mailbox| mailbox.is_written())?;
+        let live = Facts::of(mailbox, self.queue.of(workspace));
         let recovered = |journal: Vec<String>| {
-            let cursor = book.ledger.named_by_file().map(str::to_owned);
+            let cursor = mailbox.watermarks.named_by_file().map(str::to_owned);
             let saved = Saved { cursor, journal, damaged_after: None };
-            let Opened { book, staged, .. } = replay::open(own, workspace, saved, 0);
-            Facts::of(&book, staged.iter())
+            let Opened { mailbox, staged, .. } = recover::open(own, workspace, saved, 0);
+            Facts::of(&mailbox, staged.iter())
         };
         let from_journal = recovered(journal.to_vec()).differs_from(&live);
-        let anew = book.snapshot(&self.queue, workspace).iter().map(Record::write).collect();
+        let anew = mailbox.snapshot(&self.queue, workspace).iter().map(Event::write).collect();
         let from_snapshot = recovered(anew).differs_from(&live);
         from_journal.map(|difference| format!("the journal says other {difference}")).or_else(|| {
             from_snapshot.map(|difference| format!("a rewritten journal would say other {difference}"))
@@ -102,7 +106,7 @@ impl Inbox {
     }
 }
 
-impl Book {
+impl Mailbox {
     /// Whether everything that is known is in the journal.
     fn is_written(&self) -> bool {
         let journal = &self.journal;
@@ -113,6 +117,6 @@ impl Book {
             && journal.pending.is_empty()
             && self.unsaved_pops.is_empty()
             && self.in_projection.is_none()
-            && self.handover.is_none()
+            && self.takeover.is_none()
     }
 }

@@ -7,13 +7,13 @@
 use std::rc::Rc;
 
 use super::{
-    book,
-    filter::Source,
-    ledger::{Mark, OVERLAP_SECS},
+    backfill::window_secs,
+    classify::Source,
+    event::Event,
+    mailbox,
     message::Message,
     poller::Poller,
-    record::Record,
-    window::window_secs,
+    watermarks::{Mark, OVERLAP_SECS},
 };
 use crate::{
     platform::{
@@ -93,7 +93,7 @@ impl Poller {
     }
 
     async fn fetch_broadcasts(&mut self) -> Result<(), Trouble> {
-        let anchor = self.book(|book| book.broadcast.clone());
+        let anchor = self.mailbox(|mailbox| mailbox.broadcast.clone());
         let mut reach = match &anchor {
             Some(anchor) => Reach::After(anchor.id.to_string()),
             None => self.window_of_broadcasts(None),
@@ -102,7 +102,7 @@ impl Poller {
             let old = self.server.map(|server| server.less_secs(OVERLAP_SECS));
             let Page { rows, full, .. } = match self.page_of_broadcasts(&reach).await {
                 Err(Trouble::CursorGone | Trouble::CursorUnreadable) if matches!(reach, Reach::After(_)) => {
-                    self.book(|book| book.broadcast = None);
+                    self.mailbox(|mailbox| mailbox.broadcast = None);
                     reach = self.window_of_broadcasts(anchor.as_ref().map(|anchor| anchor.stamp));
                     continue;
                 }
@@ -151,36 +151,36 @@ impl Poller {
         !stopped
     }
 
-    fn stage_broadcasts(&self, rows: Vec<Row>, old: Option<Stamp>) -> (Vec<Record>, bool) {
+    fn stage_broadcasts(&self, rows: Vec<Row>, old: Option<Stamp>) -> (Vec<Event>, bool) {
         let own = self.world.id(self.workspace);
         let mut inbox = self.world.inbox.borrow_mut();
-        let mut mailbox = inbox.mailbox(self.workspace, self.host.now());
+        let mut applier = inbox.applier(self.workspace, self.host.now());
         let (mut records, mut anchor) = (Vec::new(), None);
         for row in rows {
             let mark = Mark::new(&row);
-            let is_known = mailbox.book.ledger.knows(&row.id)
-                || mailbox.book.unsaved_pops.contains(&*row.id)
-                || mailbox.queue.of(self.workspace).any(|staged| staged.message.activity_id == row.id);
+            let is_known = applier.mailbox.watermarks.knows(&row.id)
+                || applier.mailbox.unsaved_pops.contains(&*row.id)
+                || applier.queue.of(self.workspace).any(|staged| staged.message.activity_id == row.id);
             let is_broadcast = row.activity_type == BROADCAST && !row.source_id.eq_ignore_ascii_case(own);
             if !is_known && is_broadcast {
-                let late =
-                    row.timed && mailbox.book.ledger.seen_up_to().is_some_and(|newest| row.stamp < newest);
+                let late = row.timed
+                    && applier.mailbox.watermarks.seen_up_to().is_some_and(|newest| row.stamp < newest);
                 let message = Message { late, ..Message::new(self.workspace, row, Source::Broadcast) };
-                if !mailbox.queue.fits(&message) {
+                if !applier.queue.fits(&message) {
                     return (records, true);
                 }
                 let message = Rc::new(message);
-                let staging = book::staging(&message, false);
-                mailbox.apply(&staging);
+                let staging = mailbox::staging(&message, false);
+                applier.apply(&staging);
                 records.push(staging);
             }
             if mark.can_be_asked_after && old.is_some_and(|old| mark.stamp < old) {
                 anchor = Some(mark);
             }
         }
-        if anchor.is_some() && mailbox.book.broadcast != anchor {
-            mailbox.book.broadcast = anchor;
-            records.extend(mailbox.book.lowered_floor());
+        if anchor.is_some() && applier.mailbox.broadcast != anchor {
+            applier.mailbox.broadcast = anchor;
+            records.extend(applier.mailbox.lowered_floor());
         }
         (records, false)
     }

@@ -9,7 +9,7 @@
 //! further than any sweep goes back. Answers say what time it is: if that is before what it was, or before the newest
 //! row, rows are looked for from there on.
 
-use super::{ledger::OVERLAP_SECS, poller::Poller};
+use super::{poller::Poller, watermarks::OVERLAP_SECS};
 use crate::{
     planted::{Bug, planted},
     platform::stamp::Stamp,
@@ -82,7 +82,7 @@ impl Poller {
         if planted(Bug::ClockBelieved) {
             return;
         }
-        let newest = self.book(|book| book.ledger.seen_up_to());
+        let newest = self.mailbox(|mailbox| mailbox.watermarks.seen_up_to());
         let received = self.host.now();
         let is_set_back = self.clock.heard(Answer { asked, received, told }, newest);
         if is_set_back && !std::mem::replace(&mut self.clock.said, true) {
@@ -100,7 +100,7 @@ impl Poller {
 
     /// Whether only a sweep finds new rows.
     pub(super) fn is_behind(&self) -> bool {
-        let newest = self.book(|book| book.ledger.seen_up_to());
+        let newest = self.mailbox(|mailbox| mailbox.watermarks.seen_up_to());
         !planted(Bug::ClockBelieved) && self.clock.is_behind(newest)
     }
 
@@ -114,9 +114,9 @@ impl Poller {
     pub(super) async fn follow_the_clock(&mut self) {
         let Some(moment) = self.clock.go_back_to.take() else { return };
         let now = self.host.now();
-        let floor = self.book(|book| {
-            book.ledger.go_back_before(moment, now);
-            book.lowered_floor()
+        let floor = self.mailbox(|mailbox| {
+            mailbox.watermarks.go_back_before(moment, now);
+            mailbox.lowered_floor()
         });
         self.write(floor.into_iter().collect()).await;
         self.swept = None;
@@ -125,7 +125,9 @@ impl Poller {
     /// What came while no process was here may lie behind the position, if the clock was set back meanwhile: the
     /// last minutes before it are looked at again, as far as they were ever looked at.
     pub(super) fn look_back_once(&mut self) {
-        let looked = self.book(|book| (book.origin, book.ledger.position().map(|position| position.stamp)));
+        let looked = self.mailbox(|mailbox| {
+            (mailbox.origin, mailbox.watermarks.position().map(|position| position.stamp))
+        });
         if let (Some(origin), Some(position)) = looked
             && !planted(Bug::ClockBelieved)
         {

@@ -9,7 +9,7 @@
 //!
 //! An inbox tool says nothing about messages before it knows of them, or says why it does not.
 
-use super::{Inbox, notes};
+use super::{Inbox, notices};
 use crate::{
     dialogue::Host,
     platform::{PlatformError, stamp::Stamp},
@@ -209,12 +209,12 @@ impl Contact {
     }
 
     fn trouble(&self, now: Instant) -> Option<String> {
-        let since = notes::since(self.good, self.opened, now);
+        let since = notices::since(self.good, self.opened, now);
         let slow = self.asked.filter(|asked| now.saturating_sub(*asked) >= SLOW_MS);
         match (&self.failure, slow) {
-            (Some(why), _) => Some(notes::outage(why, &since)),
-            (None, Some(_)) => Some(notes::silence(&since)),
-            (None, None) => (!self.looked).then(|| notes::FIRST_LOOK.to_owned()),
+            (Some(why), _) => Some(notices::outage(why, &since)),
+            (None, Some(_)) => Some(notices::silence(&since)),
+            (None, None) => (!self.looked).then(|| notices::FIRST_LOOK.to_owned()),
         }
     }
 }

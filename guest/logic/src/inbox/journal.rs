@@ -12,10 +12,10 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::{
-    book::{self, State},
+    event::Event,
+    mailbox::{self, State},
     message::Message,
     queue::Staged,
-    record::Record,
 };
 use crate::{
     dialogue::{Host, NotStored},
@@ -31,9 +31,9 @@ const SAY_AGAIN_MS: u64 = 60_000;
 const REWRITE_MS: u64 = 5;
 
 /// Adds records; says whether they are on disk.
-pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, records: Vec<Record>) -> bool {
+pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, records: Vec<Event>) -> bool {
     let outcome = Unseen::begin(world, workspace);
-    while world.inbox.borrow_mut().book(workspace).journal.in_rewrite {
+    while world.inbox.borrow_mut().mailbox(workspace).journal.in_rewrite {
         host.rest_until(host.now().saturating_add(REWRITE_MS)).await;
     }
     let Some(append) = next_append(world, workspace, records) else {
@@ -43,7 +43,7 @@ pub(super) async fn append(host: &Host, world: &World, workspace: Workspace, rec
     let appended = host.store(workspace, FileChange::Append(append)).await;
     outcome.seen();
     if let Err(why) = &appended {
-        world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
+        world.inbox.borrow_mut().mailbox(workspace).journal.state = State::Behind;
         say(host, world, why);
     }
     appended.is_ok()
@@ -59,7 +59,7 @@ struct Unseen<'a> {
 
 impl<'a> Unseen<'a> {
     fn begin(world: &'a World, workspace: Workspace) -> Self {
-        world.inbox.borrow_mut().book(workspace).journal.writers += 1;
+        world.inbox.borrow_mut().mailbox(workspace).journal.writers += 1;
         Self { world, workspace, seen: false }
     }
 
@@ -71,26 +71,26 @@ impl<'a> Unseen<'a> {
 impl Drop for Unseen<'_> {
     fn drop(&mut self) {
         let mut inbox = self.world.inbox.borrow_mut();
-        let journal = &mut inbox.book(self.workspace).journal;
+        let journal = &mut inbox.mailbox(self.workspace).journal;
         journal.writers = journal.writers.saturating_sub(1);
         journal.unseen |= !self.seen;
     }
 }
 
 /// The records together with those that wait for a ride; none if only a rewrite helps, which says it all.
-fn next_append(world: &World, workspace: Workspace, records: Vec<Record>) -> Option<JournalAppend> {
+fn next_append(world: &World, workspace: Workspace, records: Vec<Event>) -> Option<JournalAppend> {
     let mut inbox = world.inbox.borrow_mut();
     let inbox = &mut *inbox;
-    let book = inbox.books.entry(workspace).or_default();
-    if book.journal.state != State::Ready {
+    let mailbox = inbox.mailboxes.entry(workspace).or_default();
+    if mailbox.journal.state != State::Ready {
         return None;
     }
-    let mut all = std::mem::take(&mut book.journal.pending);
+    let mut all = std::mem::take(&mut mailbox.journal.pending);
     all.extend(records);
-    all.iter_mut().for_each(|record| book.bring_up_to_date(record, &inbox.queue, workspace));
-    let journal = &mut book.journal;
-    let sync = all.iter().any(Record::needs_sync);
-    let records: Vec<String> = all.iter().map(Record::write).collect();
+    all.iter_mut().for_each(|record| mailbox.bring_up_to_date(record, &inbox.queue, workspace));
+    let journal = &mut mailbox.journal;
+    let sync = all.iter().any(Event::needs_sync);
+    let records: Vec<String> = all.iter().map(Event::write).collect();
     journal.grew(records.iter().map(String::len));
     Some(JournalAppend { records, sync })
 }
@@ -105,14 +105,14 @@ pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace
         Ok(()) => {
             let mut inbox = world.inbox.borrow_mut();
             inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &pops, host.now()));
-            inbox.book(workspace).journal.rewritten(&lines, host.now());
+            inbox.mailbox(workspace).journal.rewritten(&lines, host.now());
             if inbox.said_not_saved.take().is_some() {
                 host.log(Level::Info, "the inbox is saved again");
             }
             true
         }
         Err(why) => {
-            world.inbox.borrow_mut().book(workspace).journal.state = State::Behind;
+            world.inbox.borrow_mut().mailbox(workspace).journal.state = State::Behind;
             say(host, world, &why);
             false
         }
@@ -123,16 +123,16 @@ pub(super) async fn rewrite(host: &Host, world: &Rc<World>, workspace: Workspace
 fn whole(world: &World, workspace: Workspace) -> Option<(FileChange, Vec<usize>, Vec<Rc<str>>)> {
     let mut inbox = world.inbox.borrow_mut();
     let inbox = &mut *inbox;
-    let book = inbox.books.entry(workspace).or_default();
-    if book.journal.state == State::Newer {
+    let mailbox = inbox.mailboxes.entry(workspace).or_default();
+    if mailbox.journal.state == State::Newer {
         return None;
     }
-    let records: Vec<String> = book.begin_anew(&inbox.queue, workspace).iter().map(Record::write).collect();
-    book.journal.pending.clear();
-    book.journal.unseen = false;
+    let records: Vec<String> = mailbox.begin_anew(&inbox.queue, workspace).iter().map(Event::write).collect();
+    mailbox.journal.pending.clear();
+    mailbox.journal.unseen = false;
     let lengths = records.iter().map(String::len).collect();
-    let pops = book.unsaved_pops.iter().cloned().collect();
-    let keep_copy = book.journal.keep_copy;
+    let pops = mailbox.unsaved_pops.iter().cloned().collect();
+    let keep_copy = mailbox.journal.keep_copy;
     Some((FileChange::Rewrite(JournalRewrite { records, keep_copy }), lengths, pops))
 }
 
@@ -144,14 +144,14 @@ struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     fn begin(world: &'a World, workspace: Workspace) -> Self {
-        world.inbox.borrow_mut().book(workspace).journal.in_rewrite = true;
+        world.inbox.borrow_mut().mailbox(workspace).journal.in_rewrite = true;
         Self { world, workspace }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.world.inbox.borrow_mut().book(self.workspace).journal.in_rewrite = false;
+        self.world.inbox.borrow_mut().mailbox(self.workspace).journal.in_rewrite = false;
     }
 }
 
@@ -193,7 +193,7 @@ pub(crate) async fn popped(host: &Host, world: &World, ids: Vec<String>) -> Pops
             host.effect(Effect::LookAgain(workspace));
         }
         durable &= acknowledge(host, world, workspace, &messages).await;
-        if world.inbox.borrow_mut().book(workspace).projection().is_some() {
+        if world.inbox.borrow_mut().mailbox(workspace).projection().is_some() {
             host.effect(Effect::Handled(workspace));
         }
     }
@@ -208,13 +208,13 @@ pub(super) async fn acknowledge(
     messages: &[Rc<Message>],
 ) -> bool {
     let ids: Vec<Rc<str>> = messages.iter().map(|message| message.activity_id.as_str().into()).collect();
-    let over = Record::Acknowledged { ids: ids.clone() };
+    let over = Event::Acknowledged { ids: ids.clone() };
     let saved = planted(Bug::AckNotWritten)
         || append(host, world, workspace, vec![over]).await
         || planted(Bug::FailureNotTold);
     let mut inbox = world.inbox.borrow_mut();
     for message in messages {
-        inbox.book(workspace).journal.outlived(message.weight());
+        inbox.mailbox(workspace).journal.outlived(message.weight());
     }
     if saved {
         inbox.announce(host, workspace, |inbox| inbox.settle_pops(workspace, &ids, host.now()));
@@ -223,8 +223,8 @@ pub(super) async fn acknowledge(
 }
 
 /// Notes that the agent has been shown these messages.
-pub(crate) async fn delivered(host: &Host, world: &World, shown: Vec<(Workspace, Record)>) {
-    let mut by_workspace: BTreeMap<Workspace, Vec<Record>> = BTreeMap::new();
+pub(crate) async fn delivered(host: &Host, world: &World, shown: Vec<(Workspace, Event)>) {
+    let mut by_workspace: BTreeMap<Workspace, Vec<Event>> = BTreeMap::new();
     for (workspace, record) in shown {
         by_workspace.entry(workspace).or_default().push(record);
     }
@@ -234,6 +234,6 @@ pub(crate) async fn delivered(host: &Host, world: &World, shown: Vec<(Workspace,
 }
 
 /// That a message was shown, and to whom it belongs.
-pub(super) fn showing(staged: &Staged) -> (Workspace, Record) {
-    (staged.message.workspace, book::delivered(staged))
+pub(super) fn showing(staged: &Staged) -> (Workspace, Event) {
+    (staged.message.workspace, mailbox::delivered(staged))
 }

@@ -69,7 +69,7 @@ fn what_was_only_looked_at_was_shown_before_and_never_delivered() {
         let message = rig.peek().remove(0);
         assert_eq!((&message["redelivered"], message.get("delivery_count")), (&json!(true), None));
     }
-    let people: Value = serde_json::from_str(&super::describe(&rig.world, 0, rig.saved())).unwrap();
+    let people: Value = serde_json::from_str(&super::inspect(&rig.world, 0, rig.saved())).unwrap();
     let message = &people["staged"][0];
     assert_eq!((&message["redelivered"], message.get("delivery_count")), (&json!(true), None));
 }

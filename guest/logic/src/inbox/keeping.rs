@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use super::{
     Inbox,
-    book::{Book, State},
+    event::Event,
     journal,
+    mailbox::{Mailbox, State},
     poller::Poller,
-    record::Record,
 };
 use crate::{
     dialogue::{Host, NotStored},
@@ -27,21 +27,21 @@ pub(super) struct Projection {
     known: Option<String>,
     id: Option<String>,
     /// The record of that.
-    said: Record,
+    said: Event,
 }
 
 impl Poller {
-    /// Reads or changes the book of the workspace.
-    pub(super) fn book<T>(&self, with: impl FnOnce(&mut Book) -> T) -> T {
-        with(self.world.inbox.borrow_mut().book(self.workspace))
+    /// Reads or changes the mailbox of the workspace.
+    pub(super) fn mailbox<T>(&self, with: impl FnOnce(&mut Mailbox) -> T) -> T {
+        with(self.world.inbox.borrow_mut().mailbox(self.workspace))
     }
 
     /// Gets records on disk, or keeps them in memory.
-    pub(super) async fn write(&self, records: Vec<Record>) {
+    pub(super) async fn write(&self, records: Vec<Event>) {
         if records.is_empty() {
             return;
         }
-        match self.book(|book| book.journal.state) {
+        match self.mailbox(|mailbox| mailbox.journal.state) {
             State::Ready => {
                 journal::append(&self.host, &self.world, self.workspace, records).await;
             }
@@ -70,11 +70,11 @@ impl Poller {
     pub(super) async fn tidy_up(&self) {
         let now = self.host.now();
         let live = self.staged_bytes();
-        let (is_due, rides) = self.book(|book| match book.journal.state {
+        let (is_due, rides) = self.mailbox(|mailbox| match mailbox.journal.state {
             State::Behind => (true, false),
             State::Ready => {
-                let is_due = book.journal.unseen || book.journal.is_worth_a_rewrite(live, now);
-                (is_due, !book.journal.pending.is_empty())
+                let is_due = mailbox.journal.unseen || mailbox.journal.is_worth_a_rewrite(live, now);
+                (is_due, !mailbox.journal.pending.is_empty())
             }
             State::Fresh | State::Newer => (false, false),
         });
@@ -96,11 +96,11 @@ impl Poller {
         if self.cursor_saved.is_some_and(|saved| now.saturating_sub(saved) < SAVE_CURSOR_MS) {
             return;
         }
-        if self.book(|book| book.projection()).is_none() {
+        if self.mailbox(|mailbox| mailbox.projection()).is_none() {
             return;
         }
         self.cursor_saved = Some(now);
-        if self.book(|book| book.journal.state == State::Fresh) {
+        if self.mailbox(|mailbox| mailbox.journal.state == State::Fresh) {
             journal::rewrite(&self.host, &self.world, self.workspace).await;
         }
         project(&self.host, &self.world, self.workspace).await;
@@ -121,7 +121,7 @@ pub(super) async fn settle_held(host: &Host, world: &World, workspace: Workspace
 
 /// Brings the cursor file up to date, soon after messages were popped and before the process ends.
 pub(crate) async fn settle(host: Host, world: Rc<World>, workspace: Workspace) -> Finish {
-    if world.inbox.borrow().books.contains_key(&workspace) {
+    if world.inbox.borrow().mailboxes.contains_key(&workspace) {
         project(&host, &world, workspace).await;
     }
     Finish::Done
@@ -129,12 +129,12 @@ pub(crate) async fn settle(host: Host, world: Rc<World>, workspace: Workspace) -
 
 /// Writes the cursor file, for those who know nothing of journals, if it is to name another row.
 async fn project(host: &Host, world: &World, workspace: Workspace) {
-    while world.inbox.borrow_mut().book(workspace).in_projection.is_some() {
+    while world.inbox.borrow_mut().mailbox(workspace).in_projection.is_some() {
         host.rest_until(host.now().saturating_add(PROJECTION_MS)).await;
     }
-    let projection = world.inbox.borrow_mut().book(workspace).projection();
+    let projection = world.inbox.borrow_mut().mailbox(workspace).projection();
     let Some(Projection { known, id, said }) = projection else { return };
-    world.inbox.borrow_mut().mailbox(workspace, host.now()).apply(&said);
+    world.inbox.borrow_mut().applier(workspace, host.now()).apply(&said);
     let _under_way = Projecting::begin(world, workspace, id.clone());
     // Said before it is done: a file that names another row was written by somebody else.
     if !journal::append(host, world, workspace, vec![said]).await {
@@ -144,14 +144,14 @@ async fn project(host: &Host, world: &World, workspace: Workspace) {
     match host.store(workspace, change).await {
         Ok(()) => {
             let mut inbox = world.inbox.borrow_mut();
-            let book = inbox.book(workspace);
-            book.ledger.saved(id.clone());
-            let done = book.projected(id.clone(), id);
-            inbox.mailbox(workspace, host.now()).apply(&done);
-            inbox.book(workspace).journal.pending.push(done);
+            let mailbox = inbox.mailbox(workspace);
+            mailbox.watermarks.saved(id.clone());
+            let done = mailbox.projected(id.clone(), id);
+            inbox.applier(workspace, host.now()).apply(&done);
+            inbox.mailbox(workspace).journal.pending.push(done);
         }
         Err(NotStored::Refused(why)) => {
-            world.inbox.borrow_mut().book(workspace).shared = true;
+            world.inbox.borrow_mut().mailbox(workspace).shared = true;
             host.log(Level::Warn, format!("the inbox cursor file is left alone from now on: {why}"));
         }
         Err(NotStored::Failed(why)) => {
@@ -168,23 +168,23 @@ struct Projecting<'a> {
 
 impl<'a> Projecting<'a> {
     fn begin(world: &'a World, workspace: Workspace, id: Option<String>) -> Self {
-        world.inbox.borrow_mut().book(workspace).in_projection = Some(id);
+        world.inbox.borrow_mut().mailbox(workspace).in_projection = Some(id);
         Self { world, workspace }
     }
 }
 
 impl Drop for Projecting<'_> {
     fn drop(&mut self) {
-        self.world.inbox.borrow_mut().book(self.workspace).in_projection = None;
+        self.world.inbox.borrow_mut().mailbox(self.workspace).in_projection = None;
     }
 }
 
-impl Book {
+impl Mailbox {
     /// What the cursor file is to name, unless it does, or is not ours alone, or says where to go on.
     pub(super) fn projection(&self) -> Option<Projection> {
-        let id = self.ledger.unsaved().filter(|_| !self.shared && self.handover.is_none())?;
-        let was = self.ledger.named_by_file().map(str::to_owned);
+        let id = self.watermarks.unsaved().filter(|_| !self.shared && self.takeover.is_none())?;
+        let was = self.watermarks.named_by_file().map(str::to_owned);
         let said = self.projected(id.clone(), was);
-        Some(Projection { known: self.ledger.on_disk(), id, said })
+        Some(Projection { known: self.watermarks.on_disk(), id, said })
     }
 }

@@ -1,24 +1,13 @@
-//! What happens to the messages of one workspace, live and at a start.
-//!
-//! ```text
-//! decide ──event──► write ──► journal ──start──┐
-//!            │                                 ▼
-//!            └──────── apply ──► mailbox ◄── apply
-//! ```
-//!
-//! An event that a journal can hold changes a mailbox here alone, so that a start cannot come to something else than what
-//! was live. A pop is applied once it is on disk, all other events before they are written. How far fetching has come
-//! (`F`) is more than an event says while it is live, and read in `replay`; that a message was shown (`D`) is counted in
-//! `queue`. The simulator compares both ways after every write.
+//! What is known of the inbox of one workspace, and what a journal has to say of it.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
-    book::{Book, Gap},
-    ledger::Mark,
-    message::{Kind, Message},
+    event::{Event, FORMAT},
+    files::Files,
+    message::Message,
     queue::{Queue, Staged},
-    record::Record,
+    watermarks::{Mark, Watermarks},
 };
 use crate::{
     planted::{Bug, planted},
@@ -26,97 +15,321 @@ use crate::{
     wire::{Instant, Workspace},
 };
 
-/// The messages of one workspace, and what is known of it.
-pub(super) struct Mailbox<'a> {
-    pub(super) book: &'a mut Book,
-    pub(super) queue: &'a mut Queue,
-    pub(super) workspace: Workspace,
-    pub(super) now: Instant,
+/// A line of the journal has its checksum and number before the record.
+const FRAME_BYTES: u64 = 20;
+
+/// A journal below this size is not worth a rewrite.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// The inbox of one workspace, but for the messages themselves.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    /// Whose inbox this is, by its id on the platform.
+    pub(super) own: Rc<str>,
+    pub(super) watermarks: Watermarks,
+    pub(super) journal: Journal,
+    pub(super) files: Files,
+    /// Messages that are popped, while that is not on disk.
+    pub(super) unsaved_pops: BTreeSet<Rc<str>>,
+    pub(super) gaps: Vec<Gap>,
+    /// The last row before the oldest message that waits: from there on a damaged journal is repaired.
+    pub(super) low: Option<Mark>,
+    pub(super) takeover: Option<Takeover>,
+    /// Messages up to here were shown by another implementation, and are to be shown again.
+    pub(super) repeats_up_to: Option<Stamp>,
+    /// There was no room for more messages at the last look.
+    pub(super) starved: bool,
+    /// What the cursor file is to name, while it is being changed.
+    pub(super) in_projection: Option<Option<String>>,
+    /// Another program writes the cursor file at the same time.
+    pub(super) shared: bool,
+    /// The broadcast after which broadcasts are looked for.
+    pub(super) broadcast: Option<Mark>,
+    /// Before this moment nothing was ever looked for.
+    pub(super) origin: Option<Stamp>,
+    /// What the last `F` said.
+    floor: Option<Event>,
+    /// The row that the cursor file names, or was to name, if it is known when that was made.
+    pub(super) named: Option<Mark>,
+    /// What the cursor file was to name last.
+    pub(super) projected: Option<String>,
+    /// What it may name although no other program has written it.
+    pub(super) may_name: BTreeSet<String>,
+    /// Fetching has begun before, in another process.
+    pub(super) resumed: bool,
 }
 
-impl Mailbox<'_> {
-    /// Makes the change that an event tells of; twice is as good as once. Says whether the lanes of files have
-    /// something to do.
-    pub(super) fn apply(&mut self, event: &Record) -> bool {
-        match event {
-            Record::Acknowledged { ids } => {
-                return ids.iter().fold(false, |due, id| self.acknowledge(id) || due);
-            }
-            Record::Delivered { id, n, starts } => {
-                if let Some(staged) = self.queue.find(self.workspace, id) {
-                    (staged.deliveries, staged.starts_before) = (*n, *starts);
-                    // A showing that was taken back is none.
-                    staged.redelivered = *starts > 0 && !planted(Bug::NoRedeliveredFlag);
-                }
-            }
-            Record::Fetched { since, .. } => {
-                self.book.origin = since.map(Stamp::at).or(self.book.origin);
-            }
-            Record::File(file) => self.book.files.read(file.clone(), self.now),
-            Record::Gap { from, to, told } => {
-                let gap = Gap { from: Stamp::at(*from), to: Stamp::at(*to), told: *told };
-                self.book.gaps.retain(|known| (known.from, known.to) != (gap.from, gap.to));
-                self.book.gaps.push(gap);
-            }
-            Record::Header { .. } => {}
-            Record::Parked { id } => {
-                if let Some(staged) = self.queue.find(self.workspace, id) {
-                    staged.parked = true;
-                }
-            }
-            Record::Projected { id, was, .. } => self.book.projects(id.as_deref(), was.as_deref()),
-            Record::Remembered { ids, newest } => {
-                if let Some(newest) = newest {
-                    self.book.ledger.names_up_to(Stamp::at(*newest));
-                }
-                ids.iter().for_each(|id| self.book.ledger.remember(Rc::clone(id)));
-            }
-            Record::Sent { files } => self.book.files.read_own(files.clone()),
-            Record::Staged { ca, askable, m } => self.stage(Stamp::at(*ca), *askable, Rc::clone(m)),
-        }
-        false
+/// Another implementation has run here, and the cursor file tells how far it has come.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Takeover {
+    /// The row that the file names.
+    pub(super) named: String,
+    /// The row that it named before: there the other implementation has begun.
+    pub(super) before: Option<String>,
+    /// There is no journal.
+    pub(super) is_first: bool,
+}
+
+/// Messages of this time may be missing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Gap {
+    pub(super) from: Stamp,
+    pub(super) to: Stamp,
+    /// The agent knows.
+    pub(super) told: bool,
+}
+
+impl Gap {
+    pub(super) fn record(&self) -> Event {
+        let (from, to) = (self.from.microseconds(), self.to.microseconds());
+        Event::Gap { from, to, told: self.told }
+    }
+}
+
+/// The file of records.
+#[derive(Default)]
+pub(super) struct Journal {
+    pub(super) state: State,
+    /// A rewrite is under way: an append would be lost with what it replaces.
+    pub(super) in_rewrite: bool,
+    /// Dialogues that have something to add, and do not know yet that it is there.
+    pub(super) writers: usize,
+    /// Somebody has begun to add records, and was stopped before it was known whether they are there.
+    pub(super) unseen: bool,
+    /// Why it is rewritten keeping a copy.
+    pub(super) keep_copy: bool,
+    bytes: u64,
+    /// Bytes of messages that are popped.
+    pub(super) over: u64,
+    /// Records that ride on the next write.
+    pub(super) pending: Vec<Event>,
+    pub(super) rewritten_at: Instant,
+}
+
+/// Whether records can be added.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(super) enum State {
+    /// What is on disk is not what should be: only a rewrite helps.
+    Behind,
+    /// There is none yet, and nothing to say.
+    #[default]
+    Fresh,
+    /// It belongs to a newer version, and is left alone.
+    Newer,
+    Ready,
+}
+
+impl Journal {
+    /// Records of so many bytes were added.
+    pub(super) fn grew(&mut self, records: impl IntoIterator<Item = usize>) {
+        self.bytes += records.into_iter().map(|bytes| bytes as u64 + FRAME_BYTES).sum::<u64>();
     }
 
-    fn stage(&mut self, stamp: Stamp, askable: bool, mut message: Rc<Message>) {
-        let id = message.activity_id.as_str();
-        if self.book.ledger.knows(id) || self.queue.find(self.workspace, id).is_some() {
-            return;
-        }
-        if (message.workspace, message.stamp) != (self.workspace, stamp) {
-            let read = Rc::make_mut(&mut message);
-            (read.workspace, read.stamp) = (self.workspace, stamp);
-        }
-        if message.kind == Kind::Broadcast {
-            // It is no row of those that are fetched in order.
-            self.book.ledger.names_up_to(stamp);
-        } else {
-            let id = message.activity_id.as_str().into();
-            self.book.ledger.wait_for(Mark { id, stamp, can_be_asked_after: askable });
-        }
-        self.queue.stage(Staged::new(message, askable));
+    /// A message of so many bytes is over.
+    pub(super) fn outlived(&mut self, bytes: usize) {
+        self.over = self.over.saturating_add(bytes as u64);
     }
 
-    fn acknowledge(&mut self, id: &Rc<str>) -> bool {
-        if let Some(message) = self.queue.take_out(self.workspace, id) {
-            self.book.journal.outlived(message.weight());
-        }
-        self.book.unsaved_pops.remove(id);
-        self.book.ledger.acknowledge(id);
-        // It may be no row of those that are fetched in order, or a damage may have taken the message itself.
-        self.book.ledger.remember(Rc::clone(id));
-        self.book.files.handled(id)
+    pub(super) fn rewritten(&mut self, records: &[usize], now: Instant) {
+        (self.bytes, self.over, self.keep_copy) = (0, 0, false);
+        self.grew(records.iter().copied());
+        self.state = State::Ready;
+        self.rewritten_at = now;
     }
 
-    /// Takes out the rows of files whose place a message has taken, as far as the agent has not seen them; the event of
-    /// that.
-    pub(super) fn fold(
-        &mut self,
-        mut rows: Vec<Rc<str>>,
-        may_fold: impl Fn(&Staged) -> bool,
-    ) -> Option<Record> {
-        rows.retain(|row| self.queue.find(self.workspace, row).is_some_and(|staged| may_fold(staged)));
-        let folded = (!rows.is_empty()).then_some(Record::Acknowledged { ids: rows })?;
-        self.apply(&folded);
-        Some(folded)
+    /// Whether it holds so much that is over that it should be rewritten.
+    pub(super) fn is_worth_a_rewrite(&self, live: usize, now: Instant) -> bool {
+        const DAY_MS: u64 = 86_400_000;
+        let is_large = self.bytes > SMALL_BYTES && self.bytes > 4 * live as u64;
+        is_large || (self.over > 0 && now.saturating_sub(self.rewritten_at) >= DAY_MS)
     }
+}
+
+impl Mailbox {
+    /// Of a workspace of which nothing is known but its id on the platform.
+    pub(super) fn new(own: &str) -> Self {
+        Self { own: own.into(), ..Self::default() }
+    }
+
+    /// What `F` should say, if that is something new.
+    pub(super) fn new_floor(&mut self) -> Option<Event> {
+        let floor = self.current_floor()?;
+        let is_new = match (&self.floor, &floor) {
+            // The base moves by itself as time goes by, which is not worth a write.
+            (
+                Some(Event::Fetched { id, ca, since, .. }),
+                Event::Fetched { id: new_id, ca: new_ca, since: new_since, .. },
+            ) => (id, ca, since) != (new_id, new_ca, new_since),
+            _ => true,
+        };
+        if !is_new {
+            return None;
+        }
+        self.floor = Some(floor.clone());
+        Some(floor)
+    }
+
+    /// What `F` should say once the base was put back.
+    pub(super) fn lowered_floor(&mut self) -> Option<Event> {
+        self.floor = None;
+        let floor = self.current_floor()?;
+        self.floor = Some(floor.clone());
+        Some(floor)
+    }
+
+    /// The row after which another implementation has begun to fetch, as far as the journal can tell.
+    pub(super) fn where_another_began(&self, takeover: &Takeover) -> Option<Mark> {
+        let before = takeover.before.as_deref().map(|id| Mark::at(id.into(), Stamp::UNKNOWN));
+        before.filter(|before| before.can_be_asked_after).or_else(|| self.watermarks.start(true, 0))
+    }
+
+    fn current_floor(&self) -> Option<Event> {
+        let since = self.origin.map(Stamp::microseconds);
+        let cast = self.broadcast.as_ref().map(|row| (Rc::clone(&row.id), row.stamp.microseconds()));
+        let Some(position) = self.watermarks.position() else {
+            // What was fetched so far is not forgotten with the position: the next process looks for it in the same way.
+            let ca = self.watermarks.read_up_to()?.microseconds();
+            return self.floor.is_none().then_some(Event::Fetched {
+                id: None,
+                ca,
+                base: None,
+                from: None,
+                rows: 0,
+                since,
+                cast,
+            });
+        };
+        let base = self.watermarks.start(true, 0).filter(|base| base.id != position.id);
+        let undated = self.watermarks.undated().map(|_| Stamp::UNKNOWN);
+        let from = self.watermarks.behind().map(|(from, _)| from).or(undated).map(Stamp::microseconds);
+        Some(Event::Fetched {
+            id: Some(Rc::clone(&position.id)),
+            ca: position.stamp.microseconds(),
+            base: base.map(|base| (base.id, base.stamp.microseconds())),
+            from,
+            rows: self.watermarks.rows_since_base(),
+            since,
+            cast,
+        })
+    }
+
+    /// Has a record say what is known when it is written: another one may have been written since it was made.
+    pub(super) fn bring_up_to_date(&self, record: &mut Event, queue: &Queue, workspace: Workspace) {
+        let known = match record {
+            Event::Delivered { id, .. } => {
+                queue.of(workspace).find(|staged| staged.message.activity_id == **id).map(delivered)
+            }
+            Event::File(file) => self.files.record_of(&file.id),
+            Event::Gap { from, to, .. } => {
+                let is_it = |gap: &&Gap| (gap.from.microseconds(), gap.to.microseconds()) == (*from, *to);
+                self.gaps.iter().find(is_it).map(Gap::record)
+            }
+            Event::Acknowledged { .. }
+            | Event::Fetched { .. }
+            | Event::Header { .. }
+            | Event::Parked { .. }
+            | Event::Projected { .. }
+            | Event::Remembered { .. }
+            | Event::Sent { .. }
+            | Event::Staged { .. } => None,
+        };
+        if let Some(known) = known {
+            *record = known;
+        }
+    }
+
+    /// Begins a journal anew with [`Mailbox::snapshot`].
+    pub(super) fn begin_anew(&mut self, queue: &Queue, workspace: Workspace) -> Vec<Event> {
+        let records = self.snapshot(queue, workspace);
+        self.low = self.new_low(queue, workspace);
+        self.floor = self.current_floor().or_else(|| self.floor.take());
+        records
+    }
+
+    /// The last row before the oldest message that waits, as far as it is known.
+    fn new_low(&self, queue: &Queue, workspace: Workspace) -> Option<Mark> {
+        let oldest = queue.of(workspace).map(|staged| staged.message.stamp).min();
+        let is_below = |mark: &&Mark| oldest.is_none_or(|oldest| mark.stamp < oldest);
+        let cursor = self.watermarks.cursor().filter(is_below);
+        cursor.or_else(|| self.low.as_ref().filter(is_below)).cloned()
+    }
+
+    /// All that a journal has to say now, and nothing of what is over.
+    pub(super) fn snapshot(&self, queue: &Queue, workspace: Workspace) -> Vec<Event> {
+        let mut records = vec![Event::Header { v: FORMAT, workspace: Rc::clone(&self.own) }];
+        let mut ids = self.watermarks.remembered();
+        ids.extend(self.unsaved_pops.iter().cloned());
+        if !ids.is_empty() {
+            let newest = self.watermarks.seen_up_to().filter(|newest| *newest > Stamp::UNKNOWN);
+            records.push(Event::Remembered { ids, newest: newest.map(Stamp::microseconds) });
+        }
+        if planted(Bug::HighFloorFirst) {
+            records.extend(self.current_floor());
+        } else if let Some(low) = self.new_low(queue, workspace) {
+            records.push(Event::Fetched {
+                id: Some(Rc::clone(&low.id)),
+                ca: low.stamp.microseconds(),
+                base: None,
+                rows: 0,
+                from: Some(Mark::long_before(low.stamp).stamp.microseconds()),
+                since: self.origin.map(Stamp::microseconds),
+                cast: None,
+            });
+        }
+        for staged in queue.of(workspace) {
+            records.push(staging(&staged.message, staged.askable));
+            if staged.starts() > 0 {
+                records.push(delivered(staged));
+            }
+            if staged.parked {
+                records.push(Event::Parked { id: staged.id() });
+            }
+        }
+        records.extend(self.files.records());
+        records.extend(self.current_floor().or_else(|| self.floor.clone()));
+        records.extend(self.gaps.iter().map(Gap::record));
+        // Until the row is found that another implementation has put into the file, the journal says what was there before.
+        let was = match &self.takeover {
+            Some(takeover) => takeover.before.clone(),
+            None => self.watermarks.named_by_file().map(str::to_owned),
+        };
+        let named = self.in_projection.clone().unwrap_or_else(|| was.clone());
+        if named.is_some() || was.is_some() {
+            records.push(self.projected(named, was));
+        }
+        records
+    }
+
+    /// That the cursor file names the row `id` or is about to, and until then the row `was`.
+    pub(super) fn projected(&self, id: Option<String>, was: Option<String>) -> Event {
+        let named = id.as_deref().and_then(|id| self.dated(id));
+        let ca = named.map(|named| named.stamp.microseconds());
+        Event::Projected { id, ca, was: Some(was.unwrap_or_default()) }
+    }
+
+    /// The cursor file is to name the row `id`, and named the row `was` until then, if that is known.
+    pub(super) fn projects(&mut self, id: Option<&str>, was: Option<&str>) {
+        self.named = id.and_then(|id| self.dated(id)).cloned();
+        if was.is_some() {
+            self.may_name.clear();
+        }
+        self.may_name.extend(id.into_iter().chain(was).map(str::to_owned));
+        self.projected = id.map(str::to_owned);
+    }
+
+    /// The row that the cursor file names, or is to name, if it is this one and it is known when that was made.
+    fn dated(&self, id: &str) -> Option<&Mark> {
+        let cursor = self.watermarks.cursor().filter(|cursor| cursor.stamp > Stamp::UNKNOWN);
+        cursor.into_iter().chain(&self.named).find(|mark| *mark.id == *id)
+    }
+}
+
+/// What a message has been through.
+pub(super) fn delivered(staged: &Staged) -> Event {
+    Event::Delivered { id: staged.id(), n: staged.deliveries, starts: staged.starts() }
+}
+
+/// The record by which a message gets on disk.
+pub(super) fn staging(message: &Rc<Message>, askable: bool) -> Event {
+    Event::Staged { ca: message.stamp.microseconds(), askable, m: Rc::clone(message) }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::filter::Source;
+use super::classify::Source;
 use crate::{
     platform::{
         activity::{RequestBody, Row},

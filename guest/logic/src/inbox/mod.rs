@@ -4,40 +4,42 @@
 //! platform ──rows──► poller ──► filter ──► message ──► journal ──► queue ──► tools
 //!                      ▲          │                      ▲           │ popped
 //!                      │          ▼                      └───────────┤
-//!                   position ◄─ ledger ◄──────────────── acknowledged, on disk ──► cursor file
+//!                   position ◄─ watermarks ◄──────────────── acknowledged, on disk ──► cursor file
 //! ```
 //!
 //! | Module | Knows |
 //! |---|---|
 //! | `poller` | when to ask the platform, and for what |
-//! | `window` | how to find the oldest row without a row to ask after |
+//! | `backfill` | how to find the oldest row without a row to ask after |
 //! | `contact` | whether the journal is read, and whether the platform answers |
 //! | `broadcasts` | how to find messages to all workspaces, which are rows of another type |
 //! | `clock` | whether the platform's clock was set back, so that rows are to be looked for further back |
 //! | `health` | how long to wait after a failure, and what to say of it |
-//! | `filter` | which rows are messages |
-//! | `mailbox` | what an event changes, live and at a start |
+//! | `classify` | which rows are messages |
+//! | `apply` | what an event changes, live and at a start |
 //! | `message` | how a row reads as a message |
-//! | `record` | what a journal says |
+//! | `event` | what a journal says |
 //! | `files` | where the files of the user are, and which dialogues take care of them |
 //! | `agreement` | whether a journal says what is known, for tests |
-//! | `book` | what is known of a workspace, and what a journal has to say of it |
-//! | `replay` | how a journal becomes a book |
+//! | `mailbox` | what is known of a workspace, and what a journal has to say of it |
+//! | `recover` | how a journal becomes a mailbox |
 //! | `journal` | when something is on disk, and what to do if it is not |
 //! | `keeping` | what the poller does on disk |
-//! | `notes` | what the agent is told beside a result |
+//! | `notices` | what the agent is told beside a result |
 //! | `showing` | what an answer tells, which counts only if the client gets it |
-//! | `handover` | how to go on where the reference implementation ran meanwhile |
-//! | `describe` | what is on disk, for people |
+//! | `takeover` | how to go on where the reference implementation ran meanwhile |
+//! | `inspect` | what is on disk, for people |
 //! | `queue` | which messages wait for the agent |
-//! | `ledger` | which rows are dealt with, and so what a restart may skip |
-//! | `ring` | ids of rows that are recognised when they come again |
+//! | `watermarks` | which rows are dealt with, and so what a restart may skip |
+//! | `recent_ids` | ids of rows that are recognised when they come again |
 //! | `pace` | how often hints may cause requests |
 
 #[cfg(feature = "planted-bugs")]
 mod agreement;
-mod book;
+mod apply;
+mod backfill;
 mod broadcasts;
+mod classify;
 mod clock;
 #[cfg(test)]
 mod clock_tests;
@@ -46,64 +48,62 @@ mod contact;
 mod contact_tests;
 #[cfg(test)]
 mod damage_tests;
-mod describe;
+mod event;
 mod files;
-mod filter;
-mod handover;
 mod health;
 #[cfg(test)]
 mod history_tests;
+mod inspect;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
 mod keeping;
 #[cfg(test)]
 mod late_tests;
-mod ledger;
 mod mailbox;
 mod message;
-mod notes;
+mod notices;
 mod pace;
 mod poller;
 #[cfg(test)]
 mod polling_tests;
 mod queue;
-mod record;
+mod recent_ids;
+mod recover;
 #[cfg(test)]
 mod recovery_tests;
-mod replay;
 #[cfg(test)]
 pub(crate) mod rig;
-mod ring;
 #[cfg(test)]
 mod sharing_tests;
 mod showing;
 #[cfg(test)]
 mod showing_tests;
-mod window;
+mod takeover;
+mod watermarks;
 
 use std::{collections::BTreeMap, rc::Rc};
 
 use self::{
-    book::{Book, Gap},
+    apply::Applier,
+    classify::{Source, Verdict},
     contact::Contact,
-    filter::{Source, Verdict},
-    ledger::{Ledger, Mark},
-    mailbox::Mailbox,
+    mailbox::{Gap, Mailbox},
     poller::Poller,
     queue::Queue,
-    replay::Opened,
+    recover::Opened,
+    watermarks::{Mark, Watermarks},
 };
 pub(crate) use self::{
     contact::{Access, access, platform_trouble},
-    describe::describe,
+    event::Event,
     files::{keep as keep_files, sent as sent_files},
+    inspect::inspect,
     journal::{Pops, delivered, popped},
     keeping::settle,
     message::{Kind, Message},
-    notes::{in_inbox, waiting_mail},
+    notices::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
-    record::Record,
     showing::{Showing, Told},
 };
 use crate::{
@@ -123,7 +123,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Inbox {
     queue: Queue,
-    books: BTreeMap<Workspace, Book>,
+    mailboxes: BTreeMap<Workspace, Mailbox>,
     /// Who else fetches the messages of a workspace.
     leaders: BTreeMap<Workspace, String>,
     /// Of the workspaces whose journal is read.
@@ -138,7 +138,7 @@ pub(crate) struct Taken {
     /// The rows that are noted, in order.
     rows: Vec<Mark>,
     /// What the journal has to say of them.
-    records: Vec<Record>,
+    records: Vec<Event>,
     /// There was no room for the others.
     stopped: bool,
     /// There are files to fetch, or messages that wait for something.
@@ -169,7 +169,7 @@ impl Inbox {
     /// This process does not fetch, but `leader` does; if that is empty, none does so far.
     pub(crate) fn follow(&mut self, workspace: Workspace, leader: String) {
         self.queue.forget(workspace);
-        self.books.remove(&workspace);
+        self.mailboxes.remove(&workspace);
         self.contacts.remove(&workspace);
         if leader.is_empty() {
             self.leaders.remove(&workspace);
@@ -197,23 +197,23 @@ impl Inbox {
     ) -> Option<&'static str> {
         self.leaders.remove(&workspace);
         self.queue.forget(workspace);
-        let Opened { book, staged, trouble } = replay::open(own, workspace, saved, now);
+        let Opened { mailbox, staged, trouble } = recover::open(own, workspace, saved, now);
         for staged in staged {
             self.queue.stage(staged);
         }
-        self.queue.view(workspace, |message| book.files.view(message, own));
-        self.books.insert(workspace, book);
+        self.queue.view(workspace, |message| mailbox.files.view(message, own));
+        self.mailboxes.insert(workspace, mailbox);
         self.queue.publish(workspace);
         self.is_read(workspace, now);
         trouble
     }
 
-    fn book(&mut self, workspace: Workspace) -> &mut Book {
-        self.books.entry(workspace).or_default()
+    fn mailbox(&mut self, workspace: Workspace) -> &mut Mailbox {
+        self.mailboxes.entry(workspace).or_default()
     }
 
-    fn ledger(&mut self, workspace: Workspace) -> &mut Ledger {
-        &mut self.book(workspace).ledger
+    fn watermarks(&mut self, workspace: Workspace) -> &mut Watermarks {
+        &mut self.mailbox(workspace).watermarks
     }
 
     /// Notes rows of the workspace `own`, and stages the messages among them, as far as there is
@@ -225,8 +225,8 @@ impl Inbox {
         uploads: &mut OwnUploads,
     ) -> Taken {
         let Incoming { rows, more, now } = incoming;
-        let mut mailbox = self.mailbox(workspace, now);
-        let newest = mailbox.book.ledger.seen_up_to();
+        let mut applier = self.applier(workspace, now);
+        let newest = applier.mailbox.watermarks.seen_up_to();
         let mut unseen_from = rows.last().filter(|_| more).map(|row| row.stamp);
         let mut taken = Taken {
             rows: Vec::with_capacity(rows.len()),
@@ -238,21 +238,21 @@ impl Inbox {
         let mut own_files: Vec<Rc<str>> = Vec::new();
         for mut row in rows {
             let mark = Mark::new(&row);
-            if !mailbox.book.ledger.knows(&row.id) {
+            if !applier.mailbox.watermarks.knows(&row.id) {
                 let late = row.timed && newest.is_some_and(|newest| row.stamp < newest);
-                let source = match filter::verdict(&row, own, uploads) {
+                let source = match classify::verdict(&row, own, uploads) {
                     dropped @ (Verdict::Drop | Verdict::Own) => {
                         if dropped == Verdict::Own {
                             own_files.push(Rc::clone(&mark.id));
                         }
                         if let Some(sent) =
-                            mailbox.book.files.sent_news(filter::sent_files(&row), own, uploads)
+                            applier.mailbox.files.sent_news(classify::sent_files(&row), own, uploads)
                         {
-                            mailbox.apply(&sent);
+                            applier.apply(&sent);
                             taken.records.push(sent);
                             taken.stirs = true;
                         }
-                        mailbox.book.ledger.pass(mark.clone());
+                        applier.mailbox.watermarks.pass(mark.clone());
                         taken.rows.push(mark);
                         continue;
                     }
@@ -261,42 +261,42 @@ impl Inbox {
                 };
                 let told = (source == Source::Upload).then(|| file_of(&mut row, own)).flatten();
                 let message = Message { late, ..Message::new(workspace, row, source) };
-                if planted(Bug::DropsOldest) && !mailbox.queue.has_room(workspace) {
-                    let oldest = mailbox.queue.ready().next().map(Staged::id);
-                    oldest.and_then(|oldest| mailbox.queue.pop(&oldest));
+                if planted(Bug::DropsOldest) && !applier.queue.has_room(workspace) {
+                    let oldest = applier.queue.ready().next().map(Staged::id);
+                    oldest.and_then(|oldest| applier.queue.pop(&oldest));
                 }
-                if !mailbox.queue.fits(&message) {
+                if !applier.queue.fits(&message) {
                     unseen_from = Some(unseen_from.map_or(mark.stamp, |unseen| unseen.min(mark.stamp)));
                     taken.stopped = true;
                     break;
                 }
                 let message = Rc::new(message);
-                let mut events = vec![book::staging(&message, mark.can_be_asked_after)];
-                if !message.late && mailbox.book.repeats_up_to.is_some_and(|last| mark.stamp <= last) {
+                let mut events = vec![mailbox::staging(&message, mark.can_be_asked_after)];
+                if !message.late && applier.mailbox.repeats_up_to.is_some_and(|last| mark.stamp <= last) {
                     // Another implementation has shown it.
-                    events.push(Record::Delivered { id: Rc::clone(&mark.id), n: 0, starts: 1 });
+                    events.push(Event::Delivered { id: Rc::clone(&mark.id), n: 0, starts: 1 });
                 }
                 for event in &events {
-                    mailbox.apply(event);
+                    applier.apply(event);
                 }
                 taken.records.append(&mut events);
-                let brought = mailbox.book.files.bring(&message, told, (own, &*uploads), now);
+                let brought = applier.mailbox.files.bring(&message, told, (own, &*uploads), now);
                 if brought.is_held {
-                    mailbox.queue.find(workspace, &mark.id).into_iter().for_each(|staged| staged.hold(now));
+                    applier.queue.find(workspace, &mark.id).into_iter().for_each(|staged| staged.hold(now));
                     taken.stirs = true;
                 }
                 taken.records.extend(brought.records);
-                taken.records.extend(mailbox.fold(brought.folds, Staged::is_held));
+                taken.records.extend(applier.fold(brought.folds, Staged::is_held));
             }
             taken.rows.push(mark);
         }
         if !own_files.is_empty() {
-            let own_rows = Record::Remembered { ids: own_files, newest: None };
-            mailbox.apply(&own_rows);
+            let own_rows = Event::Remembered { ids: own_files, newest: None };
+            applier.apply(&own_rows);
             taken.records.push(own_rows);
         }
-        taken.moved = mailbox.book.ledger.fetched_up_to(&taken.rows, unseen_from, now);
-        taken.records.extend(mailbox.book.new_floor());
+        taken.moved = applier.mailbox.watermarks.fetched_up_to(&taken.rows, unseen_from, now);
+        taken.records.extend(applier.mailbox.new_floor());
         if planted(Bug::FloorBeforeStage) {
             taken.records.reverse();
         }
@@ -311,47 +311,47 @@ impl Inbox {
         uploads: &OwnUploads,
         now: Instant,
     ) -> Vec<Rc<Message>> {
-        let Some(book) = self.books.get_mut(&workspace) else { return Vec::new() };
-        if book.files.has_changed() {
-            self.queue.view(workspace, |message| book.files.view(message, own));
+        let Some(mailbox) = self.mailboxes.get_mut(&workspace) else { return Vec::new() };
+        if mailbox.files.has_changed() {
+            self.queue.view(workspace, |message| mailbox.files.view(message, own));
         }
-        let leaving = self.queue.release(workspace, |staged| book.files.fate(staged, (own, uploads), now));
-        book.unsaved_pops.extend(leaving.iter().map(|message| Rc::from(message.activity_id.as_str())));
+        let leaving = self.queue.release(workspace, |staged| mailbox.files.fate(staged, (own, uploads), now));
+        mailbox.unsaved_pops.extend(leaving.iter().map(|message| Rc::from(message.activity_id.as_str())));
         leaving
     }
 
     /// Takes messages out, which the agent has dealt with. They are over once that is on disk.
     fn pop(&mut self, activity_id: &str) -> Option<Rc<Message>> {
         let message = self.queue.pop(activity_id)?;
-        self.book(message.workspace).unsaved_pops.insert(activity_id.into());
+        self.mailbox(message.workspace).unsaved_pops.insert(activity_id.into());
         Some(message)
     }
 
     /// Whether the poller waits for room that is there now.
     fn ends_starving(&mut self, workspace: Workspace) -> bool {
         let has_room = self.queue.has_much_room(workspace);
-        has_room && std::mem::take(&mut self.book(workspace).starved)
+        has_room && std::mem::take(&mut self.mailbox(workspace).starved)
     }
 
     /// Messages that are popped are over: that is on disk now.
     fn settle_pops(&mut self, workspace: Workspace, ids: &[Rc<str>], now: Instant) {
-        let mut mailbox = self.mailbox(workspace, now);
-        let ids = ids.iter().filter(|id| mailbox.book.unsaved_pops.contains(*id)).cloned().collect();
-        if mailbox.apply(&Record::Acknowledged { ids }) {
+        let mut applier = self.applier(workspace, now);
+        let ids = ids.iter().filter(|id| applier.mailbox.unsaved_pops.contains(*id)).cloned().collect();
+        if applier.apply(&Event::Acknowledged { ids }) {
             self.stir();
         }
     }
 
     /// Where the events of a workspace are applied.
-    fn mailbox(&mut self, workspace: Workspace, now: Instant) -> Mailbox<'_> {
-        let book = self.books.entry(workspace).or_default();
-        Mailbox { book, queue: &mut self.queue, workspace, now }
+    fn applier(&mut self, workspace: Workspace, now: Instant) -> Applier<'_> {
+        let mailbox = self.mailboxes.entry(workspace).or_default();
+        Applier { mailbox, queue: &mut self.queue, workspace, now }
     }
 
     /// Applies an event that is written with the next one.
-    fn note(&mut self, workspace: Workspace, event: Record) {
-        self.mailbox(workspace, 0).apply(&event);
-        self.book(workspace).journal.pending.push(event);
+    fn note(&mut self, workspace: Workspace, event: Event) {
+        self.applier(workspace, 0).apply(&event);
+        self.mailbox(workspace).journal.pending.push(event);
     }
 
     /// The lanes of files have something to look at.
@@ -361,7 +361,7 @@ impl Inbox {
 
     /// Messages from between two moments may be missing; says whether that is news.
     fn note_gap(&mut self, workspace: Workspace, from: Stamp, to: Stamp) -> bool {
-        let is_new = !self.book(workspace).gaps.iter().any(|gap| gap.from <= from && to <= gap.to);
+        let is_new = !self.mailbox(workspace).gaps.iter().any(|gap| gap.from <= from && to <= gap.to);
         if is_new {
             self.note(workspace, Gap { from, to, told: false }.record());
         }

@@ -11,15 +11,15 @@ use std::rc::Rc;
 
 use super::{
     Inbox, Incoming, Taken,
-    book::State,
+    backfill::window_secs,
     broadcasts::Broadcasts,
     clock::PlatformClock,
     health::{Health, Pause},
     keeping::settle_held,
-    ledger::Mark,
+    mailbox::State,
     pace::Pace,
     queue::Load,
-    window::window_secs,
+    watermarks::Mark,
 };
 use crate::{
     dialogue::{Host, NoAnswer},
@@ -122,12 +122,12 @@ impl Poller {
     pub(super) fn open(host: Host, world: Rc<World>, workspace: Workspace, saved: Saved) -> Self {
         let mut inbox = world.inbox.borrow_mut();
         let trouble = inbox.open((workspace, world.id(workspace)), saved, host.now());
-        let book = inbox.book(workspace);
-        let book_own = Rc::clone(&book.own);
-        let begins_anew = book.ledger.position().is_none() && !book.resumed;
-        let fetched_before = book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
+        let mailbox = inbox.mailbox(workspace);
+        let own = Rc::clone(&mailbox.own);
+        let begins_anew = mailbox.watermarks.position().is_none() && !mailbox.resumed;
+        let fetched_before = mailbox.watermarks.read_up_to().or(mailbox.resumed.then_some(Stamp::UNKNOWN));
         let news = inbox.news();
-        let sent = OwnUploads::of(&book_own, inbox.book(workspace).files.own());
+        let sent = OwnUploads::of(&own, inbox.mailbox(workspace).files.own());
         world.own_uploads.borrow_mut().note_all(sent);
         drop(inbox);
         if let Some(trouble) = trouble {
@@ -202,7 +202,7 @@ impl Poller {
     async fn listen(&mut self) {
         let now = self.host.now();
         self.host.rest_until_if_later(self.pace.next(now)).await;
-        let is_behind = self.book(|book| book.journal.state == State::Behind);
+        let is_behind = self.mailbox(|mailbox| mailbox.journal.state == State::Behind);
         let with_events = if is_behind { REST_MS } else { REST_WITH_EVENTS_MS };
         self.heard = self.listen_until(now.saturating_add(REST_MS), now.saturating_add(with_events)).await;
     }
@@ -228,7 +228,7 @@ impl Poller {
                 return;
             }
             // A disk may have room again before the platform works.
-            let is_behind = self.book(|book| book.journal.state == State::Behind);
+            let is_behind = self.mailbox(|mailbox| mailbox.journal.state == State::Behind);
             let next = if is_behind { until.min(now.saturating_add(REST_MS)) } else { until };
             if pause.asked_for {
                 self.host.rest_until(next).await;
@@ -250,7 +250,7 @@ impl Poller {
         let mut went_back = false;
         for _ in 0..MOST_PAGES {
             if !self.has_room() {
-                self.book(|book| book.starved = true);
+                self.mailbox(|mailbox| mailbox.starved = true);
                 break;
             }
             let batch = match self.fetch().await {
@@ -267,7 +267,7 @@ impl Poller {
                     self.reached = Some(self.host.now());
                     if let Some((began, server)) = self.sweep {
                         let distrusts = self.distrusts_times();
-                        self.book(|book| book.ledger.settle(began, server, distrusts));
+                        self.mailbox(|mailbox| mailbox.watermarks.settle(began, server, distrusts));
                     }
                     if went_back || !self.has_stepped() {
                         break;
@@ -301,7 +301,10 @@ impl Poller {
         let now = self.host.now();
         let is_due = self.is_behind() || self.swept.is_none_or(|swept| now.saturating_sub(swept) >= SWEEP_MS);
         let has_room = self.has_room();
-        let sweeps = is_due && has_room && !planted(Bug::NoSweep) && self.book(|book| book.ledger.is_young());
+        let sweeps = is_due
+            && has_room
+            && !planted(Bug::NoSweep)
+            && self.mailbox(|mailbox| mailbox.watermarks.is_young());
         if sweeps {
             self.swept = Some(now);
             self.sweep = Some((now, self.server));
@@ -309,14 +312,15 @@ impl Poller {
                 self.sweep = None;
             }
         }
-        self.from = self.book(|book| book.ledger.start(sweeps, now));
+        self.from = self.mailbox(|mailbox| mailbox.watermarks.start(sweeps, now));
         Ok(())
     }
 
     /// How far a window reaches back: to when nothing was left, and to the newest row by the platform's clock.
     fn window_secs(&self) -> u64 {
         let idle_ms = self.reached.map(|reached| self.host.now().saturating_sub(reached));
-        let fetched = self.book(|book| book.ledger.read_up_to()).and_then(|stamp| self.secs_since(stamp));
+        let fetched =
+            self.mailbox(|mailbox| mailbox.watermarks.read_up_to()).and_then(|stamp| self.secs_since(stamp));
         window_secs(idle_ms).max(fetched.unwrap_or(0))
     }
 
@@ -388,7 +392,7 @@ impl Poller {
             return self.limit;
         };
         let mut inbox = self.world.inbox.borrow_mut();
-        let known = inbox.ledger(self.workspace).known_after(from);
+        let known = inbox.watermarks(self.workspace).known_after(from);
         let room = inbox.queue().room(self.workspace).saturating_add(known).saturating_add(MORE_ROWS);
         self.limit.min(u32::try_from(room).unwrap_or(u32::MAX))
     }
@@ -404,7 +408,7 @@ impl Poller {
         }
         if taken.stopped {
             self.full_at = Some(self.world.inbox.borrow().queue().load(self.workspace));
-            self.book(|book| book.starved = true);
+            self.mailbox(|mailbox| mailbox.starved = true);
             return Progress::Stuck;
         }
         if more && taken.moved.is_none() {
@@ -436,10 +440,10 @@ impl Poller {
 
     /// A first start looks back so far and no further.
     fn note_origin(&self, inbox: &mut Inbox, first: Option<Stamp>) {
-        let book = inbox.book(self.workspace);
-        if book.ledger.read_up_to().is_none() && !book.resumed {
+        let mailbox = inbox.mailbox(self.workspace);
+        if mailbox.watermarks.read_up_to().is_none() && !mailbox.resumed {
             let looked = self.server.map(|server| server.less_secs(window_secs(Some(0))));
-            book.origin = looked.into_iter().chain(first.filter(|first| *first > Stamp::UNKNOWN)).min();
+            mailbox.origin = looked.into_iter().chain(first.filter(|first| *first > Stamp::UNKNOWN)).min();
         }
     }
 
@@ -450,9 +454,9 @@ impl Poller {
         let Some(beginning) = first.or(self.server).filter(|stamp| *stamp > Stamp::UNKNOWN) else {
             return;
         };
-        let book = inbox.book(self.workspace);
-        if book.ledger.nothing_before(beginning) {
-            taken.records.extend(book.new_floor());
+        let mailbox = inbox.mailbox(self.workspace);
+        if mailbox.watermarks.nothing_before(beginning) {
+            taken.records.extend(mailbox.new_floor());
         }
     }
 
@@ -486,7 +490,7 @@ impl Poller {
             );
         }
         (self.room, self.in_full, self.crowded) = (Room::Ordinary, false, false);
-        let moved = inbox.ledger(self.workspace).pass_over(&taken.rows, now);
+        let moved = inbox.watermarks(self.workspace).pass_over(&taken.rows, now);
         let has_moved = moved.is_some();
         self.from = moved.or_else(|| self.from.take());
         if has_moved { Progress::More } else { Progress::Stuck }
@@ -501,17 +505,17 @@ impl Poller {
     fn lose_position(&mut self) {
         self.lookups = 0;
         let mut inbox = self.world.inbox.borrow_mut();
-        let ledger = inbox.ledger(self.workspace);
+        let watermarks = inbox.watermarks(self.workspace);
         let is_position =
-            ledger.position().map(|position| &position.id) == self.from.as_ref().map(|from| &from.id);
+            watermarks.position().map(|position| &position.id) == self.from.as_ref().map(|from| &from.id);
         if !is_position {
             // Only a row further back is gone: the next sweep looks for what appears after it.
-            ledger.lose_base(self.host.now());
+            watermarks.lose_base(self.host.now());
             (self.sweep, self.swept) = (None, None);
-            self.from = ledger.position().cloned();
+            self.from = watermarks.position().cloned();
             return;
         }
-        ledger.lose_position();
+        watermarks.lose_position();
         (self.from, self.sweep) = (None, None);
         drop(inbox);
         let secs = self.window_secs();

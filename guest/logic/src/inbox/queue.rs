@@ -406,7 +406,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::inbox::{filter::Source, rig::row};
+    use crate::inbox::{classify::Source, rig::row};
 
     #[test]
     fn messages_wait_in_order_and_leave_from_anywhere() {

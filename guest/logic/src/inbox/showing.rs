@@ -9,7 +9,7 @@
 
 use std::rc::Rc;
 
-use super::{Inbox, book, book::Gap, journal, record::Record};
+use super::{Inbox, event::Event, journal, mailbox, mailbox::Gap};
 use crate::{
     dialogue::Host,
     wire::{Instant, Workspace},
@@ -48,7 +48,7 @@ impl Told {
 }
 
 /// What the journal has to say of messages that are shown.
-pub(crate) type Noted = Vec<(Workspace, Record)>;
+pub(crate) type Noted = Vec<(Workspace, Event)>;
 
 /// Messages on their way to the agent. Dropped, they are not shown after all.
 pub(crate) struct Showing {
@@ -121,7 +121,7 @@ pub(super) async fn untold_gaps(host: &Host, world: &Rc<World>) -> (Vec<String>,
     if gaps.is_empty() {
         return (Vec::new(), None);
     }
-    let lines = gaps.iter().map(|(_, gap)| super::notes::gap(gap)).collect();
+    let lines = gaps.iter().map(|(_, gap)| super::notices::gap(gap)).collect();
     let told = Gaps { world: Rc::clone(world), gaps: gaps.clone() };
     for (workspace, gap) in gaps {
         journal::append(host, world, workspace, vec![gap.record()]).await;
@@ -145,12 +145,12 @@ impl Inbox {
     /// Gaps that the agent does not know of. It is told now.
     fn tell_gaps(&mut self) -> Vec<(Workspace, Gap)> {
         let mut told = Vec::new();
-        for (workspace, book) in &self.books {
-            let untold = book.gaps.iter().filter(|gap| !gap.told);
+        for (workspace, mailbox) in &self.mailboxes {
+            let untold = mailbox.gaps.iter().filter(|gap| !gap.told);
             told.extend(untold.map(|gap| (*workspace, Gap { told: true, ..gap.clone() })));
         }
         for (workspace, gap) in &told {
-            self.mailbox(*workspace, 0).apply(&gap.record());
+            self.applier(*workspace, 0).apply(&gap.record());
         }
         told
     }
@@ -158,9 +158,9 @@ impl Inbox {
     /// A message was not shown after all; if the journal says something else, it says so with the next write.
     fn take_back(&mut self, id: &str, delivered: bool, noted: bool) {
         let Some(staged) = self.queue.take_back(id, delivered) else { return };
-        let (workspace, record) = (staged.message.workspace, book::delivered(staged));
+        let (workspace, record) = (staged.message.workspace, mailbox::delivered(staged));
         if noted {
-            self.book(workspace).journal.pending.push(record);
+            self.mailbox(workspace).journal.pending.push(record);
         }
     }
 }

@@ -247,7 +247,7 @@ fn people_see_what_is_on_disk_and_no_words() {
     let (rig, _) = story();
     let saved = rig.saved();
 
-    let described: Value = serde_json::from_str(&super::describe(&rig.world, 0, saved)).unwrap();
+    let described: Value = serde_json::from_str(&super::inspect(&rig.world, 0, saved)).unwrap();
 
     assert_eq!(described["staged"].as_array().unwrap().len(), 4);
     assert_eq!(described["journal"], "ok");
@@ -266,7 +266,7 @@ fn people_see_what_is_handled_also_after_a_rewrite_in_the_middle() {
     rig.pass(10_000);
     assert_eq!((rig.file.as_ref(), rig.waiting()), (Some(&one), vec![two]));
 
-    let described: Value = serde_json::from_str(&super::describe(&rig.world, 0, rig.saved())).unwrap();
+    let described: Value = serde_json::from_str(&super::inspect(&rig.world, 0, rig.saved())).unwrap();
 
     assert_eq!(described["handled_up_to"]["id"], json!(one));
 }

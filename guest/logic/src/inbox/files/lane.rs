@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::{Entry, Failed, File, LOOK_AGAIN_MS, State};
 use crate::{
     dialogue::{Host, NotFetched},
-    inbox::{Inbox, journal, keeping, record::Record},
+    inbox::{Inbox, event::Event, journal, keeping},
     planted::{Bug, planted},
     platform::{PlatformError, uploads},
     wire::{Finish, Instant, Level, SweepRequest, Workspace},
@@ -59,10 +59,10 @@ pub(crate) async fn sent(host: &Host, world: &World, workspace: Workspace, addre
     let own = world.id(workspace);
     let files: Vec<Rc<str>> =
         addresses.iter().filter_map(|address| uploads::file_id(address, own)).map(Rc::from).collect();
-    let has_journal = world.inbox.borrow().books.contains_key(&workspace);
+    let has_journal = world.inbox.borrow().mailboxes.contains_key(&workspace);
     if has_journal && !files.is_empty() {
-        let sent = Record::Sent { files };
-        world.inbox.borrow_mut().mailbox(workspace, host.now()).apply(&sent);
+        let sent = Event::Sent { files };
+        world.inbox.borrow_mut().applier(workspace, host.now()).apply(&sent);
         journal::append(host, world, workspace, vec![sent]).await;
     }
 }
@@ -78,7 +78,7 @@ impl Lane {
             return saved;
         }
         let now = self.host.now();
-        if let Some(file) = self.inbox(|inbox| inbox.book(self.workspace).files.claim_handled(now)) {
+        if let Some(file) = self.inbox(|inbox| inbox.mailbox(self.workspace).files.claim_handled(now)) {
             self.acknowledge(file).await;
             return true;
         }
@@ -93,9 +93,10 @@ impl Lane {
     fn kept_at(&self) -> Instant {
         let (now, swept) = (self.host.now(), self.sweeps_at());
         let inbox = self.world.inbox.borrow();
-        let Some(book) = inbox.books.get(&self.workspace) else { return now.saturating_add(LONG_MS) };
-        let held = inbox.queue().held(self.workspace).map(|staged| book.files.decides_at(staged, now)).min();
-        let handled = book.files.next(Entry::is_handled).map(|at| at.max(now.saturating_add(1)));
+        let Some(mailbox) = inbox.mailboxes.get(&self.workspace) else { return now.saturating_add(LONG_MS) };
+        let held =
+            inbox.queue().held(self.workspace).map(|staged| mailbox.files.decides_at(staged, now)).min();
+        let handled = mailbox.files.next(Entry::is_handled).map(|at| at.max(now.saturating_add(1)));
         [held, handled].into_iter().flatten().chain([swept.max(now.saturating_add(1))]).min().unwrap_or(now)
     }
 
@@ -104,7 +105,7 @@ impl Lane {
     }
 
     fn sweeps_at(&self) -> Instant {
-        let swept = self.inbox(|inbox| inbox.book(self.workspace).files.swept);
+        let swept = self.inbox(|inbox| inbox.mailbox(self.workspace).files.swept);
         swept.map_or(self.opened.saturating_add(FIRST_SWEEP_MS), |swept| swept.saturating_add(SWEEP_MS))
     }
 
@@ -130,12 +131,12 @@ impl Lane {
 
     async fn sweep(&self) {
         let keep = self.inbox(|inbox| {
-            let files = &mut inbox.book(self.workspace).files;
+            let files = &mut inbox.mailbox(self.workspace).files;
             files.swept = Some(self.host.now());
             files.needed()
         });
         match self.host.sweep(SweepRequest { workspace: self.workspace, keep }).await {
-            Ok(removed) => self.inbox(|inbox| inbox.book(self.workspace).files.removed(&removed)),
+            Ok(removed) => self.inbox(|inbox| inbox.mailbox(self.workspace).files.removed(&removed)),
             Err(why) => self.host.log(Level::Warn, format!("old files of the user are not removed: {why}")),
         }
     }
@@ -146,7 +147,7 @@ impl Lane {
             return false;
         }
         let now = self.host.now();
-        let Some(file) = self.inbox(|inbox| inbox.book(self.workspace).files.claim_wanted(now)) else {
+        let Some(file) = self.inbox(|inbox| inbox.mailbox(self.workspace).files.claim_wanted(now)) else {
             return false;
         };
         let claim = Claim { lane: self, file };
@@ -160,7 +161,7 @@ impl Lane {
         let now = self.host.now();
         let inbox = self.world.inbox.borrow();
         let wanted = |entry: &Entry| entry.file.state == State::Wanted;
-        let next = inbox.books.get(&self.workspace).and_then(|book| book.files.next(wanted));
+        let next = inbox.mailboxes.get(&self.workspace).and_then(|mailbox| mailbox.files.next(wanted));
         match next {
             Some(_) if self.world.own_uploads.borrow().in_flight() => now.saturating_add(LOOK_AGAIN_MS),
             Some(next) => next.max(now.saturating_add(1)),
@@ -210,7 +211,7 @@ impl Lane {
     }
 
     async fn moves(&self, id: &str, state: State, mime: String) {
-        let record = self.inbox(|inbox| inbox.book(self.workspace).files.moves(id, state, mime));
+        let record = self.inbox(|inbox| inbox.mailbox(self.workspace).files.moves(id, state, mime));
         if let Some(record) = record {
             journal::append(&self.host, &self.world, self.workspace, vec![record]).await;
         }
@@ -219,7 +220,7 @@ impl Lane {
 
     fn failed(&self, id: &str, why: &str, asked_for: Option<u64>) -> Option<Failed> {
         let now = self.host.now();
-        self.inbox(|inbox| inbox.book(self.workspace).files.failed(id, why, asked_for, now))
+        self.inbox(|inbox| inbox.mailbox(self.workspace).files.failed(id, why, asked_for, now))
     }
 }
 
@@ -231,6 +232,6 @@ struct Claim<'a> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.lane.inbox(|inbox| inbox.book(self.lane.workspace).files.let_go(&self.file.id));
+        self.lane.inbox(|inbox| inbox.mailbox(self.lane.workspace).files.let_go(&self.file.id));
     }
 }

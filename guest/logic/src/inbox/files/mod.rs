@@ -45,9 +45,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::lane::{keep, sent};
 use super::{
+    event::Event,
     message::{Kind, Message},
     queue::{Fate, Staged},
-    record::Record,
 };
 use crate::{
     planted::{Bug, planted},
@@ -128,7 +128,7 @@ struct Entry {
 /// What a staged message brought.
 #[derive(Debug, Default)]
 pub(super) struct Brought {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Event>,
     /// It has to wait for its files, or for the message that names it.
     pub(super) is_held: bool,
     /// The rows of files whose place it takes.
@@ -138,7 +138,7 @@ pub(super) struct Brought {
 /// What the staged messages of a journal come to.
 pub(super) struct Begun {
     /// What the journal has to say further.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Event>,
     /// As for [`Brought`].
     pub(super) folds: Vec<Rc<str>>,
     /// The messages that have to wait.
@@ -209,7 +209,7 @@ impl Files {
             }
             let Some(entry) = self.entry(&id) else { continue };
             if !is_row && !std::mem::replace(&mut entry.file.named, true) {
-                brought.records.push(Record::File(entry.file.clone()));
+                brought.records.push(Event::File(entry.file.clone()));
             }
             entry.named_by.insert(Rc::clone(&row));
             brought.is_held |= entry.file.state == State::Wanted;
@@ -219,16 +219,16 @@ impl Files {
         brought
     }
 
-    fn learn(&mut self, file: File, now: Instant, records: &mut Vec<Record>) {
+    fn learn(&mut self, file: File, now: Instant, records: &mut Vec<Event>) {
         if let Some(entry) = self.entry(&file.id) {
             // The message came first, and did not say as much.
             if entry.file.row.is_none() {
                 entry.file = File { state: entry.file.state.clone(), named: entry.file.named, ..file };
-                records.push(Record::File(entry.file.clone()));
+                records.push(Event::File(entry.file.clone()));
             }
             return;
         }
-        records.push(Record::File(file.clone()));
+        records.push(Event::File(file.clone()));
         self.entries.push(Entry::new(file, now));
     }
 
@@ -258,7 +258,7 @@ impl Files {
         addresses: impl Iterator<Item = &'a str>,
         own: &str,
         uploads: &mut OwnUploads,
-    ) -> Option<Record> {
+    ) -> Option<Event> {
         let mut files: Vec<Rc<str>> = Vec::new();
         for address in addresses {
             if let Some(id) = uploads::file_id(address, own)
@@ -268,7 +268,7 @@ impl Files {
                 files.push(id.into());
             }
         }
-        (!files.is_empty()).then_some(Record::Sent { files })
+        (!files.is_empty()).then_some(Event::Sent { files })
     }
 
     /// The journal is read: these messages wait.
@@ -302,7 +302,7 @@ impl Files {
             // A message that names it may be missing: then its pop would be, too.
             for entry in self.entries.iter_mut().filter(|entry| entry.named_by.is_empty()) {
                 entry.file.give_up_acknowledging();
-                records.push(Record::File(entry.file.clone()));
+                records.push(Event::File(entry.file.clone()));
             }
         }
         Begun { records, folds, held, delayed }
@@ -370,15 +370,15 @@ impl Files {
     }
 
     /// All that a journal has to say.
-    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+    pub(super) fn records(&self) -> impl Iterator<Item = Event> {
         let files = self.entries.iter().filter(|entry| !entry.file.is_pointless(&entry.named_by));
-        let own = (!self.own.is_empty()).then(|| Record::Sent { files: self.own.iter().cloned().collect() });
-        own.into_iter().chain(files.map(|entry| Record::File(entry.file.clone())))
+        let own = (!self.own.is_empty()).then(|| Event::Sent { files: self.own.iter().cloned().collect() });
+        own.into_iter().chain(files.map(|entry| Event::File(entry.file.clone())))
     }
 
     /// What is known of a file.
-    pub(super) fn record_of(&self, id: &str) -> Option<Record> {
-        self.place(id).and_then(|place| self.entries.get(place)).map(|entry| Record::File(entry.file.clone()))
+    pub(super) fn record_of(&self, id: &str) -> Option<Event> {
+        self.place(id).and_then(|place| self.entries.get(place)).map(|entry| Event::File(entry.file.clone()))
     }
 
     pub(super) fn own(&self) -> impl Iterator<Item = &Rc<str>> {
@@ -434,7 +434,7 @@ impl Files {
     }
 
     /// A file has got somewhere; the record of that, unless nobody wants it any more.
-    fn moves(&mut self, id: &str, state: State, mime: String) -> Option<Record> {
+    fn moves(&mut self, id: &str, state: State, mime: String) -> Option<Event> {
         self.changed = true;
         let entry = self.entry(id)?;
         entry.file.state = state;
@@ -442,7 +442,7 @@ impl Files {
             entry.file.mime = mime;
         }
         (entry.tries, entry.next, entry.trouble) = (0, 0, None);
-        Some(Record::File(entry.file.clone()))
+        Some(Event::File(entry.file.clone()))
     }
 
     /// A try has failed.

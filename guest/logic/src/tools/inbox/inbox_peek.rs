@@ -103,7 +103,7 @@ fn look(
     world: &Rc<World>,
     (skip, limit): (usize, usize),
     now: Instant,
-) -> (Vec<Shown>, Showing, Vec<(Workspace, inbox::Record)>) {
+) -> (Vec<Shown>, Showing, Vec<(Workspace, inbox::Event)>) {
     let (mut messages, showing, records) =
         Showing::of_several(world, (skip, limit), |staged| Shown::new(world, staged, now));
     let bytes = messages.iter().map(Shown::bytes).sum();

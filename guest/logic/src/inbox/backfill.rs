@@ -12,9 +12,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    book::Book,
-    ledger::OVERLAP_SECS,
+    mailbox::Mailbox,
     poller::{Batch, Poller, Progress},
+    watermarks::OVERLAP_SECS,
 };
 use crate::{
     planted::{Bug, planted},
@@ -48,7 +48,9 @@ pub(super) fn window_secs(idle_ms: Option<u64>) -> u64 {
 impl Poller {
     /// The oldest rows of the last `secs` seconds.
     pub(super) async fn window(&mut self, secs: u64) -> Result<Batch, Trouble> {
-        let stop = self.book(|book| book.ledger.read_up_to()).map(|stamp| stamp.less_secs(OVERLAP_SECS));
+        let stop = self
+            .mailbox(|mailbox| mailbox.watermarks.read_up_to())
+            .map(|stamp| stamp.less_secs(OVERLAP_SECS));
         let reaches =
             |page: &Page| stop.is_some_and(|stop| page.rows.iter().any(|row| row.timed && row.stamp <= stop));
         let mut reach = Reach::Window { secs, part: Part::Whole };
@@ -127,8 +129,10 @@ impl Poller {
     fn judge_the_end(&self, oldest: Option<&Row>) {
         let Some(now) = self.server else { return };
         // A damaged journal may have forgotten how far that was.
-        let resumed = |book: &mut Book| book.ledger.read_up_to().or(book.resumed.then_some(Stamp::UNKNOWN));
-        let Some(read_up_to) = self.book(resumed) else { return };
+        let resumed = |mailbox: &mut Mailbox| {
+            mailbox.watermarks.read_up_to().or(mailbox.resumed.then_some(Stamp::UNKNOWN))
+        };
+        let Some(read_up_to) = self.mailbox(resumed) else { return };
         let was_away = self
             .reached
             .is_none_or(|reached| self.host.now().saturating_sub(reached) / 1_000 >= SHORTEST_RETENTION_SECS);
@@ -154,14 +158,14 @@ impl Poller {
     /// Finds out when the row was made at which fetching goes on, if a damage of the journal has left nothing of
     /// that: messages that became visible late before it are fetched then.
     pub(super) async fn date_position(&mut self) -> Result<(), Trouble> {
-        let Some(named) = self.book(|book| book.ledger.undated()) else { return Ok(()) };
+        let Some(named) = self.mailbox(|mailbox| mailbox.watermarks.undated()) else { return Ok(()) };
         let now = self.host.now();
         let mut part = Part::Whole;
         let mut bound = None;
         for _ in 0..MOST_PAGES {
             let page = self.page(&Reach::Window { secs: LONGEST_WINDOW_SECS, part }).await?;
             if let Some(row) = page.rows.iter().find(|row| row.timed && *row.id == *named) {
-                self.book(|book| book.ledger.was_made_at(row.stamp, now));
+                self.mailbox(|mailbox| mailbox.watermarks.was_made_at(row.stamp, now));
                 return Ok(());
             }
             let oldest = page.rows.iter().find(|row| row.timed).map(|row| row.stamp.next());
@@ -171,13 +175,15 @@ impl Poller {
             };
             (part, bound) = (Part::Before(next), Some(next));
         }
-        self.book(|book| book.ledger.settle_all(now));
+        self.mailbox(|mailbox| mailbox.watermarks.settle_all(now));
         Ok(())
     }
 
     /// Takes rows that became visible before any row that can be asked after; false if there was no room.
     pub(super) async fn look_behind(&mut self) -> Result<bool, Trouble> {
-        let Some((after, before)) = self.book(|book| book.ledger.behind()) else { return Ok(true) };
+        let Some((after, before)) = self.mailbox(|mailbox| mailbox.watermarks.behind()) else {
+            return Ok(true);
+        };
         let secs = self.secs_since(after).unwrap_or(LONGEST_WINDOW_SECS);
         let mut bound = before.next();
         let mut known = 0;
@@ -233,7 +239,7 @@ impl Poller {
 
     fn say_truncated(&self, oldest: Option<&Row>) {
         let oldest = oldest.map_or(Stamp::UNKNOWN, |row| row.stamp);
-        let from = self.book(|book| book.ledger.read_up_to()).unwrap_or(Stamp::UNKNOWN);
+        let from = self.mailbox(|mailbox| mailbox.watermarks.read_up_to()).unwrap_or(Stamp::UNKNOWN);
         // A first look goes no further back, so nothing is missing from it.
         if from == Stamp::UNKNOWN
             && self.server.is_some_and(|server| oldest <= server.less_secs(SHORTEST_WINDOW_SECS))

@@ -10,12 +10,12 @@ const REMEMBERED: usize = 4_096;
 
 /// The latest ids, each known at once.
 #[derive(Default)]
-pub(super) struct Ring {
+pub(super) struct RecentIds {
     order: VecDeque<Rc<str>>,
     known: BTreeSet<Rc<str>>,
 }
 
-impl Ring {
+impl RecentIds {
     /// Oldest first.
     pub(super) fn ids(&self) -> impl Iterator<Item = &Rc<str>> {
         self.order.iter()

@@ -26,7 +26,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::ring::Ring;
+use super::recent_ids::RecentIds;
 use crate::{
     planted::{Bug, planted},
     platform::{activity::Row, stamp::Stamp},
@@ -88,7 +88,7 @@ impl Mark {
 }
 
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Watermarks {
     /// What the cursor file holds.
     on_disk: Option<String>,
     /// What it should hold.
@@ -108,7 +108,7 @@ pub(crate) struct Ledger {
     fetched: VecDeque<Mark>,
     /// Those of them that are not dealt with.
     waiting: BTreeMap<Rc<str>, Stamp>,
-    dealt_with: Ring,
+    dealt_with: RecentIds,
 }
 
 /// A row to go back to.
@@ -120,8 +120,8 @@ struct Recent {
     rows: u64,
 }
 
-impl Ledger {
-    /// Begins with what the cursor file holds, which may be anything. A ledger that already
+impl Watermarks {
+    /// Begins with what the cursor file holds, which may be anything. A watermarks that already
     /// knows a position keeps it.
     pub(crate) fn open(&mut self, file: Option<String>) {
         if self.position.is_none() {
@@ -412,7 +412,7 @@ impl Ledger {
         last.cloned()
     }
 
-    /// As [`Ledger::fetched_up_to`] the last row, where no row can be stood on without a risk.
+    /// As [`Watermarks::fetched_up_to`] the last row, where no row can be stood on without a risk.
     pub(crate) fn pass_over(&mut self, rows: &[Mark], now: Instant) -> Option<Mark> {
         if let Some(moved) = self.fetched_up_to(rows, None, now) {
             return Some(moved);
@@ -504,5 +504,5 @@ fn is_uuid(id: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
+#[path = "watermarks_tests.rs"]
 mod tests;

@@ -6,12 +6,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    book::State,
-    ledger::Mark,
+    event::FORMAT,
+    mailbox::State,
     message::Kind,
     queue::Staged,
-    record::FORMAT,
-    replay::{self, Opened},
+    recover::{self, Opened},
+    watermarks::Mark,
 };
 use crate::{
     platform::stamp::Stamp,
@@ -50,9 +50,9 @@ impl Line {
 }
 
 /// A JSON object: messages without their words, and how far fetching and handling have come.
-pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> String {
+pub(crate) fn inspect(world: &World, workspace: Workspace, saved: Saved) -> String {
     let own = world.id(workspace);
-    let Opened { book, staged, trouble } = replay::open(own, workspace, saved, 0);
+    let Opened { mailbox, staged, trouble } = recover::open(own, workspace, saved, 0);
     let lines = |parked: bool| -> Vec<Line> {
         staged.iter().filter(|staged| staged.parked == parked).map(Line::of).collect()
     };
@@ -60,12 +60,15 @@ pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> Str
         let created_at = (mark.stamp > Stamp::UNKNOWN).then(|| mark.stamp.to_string());
         json!({"id": mark.id, "created_at": created_at})
     };
-    let gaps: Vec<_> =
-        book.gaps.iter().map(|gap| json!({"from": gap.from.to_string(), "to": gap.to.to_string()})).collect();
+    let gaps: Vec<_> = mailbox
+        .gaps
+        .iter()
+        .map(|gap| json!({"from": gap.from.to_string(), "to": gap.to.to_string()}))
+        .collect();
     json!({
         "workspace": own,
         "format": FORMAT,
-        "journal": match (book.journal.state, trouble) {
+        "journal": match (mailbox.journal.state, trouble) {
             (State::Newer, _) => "of a newer version",
             (State::Fresh, _) => "none",
             (State::Behind, Some(_)) => "damaged",
@@ -73,10 +76,10 @@ pub(crate) fn describe(world: &World, workspace: Workspace, saved: Saved) -> Str
         },
         "staged": lines(false),
         "parked": lines(true),
-        "fetched_up_to": book.ledger.position().map(place),
-        "handled_up_to": book.ledger.cursor().or(book.named.as_ref()).map(place),
+        "fetched_up_to": mailbox.watermarks.position().map(place),
+        "handled_up_to": mailbox.watermarks.cursor().or(mailbox.named.as_ref()).map(place),
         "gaps": gaps,
-        "user_files": book.files.count(),
+        "user_files": mailbox.files.count(),
     })
     .to_string()
 }

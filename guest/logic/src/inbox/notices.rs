@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     Inbox,
-    book::Gap,
+    mailbox::Gap,
     queue::Mail,
     showing::{self, Told},
 };

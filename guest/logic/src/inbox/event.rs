@@ -33,7 +33,7 @@ pub(super) const FORMAT: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t")]
-pub(crate) enum Record {
+pub(crate) enum Event {
     #[serde(rename = "A")]
     Acknowledged { ids: Vec<Rc<str>> },
     #[serde(rename = "D")]
@@ -103,7 +103,7 @@ pub(crate) enum Record {
     },
 }
 
-impl Record {
+impl Event {
     /// Nothing if the line is no record of a format that is known.
     pub(super) fn read(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
@@ -176,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::inbox::{filter::Source, rig::row};
+    use crate::inbox::{classify::Source, rig::row};
 
     #[test]
     fn every_record_reads_as_it_was_written() {
@@ -188,9 +188,9 @@ mod tests {
         );
         let id: Rc<str> = "a".into();
         for record in [
-            Record::Header { v: FORMAT, workspace: "w".into() },
-            Record::Staged { ca: i64::MIN, askable: false, m: Rc::new(message) },
-            Record::Fetched {
+            Event::Header { v: FORMAT, workspace: "w".into() },
+            Event::Staged { ca: i64::MIN, askable: false, m: Rc::new(message) },
+            Event::Fetched {
                 id: Some(Rc::clone(&id)),
                 ca: i64::MAX,
                 base: Some((Rc::clone(&id), 7)),
@@ -199,20 +199,20 @@ mod tests {
                 since: Some(2),
                 cast: Some((Rc::clone(&id), 1)),
             },
-            Record::Fetched { id: None, ca: 0, base: None, from: None, rows: 0, since: None, cast: None },
-            Record::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
-            Record::Acknowledged { ids: vec![Rc::clone(&id)] },
-            Record::Parked { id: Rc::clone(&id) },
-            Record::Projected { id: None, ca: None, was: None },
-            Record::Projected { id: Some("a".to_owned()), ca: Some(7), was: Some("b".to_owned()) },
-            Record::Gap { from: 1, to: 2, told: true },
-            Record::Remembered { ids: vec![Rc::clone(&id)], newest: None },
-            Record::Remembered { ids: vec![id], newest: Some(7) },
+            Event::Fetched { id: None, ca: 0, base: None, from: None, rows: 0, since: None, cast: None },
+            Event::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
+            Event::Acknowledged { ids: vec![Rc::clone(&id)] },
+            Event::Parked { id: Rc::clone(&id) },
+            Event::Projected { id: None, ca: None, was: None },
+            Event::Projected { id: Some("a".to_owned()), ca: Some(7), was: Some("b".to_owned()) },
+            Event::Gap { from: 1, to: 2, told: true },
+            Event::Remembered { ids: vec![Rc::clone(&id)], newest: None },
+            Event::Remembered { ids: vec![id], newest: Some(7) },
         ] {
             let line = record.write();
 
             assert!(!line.contains('\n'), "{line}");
-            assert_eq!(Record::read(&line).unwrap().write(), line);
+            assert_eq!(Event::read(&line).unwrap().write(), line);
         }
     }
 
@@ -221,6 +221,6 @@ mod tests {
         assert_eq!(format(r#"{"t":"H","v":9,"workspace":{"id":"w"},"more":[]}"#), Some(9));
         assert_eq!(format(r#"{"t":"Q","v":9}"#), None);
         assert_eq!(format("garbage"), None);
-        assert_eq!(Record::read(r#"{"t":"Q"}"#), None);
+        assert_eq!(Event::read(r#"{"t":"Q"}"#), None);
     }
 }

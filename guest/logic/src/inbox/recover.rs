@@ -1,7 +1,7 @@
-//! How a journal becomes a book.
+//! How a journal becomes a mailbox.
 //!
 //! ```text
-//! journal ──replay──► book + staged messages ──snapshot──► journal without what is over
+//! journal ──replay──► mailbox + staged messages ──snapshot──► journal without what is over
 //! ```
 //!
 //! A journal that was damaged is good for what is left of it: messages that it still has are kept, and
@@ -10,11 +10,11 @@
 use std::rc::Rc;
 
 use super::{
-    book::{Book, Handover, State},
-    ledger::Mark,
-    mailbox::Mailbox,
+    apply::Applier,
+    event::{self, Event, FORMAT},
+    mailbox::{Mailbox, State, Takeover},
     queue::{Queue, Staged},
-    record::{self, FORMAT, Record},
+    watermarks::Mark,
 };
 use crate::{
     planted::{Bug, planted},
@@ -24,7 +24,7 @@ use crate::{
 
 /// What a start has found.
 pub(super) struct Opened {
-    pub(super) book: Book,
+    pub(super) mailbox: Mailbox,
     pub(super) staged: Vec<Staged>,
     /// Something was wrong with the journal, for the operator.
     pub(super) trouble: Option<&'static str>,
@@ -32,13 +32,13 @@ pub(super) struct Opened {
 
 /// Reads what is on disk.
 pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) -> Opened {
-    let format = saved.journal.iter().find_map(|line| record::format(line));
+    let format = saved.journal.iter().find_map(|line| event::format(line));
     if format.is_some_and(|format| format > FORMAT) {
-        let mut book = Book::new(own);
-        book.journal.state = State::Newer;
-        book.ledger.open(saved.cursor);
+        let mut mailbox = Mailbox::new(own);
+        mailbox.journal.state = State::Newer;
+        mailbox.watermarks.open(saved.cursor);
         return Opened {
-            book,
+            mailbox,
             staged: Vec::new(),
             trouble: Some(
                 "the inbox journal was written by a newer version and is left alone: messages that are handled now come \
@@ -46,12 +46,12 @@ pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) 
             ),
         };
     }
-    Replay::new(own, workspace, now).run(saved, format)
+    Recovery::new(own, workspace, now).run(saved, format)
 }
 
-/// A journal on its way to a book.
-struct Replay {
-    book: Book,
+/// A journal on its way to a mailbox.
+struct Recovery {
+    mailbox: Mailbox,
     workspace: Workspace,
     now: Instant,
     queue: Queue,
@@ -65,13 +65,13 @@ struct Replay {
     newest: Stamp,
 }
 
-impl Replay {
+impl Recovery {
     fn new(own: &str, workspace: Workspace, now: Instant) -> Self {
-        let mut book = Book::new(own);
+        let mut mailbox = Mailbox::new(own);
         // Up to where rows are known to be complete is not known before the end.
-        book.ledger.doubt(Stamp::UNKNOWN);
+        mailbox.watermarks.doubt(Stamp::UNKNOWN);
         Self {
-            book,
+            mailbox,
             workspace,
             now,
             queue: Queue::default(),
@@ -91,8 +91,8 @@ impl Replay {
         let mut foreign = false;
         let named = saved.cursor.as_deref().unwrap_or_default();
         for (place, line) in saved.journal.iter().enumerate() {
-            match Record::read(line) {
-                Some(Record::Header { workspace, .. }) if workspace != self.book.own => foreign = true,
+            match Event::read(line) {
+                Some(Event::Header { workspace, .. }) if workspace != self.mailbox.own => foreign = true,
                 Some(record) if !foreign => {
                     self.file_made_at = record.time_of(named).map(Stamp::at).or(self.file_made_at);
                     self.read(record, place < whole);
@@ -103,10 +103,10 @@ impl Replay {
         }
         let damaged = whole < usize::MAX;
         if foreign {
-            self = Self::new(&self.book.own, self.workspace, self.now);
+            self = Self::new(&self.mailbox.own, self.workspace, self.now);
         }
         let mut opened = self.finish(saved.cursor, damaged && !foreign, saved.journal.is_empty() || foreign);
-        opened.book.journal.keep_copy = damaged || foreign;
+        opened.mailbox.journal.keep_copy = damaged || foreign;
         opened.trouble = match (foreign, damaged) {
             (true, _) => {
                 Some("the inbox journal belongs to another workspace: a new one was begun, a copy is kept")
@@ -116,56 +116,56 @@ impl Replay {
             ),
             (false, false) => None,
         };
-        opened.book.journal.state = match (&opened.trouble, opened.book.journal.over) {
+        opened.mailbox.journal.state = match (&opened.trouble, opened.mailbox.journal.over) {
             (None, 0) if saved.journal.is_empty() => State::Fresh,
             (None, 0) if format.is_some_and(|format| format < FORMAT) => State::Behind,
             (None, 0) => State::Ready,
             (Some(_), _) | (None, _) => State::Behind,
         };
-        opened.book.journal.grew(saved.journal.iter().map(String::len));
+        opened.mailbox.journal.grew(saved.journal.iter().map(String::len));
         opened
     }
 
-    fn mailbox(&mut self) -> Mailbox<'_> {
-        let (book, queue) = (&mut self.book, &mut self.queue);
-        Mailbox { book, queue, workspace: self.workspace, now: self.now }
+    fn applier(&mut self) -> Applier<'_> {
+        let (mailbox, queue) = (&mut self.mailbox, &mut self.queue);
+        Applier { mailbox, queue, workspace: self.workspace, now: self.now }
     }
 
-    fn read(&mut self, record: Record, before_damage: bool) {
-        self.mailbox().apply(&record);
+    fn read(&mut self, record: Event, before_damage: bool) {
+        self.applier().apply(&record);
         match record {
-            Record::Fetched { id, ca, base, from, rows, cast, .. } => {
+            Event::Fetched { id, ca, base, from, rows, cast, .. } => {
                 self.rows = rows;
                 self.newest = self.newest.max(Stamp::at(ca));
                 if before_damage {
                     let cast = cast.map(|(id, ca)| Mark::at(id, Stamp::at(ca)));
-                    self.book.broadcast = cast.or(self.book.broadcast.take());
+                    self.mailbox.broadcast = cast.or(self.mailbox.broadcast.take());
                     self.fetched(id, Stamp::at(ca), read_base(from, base));
                 }
             }
-            Record::Remembered { newest: Some(ca), .. } | Record::Staged { ca, .. } => {
+            Event::Remembered { newest: Some(ca), .. } | Event::Staged { ca, .. } => {
                 self.newest = self.newest.max(Stamp::at(ca));
             }
-            Record::Acknowledged { .. }
-            | Record::Delivered { .. }
-            | Record::File(_)
-            | Record::Gap { .. }
-            | Record::Header { .. }
-            | Record::Parked { .. }
-            | Record::Projected { .. }
-            | Record::Remembered { newest: None, .. }
-            | Record::Sent { .. } => {}
+            Event::Acknowledged { .. }
+            | Event::Delivered { .. }
+            | Event::File(_)
+            | Event::Gap { .. }
+            | Event::Header { .. }
+            | Event::Parked { .. }
+            | Event::Projected { .. }
+            | Event::Remembered { newest: None, .. }
+            | Event::Sent { .. } => {}
         }
     }
 
     fn fetched(&mut self, id: Option<Rc<str>>, stamp: Stamp, base: Vec<Mark>) {
-        self.book.resumed = true;
+        self.mailbox.resumed = true;
         self.read_up_to = stamp;
         let Some(mark) = id.map(|id| Mark::at(id, stamp)) else { return };
-        if self.position.is_none() && self.book.ledger.cursor().is_none() && self.has_no_message() {
+        if self.position.is_none() && self.mailbox.watermarks.cursor().is_none() && self.has_no_message() {
             // The first of a rewritten journal stands before all messages.
-            self.book.ledger.begin_at(mark.clone());
-            self.book.low = Some(mark.clone());
+            self.mailbox.watermarks.begin_at(mark.clone());
+            self.mailbox.low = Some(mark.clone());
         }
         self.base = base;
         self.position = Some(mark);
@@ -177,58 +177,59 @@ impl Replay {
 
     fn finish(mut self, cursor: Option<String>, damaged: bool, is_new: bool) -> Opened {
         self.begin_files(damaged);
-        let mut book = self.book;
-        book.named = cursor.as_deref().zip(self.file_made_at).map(|(id, stamp)| Mark::at(id.into(), stamp));
+        let mut mailbox = self.mailbox;
+        mailbox.named =
+            cursor.as_deref().zip(self.file_made_at).map(|(id, stamp)| Mark::at(id.into(), stamp));
         let named_before = self.position.is_some();
         let begin_with_file = is_new || (damaged && !named_before);
         if begin_with_file {
             // The row that the file names is dealt with, with all before it.
-            book.ledger.open(cursor);
+            mailbox.watermarks.open(cursor);
             if let Some(made_at) = self.file_made_at {
-                book.ledger.was_made_at(made_at, self.now);
+                mailbox.watermarks.was_made_at(made_at, self.now);
             } else if damaged {
-                book.ledger.lose_base(self.now);
+                mailbox.watermarks.lose_base(self.now);
             }
             if is_new && !damaged {
-                let named = book.ledger.named_by_file().map(str::to_owned);
-                book.handover = named.map(|named| Handover { named, before: None, is_first: true });
+                let named = mailbox.watermarks.named_by_file().map(str::to_owned);
+                mailbox.takeover = named.map(|named| Takeover { named, before: None, is_first: true });
             }
             if damaged {
                 // Which rows are missing shows with the next fetch.
-                book.ledger.doubt(Stamp::UNKNOWN);
+                mailbox.watermarks.doubt(Stamp::UNKNOWN);
             }
         } else {
-            book.ledger.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
-            book.ledger.saved(cursor);
-            let named = book.ledger.named_by_file().map(str::to_owned);
+            mailbox.watermarks.restore(self.position, self.base, (self.read_up_to, self.rows), self.now);
+            mailbox.watermarks.saved(cursor);
+            let named = mailbox.watermarks.named_by_file().map(str::to_owned);
             // What the journal said of the file may be part of the damage.
-            let is_foreign = |id: &String| !damaged && !book.may_name.contains(id);
-            let handover = |named| Handover { named, before: book.projected.clone(), is_first: false };
-            book.handover = named.filter(is_foreign).map(handover);
+            let is_foreign = |id: &String| !damaged && !mailbox.may_name.contains(id);
+            let takeover = |named| Takeover { named, before: mailbox.projected.clone(), is_first: false };
+            mailbox.takeover = named.filter(is_foreign).map(takeover);
         }
-        book.resumed |= damaged;
-        book.ledger.names_up_to(self.newest);
+        mailbox.resumed |= damaged;
+        mailbox.watermarks.names_up_to(self.newest);
         let mut staged = self.queue.take_all(self.workspace);
         for staged in &mut staged {
             if !staged.parked && staged.is_stuck() {
                 staged.parked = true;
-                book.journal.pending.push(Record::Parked { id: staged.id() });
+                mailbox.journal.pending.push(Event::Parked { id: staged.id() });
             }
         }
-        Opened { book, staged, trouble: None }
+        Opened { mailbox, staged, trouble: None }
     }
 }
 
 /// Files.
-impl Replay {
+impl Recovery {
     /// What is known of files is brought together with the messages that wait.
     fn begin_files(&mut self, damaged: bool) {
         let waiting = self.queue.of(self.workspace);
-        let begun = self.book.files.begin(waiting, &self.book.own, damaged, self.now);
-        self.book.journal.pending.extend(begun.records);
+        let begun = self.mailbox.files.begin(waiting, &self.mailbox.own, damaged, self.now);
+        self.mailbox.journal.pending.extend(begun.records);
         // A write that was torn may have the message and not that it takes the place of a file's row.
-        let folded = self.mailbox().fold(begun.folds, |staged| staged.starts() == 0);
-        self.book.journal.pending.extend(folded);
+        let folded = self.applier().fold(begun.folds, |staged| staged.starts() == 0);
+        self.mailbox.journal.pending.extend(folded);
         for staged in self.queue.of_mut(self.workspace).filter(|staged| staged.starts() == 0) {
             if begun.held.contains(&staged.id()) {
                 staged.hold(self.now);

@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     Incoming,
-    book::Handover,
-    filter::{self, Verdict},
-    ledger::Mark,
+    classify::{self, Verdict},
+    event::Event,
+    mailbox::Takeover,
     poller::Poller,
-    record::Record,
+    watermarks::Mark,
 };
 use crate::{
     planted::{Bug, planted},
@@ -53,43 +53,44 @@ impl Between {
 impl Poller {
     /// Goes on after the row in the cursor file, if another implementation has put it there; says whether it did.
     pub(super) async fn adopt(&mut self) -> Result<bool, Trouble> {
-        let Some(handover) = self.book(|book| book.handover.clone()) else { return Ok(false) };
-        let Some(mut between) = self.left_by_another(&handover).await? else {
-            self.book(|book| book.handover = None);
+        let Some(takeover) = self.mailbox(|mailbox| mailbox.takeover.clone()) else { return Ok(false) };
+        let Some(mut between) = self.left_by_another(&takeover).await? else {
+            self.mailbox(|mailbox| mailbox.takeover = None);
             return Ok(false);
         };
         if between.unknown && self.world.settings.redeliver {
-            self.repeat_the_latest(&mut between, &handover.named).await?;
+            self.repeat_the_latest(&mut between, &takeover.named).await?;
         }
         self.go_on_after(between).await;
         Ok(true)
     }
 
     /// What the other implementation has fetched; none if the journal counts.
-    async fn left_by_another(&mut self, handover: &Handover) -> Result<Option<Between>, Trouble> {
-        if handover.is_first {
+    async fn left_by_another(&mut self, takeover: &Takeover) -> Result<Option<Between>, Trouble> {
+        if takeover.is_first {
             // Fetching begins after that row anyway.
-            return Ok(self.world.settings.redeliver.then(|| Between::only(&handover.named)));
+            return Ok(self.world.settings.redeliver.then(|| Between::only(&takeover.named)));
         }
-        let Some(position) = self.book(|book| book.ledger.position().cloned()) else {
-            return Ok(Some(Between::only(&handover.named)));
+        let Some(position) = self.mailbox(|mailbox| mailbox.watermarks.position().cloned()) else {
+            return Ok(Some(Between::only(&takeover.named)));
         };
-        let began =
-            self.book(|book| book.where_another_began(handover)).filter(|began| began.id != position.id);
+        let began = self
+            .mailbox(|mailbox| mailbox.where_another_began(takeover))
+            .filter(|began| began.id != position.id);
         for (start, is_position) in began.map(|began| (began, false)).into_iter().chain([(position, true)]) {
-            match self.between(start, &handover.named).await {
+            match self.between(start, &takeover.named).await {
                 Ok(None) => {}
                 Err(trouble) if self.gives_up(&trouble) => {
                     if is_position {
                         // It has run for so long that nothing is left of where the journal ends.
-                        self.book(|book| book.ledger.lose_position());
-                        return Ok(Some(Between::only(&handover.named)));
+                        self.mailbox(|mailbox| mailbox.watermarks.lose_position());
+                        return Ok(Some(Between::only(&takeover.named)));
                     }
                 }
                 found => return found,
             }
         }
-        if !self.book(|book| book.ledger.has_met(&handover.named)) {
+        if !self.mailbox(|mailbox| mailbox.watermarks.has_met(&takeover.named)) {
             self.host.log(Level::Warn, "the inbox cursor file names no row that follows; the journal counts");
         }
         Ok(None)
@@ -114,7 +115,7 @@ impl Poller {
         let Some(last) = rows.iter().find(|row| row.timed && row.id == named).map(|row| row.stamp) else {
             return Ok(());
         };
-        self.book(|book| book.ledger.comes_again(named, last));
+        self.mailbox(|mailbox| mailbox.watermarks.comes_again(named, last));
         rows.retain(|row| row.timed && row.stamp <= last);
         rows.sort_by_key(|row| row.stamp);
         between.marks = vec![Mark::at(named.into(), last)];
@@ -162,8 +163,9 @@ impl Poller {
     /// Whether the row is a message that the journal does not know.
     fn is_message(&self, row: &Row) -> bool {
         let own = self.world.id(self.workspace);
-        let verdict = filter::verdict(row, own, &self.world.own_uploads.borrow());
-        !self.book(|book| book.ledger.knows(&row.id)) && !matches!(verdict, Verdict::Drop | Verdict::Own)
+        let verdict = classify::verdict(row, own, &self.world.own_uploads.borrow());
+        !self.mailbox(|mailbox| mailbox.watermarks.knows(&row.id))
+            && !matches!(verdict, Verdict::Drop | Verdict::Own)
     }
 
     fn is_young(&self, stamp: Stamp) -> bool {
@@ -184,17 +186,17 @@ impl Poller {
         );
     }
 
-    fn take_between(&mut self, between: Between) -> Vec<Record> {
+    fn take_between(&mut self, between: Between) -> Vec<Event> {
         let Between { mut marks, again, unknown, .. } = between;
         let now = self.host.now();
         let mut inbox = self.world.inbox.borrow_mut();
         let own = (self.workspace, self.world.id(self.workspace));
         let all: Vec<Mark> = again.iter().map(Mark::new).collect();
         let repeats_up_to = marks.last().filter(|_| !again.is_empty()).map(|named| named.stamp);
-        inbox.book(self.workspace).repeats_up_to = repeats_up_to;
+        inbox.mailbox(self.workspace).repeats_up_to = repeats_up_to;
         let incoming = Incoming { rows: again, more: false, now };
         let mut taken = inbox.take(own, incoming, &mut self.world.own_uploads.borrow_mut());
-        let book = inbox.book(self.workspace);
+        let mailbox = inbox.mailbox(self.workspace);
         if let Some(unstaged) = all.get(taken.rows.len()) {
             // What there is no room for is fetched again: nothing from there on counts as handled.
             match marks.iter().position(|mark| mark.id == unstaged.id) {
@@ -205,26 +207,28 @@ impl Poller {
         let mut ids = Vec::new();
         // So that no more rows are gone back to than are remembered.
         for some in marks.chunks(MOST_AT_ONCE) {
-            for mark in some.iter().filter(|mark| !book.ledger.knows(&mark.id)).cloned().collect::<Vec<_>>() {
+            for mark in
+                some.iter().filter(|mark| !mailbox.watermarks.knows(&mark.id)).cloned().collect::<Vec<_>>()
+            {
                 ids.push(Rc::clone(&mark.id));
-                book.ledger.pass(mark);
+                mailbox.watermarks.pass(mark);
             }
-            self.from = book.ledger.pass_over(some, now).or_else(|| self.from.take());
+            self.from = mailbox.watermarks.pass_over(some, now).or_else(|| self.from.take());
         }
         // What appears before the old base was never looked for here: the other implementation may have shown it.
         if unknown {
-            book.ledger.settle_all(now);
+            mailbox.watermarks.settle_all(now);
         } else if planted(Bug::HandoverLooksFurtherBack) {
-            book.ledger.lose_base(now);
+            mailbox.watermarks.lose_base(now);
         }
         let named = marks.last().map(|named| named.stamp).filter(|named| *named > Stamp::UNKNOWN);
-        book.origin = book.origin.max(named);
-        taken.records.push(Record::Remembered { ids, newest: None });
-        taken.records.extend(book.new_floor());
+        mailbox.origin = mailbox.origin.max(named);
+        taken.records.push(Event::Remembered { ids, newest: None });
+        taken.records.extend(mailbox.new_floor());
         // Synced, so that no crash takes back what is noted here and leaves the name of the file known.
-        if let Some(handover) = book.handover.take() {
-            let said = book.projected(Some(handover.named), handover.before);
-            inbox.mailbox(self.workspace, now).apply(&said);
+        if let Some(takeover) = mailbox.takeover.take() {
+            let said = mailbox.projected(Some(takeover.named), takeover.before);
+            inbox.applier(self.workspace, now).apply(&said);
             taken.records.push(said);
         }
         taken.records
