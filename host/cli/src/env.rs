@@ -58,6 +58,20 @@ pub const WORKSPACES_FILE: Variable = Variable {
     meaning: "TOML or JSON file with such a list, or with it under `workspaces` beside a `platform_url` for all.",
 };
 
+/// The organisation of the workspace.
+pub const ORG_ID: Variable = Variable {
+    name: "MOLECULE_ORG_ID",
+    default: "none",
+    meaning: "Organisation that requests name, where the platform asks for it; not for entries with a `platform_url`.",
+};
+
+/// Another name of [`ORG_ID`].
+pub const ORGANIZATION_ID: Variable = Variable {
+    name: "MOLECULE_ORGANIZATION_ID",
+    default: "none",
+    meaning: "The same, where `MOLECULE_ORG_ID` is not set.",
+};
+
 /// Where state is kept.
 pub const CONFIGS_DIR: Variable = Variable {
     name: "CONFIGS_DIR",
@@ -267,6 +281,8 @@ pub const ALL: &[&Variable] = &[
     &WORKSPACE_TOKEN_FILE,
     &WORKSPACES,
     &WORKSPACES_FILE,
+    &ORG_ID,
+    &ORGANIZATION_ID,
     &CONFIGS_DIR,
     &AGENT_NAME,
     &AGENT_DESCRIPTION,

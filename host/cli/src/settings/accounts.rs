@@ -27,6 +27,7 @@ use super::{
 use crate::env;
 
 const LONGEST_ID: usize = 64;
+const LONGEST_ORGANIZATION: usize = 128;
 
 /// The workspaces that were configured; what is absent has been reported.
 #[derive(Default)]
@@ -40,6 +41,8 @@ pub(super) struct Listed {
 pub(super) struct Workspace {
     pub(super) id: String,
     pub(super) platform: Option<Url>,
+    /// The platform is not that of `PLATFORM_URL`.
+    pub(super) is_elsewhere: bool,
     pub(super) credentials: Option<Credentials>,
 }
 
@@ -89,7 +92,7 @@ fn single(environment: &mut Environment<'_>) -> Option<Workspace> {
             .ok()
     });
     let platform = common_platform(environment);
-    Some(Workspace { id: id?, platform, credentials: None })
+    Some(Workspace { id: id?, platform, is_elsewhere: false, credentials: None })
 }
 
 /// The platform of `PLATFORM_URL`.
@@ -118,17 +121,34 @@ pub(super) fn address(environment: &mut Environment<'_>, text: &str) -> Result<U
 pub(super) fn connect(environment: &mut Environment<'_>, workspaces: Vec<Workspace>) -> Vec<Account> {
     let trust = trust::read(environment);
     let mut proxies = BTreeMap::<String, Option<Proxy>>::new();
+    let organization = organization(environment);
     let mut accounts = Vec::new();
-    for Workspace { id, platform, credentials } in workspaces {
+    for Workspace { id, platform, is_elsewhere, credentials } in workspaces {
         let Some(platform) = platform else { continue };
         let known = proxies.entry(platform.origin().ascii_serialization());
         let proxy = known.or_insert_with(|| proxy::read(environment, &platform)).clone();
         let Some(credentials) = credentials else { continue };
         let mut account = Account::new(id, platform, credentials);
+        account.organization = organization.clone().filter(|_| !is_elsewhere);
         account.network = Network { proxy, trust: trust.clone() };
         accounts.push(account);
     }
     accounts
+}
+
+/// The organisation that requests name. One that no header can carry is told and left out.
+fn organization(environment: &mut Environment<'_>) -> Option<String> {
+    let variable = [&env::ORG_ID, &env::ORGANIZATION_ID].into_iter().find(|one| environment.is_set(one))?;
+    let text = environment.text(variable)?;
+    let is_usable =
+        text.len() <= LONGEST_ORGANIZATION && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_usable {
+        let name = variable.name;
+        environment.warn(format!(
+            "{name} is not 1 to {LONGEST_ORGANIZATION} visible ASCII characters, and is left out"
+        ));
+    }
+    Some(text).filter(|_| is_usable)
 }
 
 /// The id in the form in which the platform writes it. The reason why not follows the name of the

@@ -36,6 +36,8 @@ pub struct Account {
     pub credentials: Credentials,
     /// How its platform is reached.
     pub network: Network,
+    /// The organisation that requests name, for platforms that ask for it: 1 to 128 visible ASCII characters.
+    pub organization: Option<String>,
     /// What other workspaces see of it.
     pub card: AgentCard,
     handle: Workspace,
@@ -75,6 +77,7 @@ impl Account {
             platform,
             credentials,
             network: Network::default(),
+            organization: None,
             handle: 0,
             tag: None,
             paths: None,

@@ -3,6 +3,28 @@
 use super::*;
 
 #[test]
+fn an_organisation_is_that_of_the_common_platform() {
+    let list =
+        r#"[{"id": "a", "token": "t"}, {"id": "b", "token": "u", "platform_url": "https://b.example"}]"#;
+    let named = |changes: &[(&str, &str)]| {
+        let settings = good(changes);
+        (
+            settings.accounts.into_iter().map(|account| account.organization).collect::<Vec<_>>(),
+            settings.warnings,
+        )
+    };
+    let org = Some("org-1".to_owned());
+
+    let both = [("MOLECULE_ORG_ID", " org-1 "), ("MOLECULE_ORGANIZATION_ID", "org-2")];
+    assert_eq!(named(&both), (vec![org.clone()], vec![]));
+    assert_eq!(named(&[("MOLECULE_ORGANIZATION_ID", "org-1")]), (vec![org.clone()], vec![]));
+    assert_eq!(named(&[("MOLECULE_ORG_ID", "org-1"), ("MOLECULE_WORKSPACES", list)]).0, [org, None]);
+    let (left_out, warnings) = named(&[("MOLECULE_ORG_ID", "\u{f6}rg")]);
+    assert_eq!(left_out, [None]);
+    assert!(warnings[0].contains("MOLECULE_ORG_ID is not 1 to 128 visible ASCII characters"), "{warnings:?}");
+}
+
+#[test]
 fn any_value_switches_parts_off() {
     for (value, warnings) in [("1", 0), ("yes", 0), ("0", 3), ("false", 3)] {
         let settings = good(&[

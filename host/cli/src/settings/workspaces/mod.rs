@@ -143,7 +143,8 @@ impl Reading<'_, '_> {
             }
             let platform = self.platform(index, entry.platform.as_deref());
             let credentials = self.credentials(index, &entry);
-            workspaces.push(Workspace { id: entry.id, platform, credentials });
+            let is_elsewhere = entry.platform.is_some();
+            workspaces.push(Workspace { id: entry.id, platform, is_elsewhere, credentials });
         }
         workspaces
     }

@@ -311,6 +311,9 @@ impl Http {
         if call.identify {
             headers.insert("x-workspace-id", value(&self.account.id)?);
         }
+        if let Some(organization) = &self.account.organization {
+            headers.insert("x-molecule-org-id", value(organization)?);
+        }
         if let Some(document) = document {
             headers.insert(header::CONTENT_TYPE, value(&document.kind)?);
             if let Some(length) = document.length {

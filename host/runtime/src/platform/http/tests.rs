@@ -298,6 +298,19 @@ async fn calls_in_a_row_share_one_connection() {
 }
 
 #[tokio::test]
+async fn an_organisation_is_named_where_there_is_one() {
+    let server = Server::start([Reply::keep(OK), Reply::keep(OK)]).await;
+    let mut account = Account::new("w", server.base.clone(), fixed("tok"));
+    Http::new(account.clone()).send(get()).await;
+    account.organization = Some("org-1".to_owned());
+
+    Http::new(account).send(get()).await;
+
+    assert!(!server.request(0).0.contains("x-molecule-org-id"));
+    assert!(server.request(1).0.contains("x-molecule-org-id: org-1\r\n"), "{}", server.request(1).0);
+}
+
+#[tokio::test]
 async fn a_long_sleep_costs_the_connections() {
     for (slept_secs, connections) in [(10, 1), (89, 1), (90, 2), (8 * 3_600, 2)] {
         let server = Server::start([Reply::keep(OK), Reply::keep(OK), Reply::keep(OK)]).await;
