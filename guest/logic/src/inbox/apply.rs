@@ -40,7 +40,11 @@ impl Applier<'_> {
     pub(super) fn apply(&mut self, event: &Event) -> bool {
         match event {
             Event::Acknowledged { ids } => {
-                return ids.iter().fold(false, |due, id| self.acknowledge(id) || due);
+                let mut due = false;
+                for id in ids {
+                    due |= self.acknowledge(id);
+                }
+                return due;
             }
             Event::Delivered { id, n, starts } => {
                 if let Some(staged) = self.queue.find(self.workspace, id) {
