@@ -45,6 +45,15 @@ impl Context {
         self.settings.workspaces.len() > 1
     }
 
+    /// A workspace in a sentence: by its id where there are several.
+    pub(crate) fn shown(&self, workspace: Workspace) -> String {
+        if self.acts_for_several() {
+            format!("workspace {}", self.id(workspace))
+        } else {
+            "this workspace".to_owned()
+        }
+    }
+
     /// What stands for a workspace in a line: the first 8 characters of its id.
     pub(crate) fn tag(&self, workspace: Workspace) -> String {
         self.id(workspace).chars().take(8).collect()

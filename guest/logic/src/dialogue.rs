@@ -230,6 +230,23 @@ impl Host {
         }
     }
 
+    /// Makes this process the one that fetches the messages, or says why not.
+    pub(crate) async fn take_over(&self, workspace: Workspace) -> Result<(), String> {
+        match self.ask(Next::TakeOver(workspace)).await {
+            Outcome::Rested => Ok(()),
+            Outcome::Refused(why) => Err(why),
+            outcome @ (Outcome::Fetched(_)
+            | Outcome::Heard(_)
+            | Outcome::Overflowed
+            | Outcome::Replied
+            | Outcome::Responded(_)
+            | Outcome::StoreFailed(_)
+            | Outcome::Stored
+            | Outcome::Swept(_)
+            | Outcome::Unreachable(_)) => Err(out_of_step(&outcome)),
+        }
+    }
+
     pub(crate) async fn rest_until(&self, until: Instant) {
         self.rest(Rest { until, arrivals_over: None, workspace: None }).await;
     }

@@ -42,6 +42,10 @@ pub trait Ports: Send + Sync + 'static {
     /// `Rested`, at `rest.until` or at an arrival it waits for.
     fn rest(&self, rest: Rest) -> impl Future<Output = Outcome> + Send;
 
+    /// `Rested` once this process leads the inbox, asked for or not; `Refused` if the one that leads does not
+    /// hand it over.
+    fn take_over(&self, workspace: Workspace) -> impl Future<Output = Outcome> + Send;
+
     /// As `send`; `Refused` if a file may not or cannot be read.
     fn upload(&self, request: UploadRequest) -> impl Future<Output = Outcome> + Send;
 
@@ -211,6 +215,7 @@ impl<P: Ports> Driver<P> {
                 | Next::Rest(_)
                 | Next::Send(_)
                 | Next::Sweep(_)
+                | Next::TakeOver(_)
                 | Next::Upload(_)) => {
                     tokio::select! {
                         biased;
@@ -236,6 +241,7 @@ impl<P: Ports> Driver<P> {
             Next::Send(request) => self.ports.send(request).await,
             Next::Store(update) => self.ports.store(update).await,
             Next::Sweep(request) => self.ports.sweep(request).await,
+            Next::TakeOver(workspace) => self.ports.take_over(workspace).await,
             Next::Upload(request) => self.ports.upload(request).await,
             Next::Finish(_) | Next::Reply(_) => {
                 Outcome::Refused("a dialogue that is over has no next turn".to_owned())

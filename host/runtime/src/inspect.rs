@@ -95,7 +95,7 @@ impl JournalSeen {
 
 fn files(paths: &InboxPaths, saved: &Saved, file: &JournalSeen) -> Value {
     let (held, holder, unknown) = match lock::holder(&paths.lock) {
-        Holder::Held(holder) => (Some(true), Some(holder), None),
+        Holder::Held(holder) => (Some(true), Some(holder.to_string()), None),
         Holder::Nobody => (Some(false), None, None),
         Holder::Unknown(why) => (None, None, Some(why)),
     };

@@ -78,11 +78,12 @@ impl Line {
     fn new(account: Arc<Account>, config: &Config, pools: &mut Pools, clock: Clock) -> Self {
         let http = Arc::new(Http::over(pools, Arc::clone(&account)));
         let stream = Arc::new(EventStream::new(Arc::clone(&http)));
+        let files = Files::of(&account);
         Self {
             events: Events::new(stream, clock, Pace::default(), fastrand::Rng::new()),
             http,
-            files: Files::of(&account),
-            chat_files: ChatFiles::new(&config.chat_uploads, &account.id),
+            chat_files: ChatFiles::new(&config.chat_uploads, &account.id, files.uploads()),
+            files,
             working: Arc::default(),
             arrivals: watch::Sender::new(0),
             account,
@@ -182,6 +183,13 @@ impl Ports for NativePorts {
         };
         self.clock.rest(rest, arrivals.subscribe()).await;
         Outcome::Rested
+    }
+
+    async fn take_over(&self, workspace: Workspace) -> Outcome {
+        match self.line(workspace) {
+            Ok(line) => line.files.take_over().await.map_or_else(Outcome::Refused, |()| Outcome::Rested),
+            Err(refused) => refused,
+        }
     }
 
     async fn upload(&self, request: UploadRequest) -> Outcome {

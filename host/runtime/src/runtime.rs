@@ -189,7 +189,8 @@ async fn keep_inbox(shared: Arc<Shared>, workspace: Workspace, fetch: bool) {
     let Some(line) = shared.line(workspace) else { return };
     restart_on_panic("the inbox", || {
         let (driver, standing) = (Arc::clone(&shared.driver), shared.standing.clone());
-        leadership::keep_open(driver, workspace, line.files().clone(), standing, fetch)
+        let state = (line.files().clone(), shared.session.calls());
+        leadership::keep_open(driver, workspace, state, standing, fetch)
     })
     .await;
 }

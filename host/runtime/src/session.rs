@@ -30,11 +30,12 @@ enum Stage {
 #[derive(Debug, Clone)]
 pub struct Session {
     stage: watch::Sender<Stage>,
+    calls: watch::Sender<u64>,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { stage: watch::Sender::new(Stage::Started) }
+        Self { stage: watch::Sender::new(Stage::Started), calls: watch::Sender::new(0) }
     }
 }
 
@@ -47,6 +48,13 @@ impl Session {
     /// The client called a tool.
     pub fn tool_called(&self) {
         self.reach(Stage::Begun);
+        self.calls.send_modify(|calls| *calls = calls.wrapping_add(1));
+    }
+
+    /// Changes with each call of a tool.
+    #[must_use]
+    pub fn calls(&self) -> watch::Receiver<u64> {
+        self.calls.subscribe()
     }
 
     /// Returns once outward work may begin, counted from this call.

@@ -45,6 +45,59 @@ async fn a_second_process_follows_and_takes_over_when_the_first_one_is_killed() 
 }
 
 #[tokio::test]
+async fn the_newer_session_takes_the_lead_when_its_agent_asks_for_it() -> Result<()> {
+    let platform = Served::start().await?;
+    let mut older = leading(&platform, &platform.launch()?).await?;
+    let ids = ["handled", "shown", "waiting"].map(|text| sends(&platform, text));
+    shows(&mut older, &["handled", "shown", "waiting"]).await?;
+    older.call("inbox_pop", json!({ "activity_id": ids[0] })).await?;
+    let mut newer = older.again()?;
+    let (from, to) = (older.pid()?, newer.pid()?);
+    newer.complains(&format!("process {from}, since ")).await?;
+    let offered = newer.call("inbox_peek", json!({})).await?.0.to_string();
+    for word in [&format!("process {from}, since "), "within the last minute", "take_over"] {
+        assert!(offered.contains(word), "{word} in {offered}");
+    }
+
+    let taken = newer.call("wait_for_message", json!({ "timeout_secs": 5, "take_over": true })).await?;
+
+    assert_eq!((&taken.json()["activity_id"], &taken.json()["redelivered"]), (&json!(ids[1]), &json!(true)));
+    older.complains(&format!("process {to} has asked for the messages")).await?;
+    let left = older.call("inbox_pop", json!({ "activity_id": ids[2] })).await?;
+    assert!(left.failed(), "{left:?}");
+    assert!(left.0.to_string().contains(&format!("process {to}, since ")), "{left:?}");
+    sends(&platform, "later");
+    shows(&mut newer, &["shown", "waiting", "later"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_taken_from_a_leader_that_is_stopped() -> Result<()> {
+    let platform = Served::start().await?;
+    let mut leader = leading(&platform, &platform.launch()?).await?;
+    let mut follower = leader.again()?;
+    let pid = leader.pid()?;
+    follower.call("inbox_peek", json!({})).await?;
+    leader.signal(Signal::STOP)?;
+
+    let refused = follower.call("inbox_peek", json!({ "take_over": "true" })).await?;
+
+    assert!(refused.failed(), "{refused:?}");
+    for word in ["does not answer", &format!("kill {pid}"), "nothing was taken"] {
+        assert!(refused.text().contains(word), "{word} in {refused:?}");
+    }
+    leader.signal(Signal::CONT)?;
+    sends(&platform, "hello");
+    shows(&mut leader, &["hello"]).await?;
+    assert!(!leader.stderr().contains("has asked"), "{}", leader.stderr());
+    // Asked again, it hands over.
+    let taken = follower.call("inbox_peek", json!({ "take_over": true })).await?;
+    assert!(!taken.failed(), "{taken:?}");
+    shows(&mut follower, &["hello"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_follower_serves_what_needs_no_inbox() -> Result<()> {
     let platform = Served::start().await?;
     let leader = leading(&platform, &platform.launch()?).await?;
@@ -167,8 +220,8 @@ async fn a_lock_that_somebody_removes_is_taken_anew() -> Result<()> {
 async fn leading(platform: &Served, launch: &Launch) -> Result<Program> {
     let mut program = Program::start(launch)?;
     program.call("inbox_peek", json!({})).await?;
-    let pid = format!("process {}, ", program.pid()?);
-    let signed = |path: PathBuf| fs::read_to_string(path).is_ok_and(|text| text.starts_with(&pid));
+    let pid = format!("\"pid\":{},", program.pid()?);
+    let signed = |path: PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&pid));
     platform.until("the lock", |_| lock(&program).is_ok_and(signed)).await?;
     Ok(program)
 }

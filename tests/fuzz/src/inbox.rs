@@ -82,7 +82,7 @@ fn drive(agent: &mut Agent, saved: Saved, body: &[u8], rounds: usize) {
                 body: body.to_vec(),
             }),
             Next::Store(_) => Outcome::Stored,
-            Next::Fetch(_) | Next::Sweep(_) | Next::Upload(_) => return,
+            Next::Fetch(_) | Next::Sweep(_) | Next::TakeOver(_) | Next::Upload(_) => return,
         };
         if rested == rounds {
             return;
@@ -104,6 +104,7 @@ fn call(agent: &mut Agent, tool: &str, arguments: &str) -> Turn {
             | Next::Send(_)
             | Next::Fetch(_)
             | Next::Sweep(_)
+            | Next::TakeOver(_)
             | Next::Upload(_) => return turn,
         };
         turn = agent.resume(2, outcome, now);

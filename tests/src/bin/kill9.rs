@@ -5,11 +5,16 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a report is what this program is for")]
 
-use std::{env, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Result;
 use molecule_tests::{
-    kill9::{repeatedly, takeover},
+    kill9::{How, repeatedly, takeover},
     launch::Launch,
 };
 
@@ -64,9 +69,21 @@ async fn run(wanted: Wanted) -> Result<()> {
         killed.redelivered,
         killed.idle
     );
-    let taken = takeover(Launch::of(binary)?, takeovers, &mut says("takeovers", takeovers)).await?;
+    for how in [How::Killed, How::Asked] {
+        take_over(&binary, takeovers, how).await?;
+    }
+    Ok(())
+}
+
+async fn take_over(binary: &Path, takeovers: u64, how: How) -> Result<()> {
+    let launch = Launch::of(binary.to_owned())?;
+    let taken = takeover(launch, takeovers, how, &mut says("takeovers", takeovers)).await?;
+    let way = match how {
+        How::Asked => "asked for",
+        How::Killed => "after a kill",
+    };
     println!(
-        "{} takeovers while {} messages flowed, in {:.0} s: none lost, {} shown again, all of them flagged; the longest \
+        "{} takeovers {way} while {} messages flowed, in {:.0} s: none lost, {} shown again, all of them flagged; the longest \
          took {:.1} s",
         taken.takeovers,
         taken.messages,

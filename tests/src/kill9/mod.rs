@@ -6,7 +6,7 @@
 //!                 SIGKILL, at any moment, and another one starts on the same disk
 //! ```
 //!
-//! `repeatedly` kills one process after the other, `takeover` the leader of two.
+//! `repeatedly` kills one process after the other, `takeover` the leader of two, or asks it to hand over.
 
 mod flow;
 mod ledger;
@@ -15,7 +15,7 @@ mod takeover;
 
 pub use self::{
     repeatedly::{Kills, repeatedly},
-    takeover::{Takeovers, takeover},
+    takeover::{How, Takeovers, takeover},
 };
 
 /// Told now and then how many kills there were.

@@ -1,4 +1,4 @@
-//! Two processes on one directory: the leader is killed, and the other one takes over.
+//! Two processes on one directory: the leader is killed, or asked to hand over, and the other one takes over.
 //!
 //! Each process has a token of its own, so that the platform's log tells which of them polls.
 
@@ -40,12 +40,21 @@ pub struct Takeovers {
     pub took: Duration,
 }
 
-/// Kills the leader so many times.
+/// How the leader loses the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The agent of the other process asks for it.
+    Asked,
+    /// It is killed.
+    Killed,
+}
+
+/// Takes the lead from the leader so many times.
 ///
 /// # Errors
 /// When two processes poll at once, a takeover takes more than 6 s, or a message is lost, comes after it was
 /// popped, or comes again without saying so.
-pub async fn takeover(launch: Launch, takeovers: u64, progress: Progress<'_>) -> Result<Takeovers> {
+pub async fn takeover(launch: Launch, takeovers: u64, how: How, progress: Progress<'_>) -> Result<Takeovers> {
     let start = Instant::now();
     let platform = Arc::new(Served::start_with(Level::Later, &["rate_limit=1000000"]).await?);
     let flow = Flow::start(&platform);
@@ -60,7 +69,7 @@ pub async fn takeover(launch: Launch, takeovers: u64, progress: Progress<'_>) ->
         pair.work(&mut leader, Duration::from_millis(fastrand::u64(WORK_MS))).await?;
         pair.shows_nothing(&mut follower).await?;
         flow.allow(1);
-        longest = longest.max(pair.replace(&mut leader, &mut follower).await?);
+        longest = longest.max(pair.replace(&mut leader, &mut follower, how).await?);
         leader = follower;
         progress(number);
     }
@@ -127,15 +136,24 @@ impl Pair {
         Ok(())
     }
 
-    /// Kills the leader; how long the follower took to show a message.
-    async fn replace(&mut self, leader: &mut Program, follower: &mut Program) -> Result<Duration> {
+    /// Ends the lead of the leader; how long the follower took to show a message.
+    async fn replace(&mut self, leader: &mut Program, follower: &mut Program, how: How) -> Result<Duration> {
         let open = self.ledger.open();
         self.ledger.next_process();
-        leader.signal(Signal::KILL)?;
+        if how == How::Killed {
+            leader.signal(Signal::KILL)?;
+        }
         let killed = Instant::now();
         let (_, began) = self.began.last_mut().context("no follower")?;
         *began = shell::now();
-        leader.exit().await?;
+        match how {
+            How::Asked => {
+                let taken =
+                    follower.call("inbox_pop", json!({ "activity_id": "-", "take_over": true })).await?;
+                ensure!(!taken.failed(), "the leader does not hand over: {}", taken.text());
+            }
+            How::Killed => drop(leader.exit().await?),
+        }
         while !self.handle_one(follower).await? {
             ensure!(killed.elapsed() < LONGEST_TAKEOVER, "nobody takes over: {}", follower.stderr());
             time::sleep(Duration::from_millis(10)).await;

@@ -123,6 +123,7 @@ impl World<'_> {
                 self.plan_in(SLOW_DISK, Event::Answer(ticket, Outcome::Swept(Vec::new())));
                 Wait::Other
             }
+            Next::TakeOver(_) => return self.history.violate(self.now, "known: there is no other process"),
             Next::Upload(_) => return self.history.violate(self.now, "known: an inbox uploads nothing"),
             Next::Reply(answer) => return self.reply(dialogue, ticket, &answer),
             Next::Send(request) => {

@@ -14,7 +14,7 @@ use molecule_runtime::{
     driver::Ports,
     guest::wire::{
         Arrival, Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest,
+        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     presence::{Tokens, Working},
 };
@@ -318,6 +318,11 @@ impl Ports for Process {
                 }
             }
         }
+        Outcome::Rested
+    }
+
+    async fn take_over(&self, workspace: Workspace) -> Outcome {
+        self.note(format!("take over {workspace}"));
         Outcome::Rested
     }
 

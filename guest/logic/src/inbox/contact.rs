@@ -159,7 +159,7 @@ impl Inbox {
     }
 
     /// The journal is read.
-    pub(super) fn is_read(&mut self, workspace: Workspace, now: Instant) {
+    pub(crate) fn is_read(&mut self, workspace: Workspace, now: Instant) {
         let contact = Contact { opened: now, good: None, asked: None, failure: None, looked: false };
         self.contacts.insert(workspace, contact);
         self.steps += 1;

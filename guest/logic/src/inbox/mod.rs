@@ -166,12 +166,26 @@ impl Inbox {
         &mut self.queue
     }
 
-    /// Another process fetches.
+    /// This process does not fetch, but `leader` does; if that is empty, none does so far.
     pub(crate) fn follow(&mut self, workspace: Workspace, leader: String) {
         self.queue.forget(workspace);
         self.mailboxes.remove(&workspace);
         self.contacts.remove(&workspace);
-        self.leaders.insert(workspace, leader);
+        if leader.is_empty() {
+            self.leaders.remove(&workspace);
+        } else {
+            self.leaders.insert(workspace, leader);
+        }
+    }
+
+    /// Whether this process fetches, and has read what is on disk.
+    pub(crate) fn is_open(&self, workspace: Workspace) -> bool {
+        self.contacts.contains_key(&workspace)
+    }
+
+    /// No other process fetches any more. What is on disk is read by the next [`Inbox::open`].
+    pub(crate) fn leads(&mut self, workspace: Workspace) {
+        self.leaders.remove(&workspace);
     }
 
     /// Begins anew with what is on disk; says what was wrong with it.

@@ -73,14 +73,11 @@ pub(crate) async fn in_inbox(host: &Host, world: &Rc<World>, told: &mut Told) ->
 }
 
 fn followed(world: &World, workspace: Workspace, leader: &str) -> String {
-    let of_which = if world.acts_for_several() {
-        format!("workspace {}", world.id(workspace))
-    } else {
-        "this workspace".to_owned()
-    };
+    let of_which = world.shown(workspace);
     format!(
         "Another molecule-mcp ({leader}) receives the messages of {of_which} and shows them to its own agent; this \
-         one takes over when it ends. Everything else works here."
+         one takes over when it ends. If its session is over or forgotten, call this tool with take_over: true to \
+         receive them here from now on. Everything else works here."
     )
 }
 

@@ -1,9 +1,6 @@
 //! What this server does for a request: tools through the driver, and polite answers for the rest.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -46,7 +43,6 @@ pub(super) struct Server<P, O> {
     ended: CancellationToken,
     catalog: OnceCell<Catalog>,
     calls: Semaphore,
-    called: AtomicBool,
 }
 
 impl<P: Ports, O: Outlet> Server<P, O> {
@@ -56,15 +52,7 @@ impl<P: Ports, O: Outlet> Server<P, O> {
         outlet: Arc<O>,
         ended: CancellationToken,
     ) -> Self {
-        Self {
-            driver,
-            session,
-            outlet,
-            ended,
-            catalog: OnceCell::new(),
-            calls: Semaphore::new(CALLS),
-            called: AtomicBool::new(false),
-        }
+        Self { driver, session, outlet, ended, catalog: OnceCell::new(), calls: Semaphore::new(CALLS) }
     }
 
     /// A request arrived that only a client that means it sends.
@@ -89,9 +77,7 @@ impl<P: Ports, O: Outlet> Server<P, O> {
 
     /// Calls a tool; the guest hears whether the client gets the answer.
     async fn call(&self, name: &str, arguments: &str, written: Option<Written>) -> CallToolResult {
-        if !self.called.swap(true, Ordering::AcqRel) {
-            self.session.tool_called();
-        }
+        self.session.tool_called();
         // Never closed, so there is always a turn.
         let _turn = self.calls.acquire().await;
         self.outlet.has_room().await;

@@ -8,17 +8,20 @@
 //!
 //! The directory is made by the first change, and made again if somebody removes it.
 
-use std::{future, path::Path, sync::Arc};
+use std::{future, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, RwLock},
     task::{self, JoinError},
+    time::{self, Instant},
 };
 use tracing::Span;
 
+pub use super::lock::Leader;
 use super::{
     paths::InboxPaths,
     small_file::{self, Exposure, Links, SmallFile, Unreadable},
+    takeover::Requests,
     writer::Writer,
 };
 use crate::{
@@ -31,6 +34,10 @@ use crate::{
 /// A row id has 36 characters.
 const CURSOR_BYTES: u64 = 256;
 pub(super) const SECRET_BYTES: u64 = 64 << 10;
+/// How long the lead is waited for, once it was asked for: longer than the request is good.
+const HANDED_OVER: Duration = Duration::from_secs(6);
+/// How often the lock is tried meanwhile, so that no other process is faster.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
 
 /// The files in one directory. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,13 +48,19 @@ pub struct Files {
     writer: Option<Arc<Mutex<Writer>>>,
     /// Told when the lock is to be looked at.
     doubt: Arc<Notify>,
+    /// Told when this process has got the lead because its agent asked for it.
+    led: Arc<Notify>,
+    uploads: Uploads,
 }
+
+/// Held for reading while something changes the files that users have sent, to its end.
+pub type Uploads = Arc<RwLock<()>>;
 
 /// Who keeps the inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lead {
-    /// Another process; the text tells a person which.
-    Another(String),
+    /// Another process.
+    Another(Leader),
     /// This process, which has the lock.
     Here,
     /// This process; there can be no lock, for the reason given.
@@ -65,7 +78,8 @@ impl Files {
     pub(crate) fn at(paths: Option<InboxPaths>) -> Self {
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
-        Self { paths, writer: writer.map(|writer| Arc::new(Mutex::new(writer))), doubt }
+        let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
+        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default() }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -101,10 +115,84 @@ impl Files {
         }
     }
 
-    /// Gives the lock back; from here on nothing but the secret is changed until [`Files::lead`].
+    /// Asks the process that leads to hand over, and leads.
+    ///
+    /// # Errors
+    /// When that one does not: nothing is taken from a process that could still write. The text says what a
+    /// person can do.
+    pub async fn take_over(&self) -> Result<(), String> {
+        let Some(leader) = self.other_leader().await else { return Ok(()) };
+        let silent = |how: &str| {
+            format!(
+                "{} {how}. While it lives it could still write, so nothing was taken from it: {}, and this process takes \
+                 over by itself within 6 s",
+                leader.who,
+                leader.end_it()
+            )
+        };
+        match self.write(|writer| writer.request_lead()).await {
+            Ok(Some(Ok(true))) => {}
+            Ok(None | Some(Ok(false))) => return Err(silent("cannot be asked to hand over")),
+            Ok(Some(Err(cause))) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
+            Err(cause) => return Err(silent(&format!("cannot be asked to hand over ({cause})"))),
+        }
+        let give_up = Instant::now() + HANDED_OVER;
+        while Instant::now() < give_up {
+            time::sleep(TRY_AGAIN).await;
+            match self.other_leader().await {
+                None => return Ok(()),
+                Some(other) if other.who != leader.who => {
+                    return Err(format!("{} was faster, and leads now", other.who));
+                }
+                Some(_) => {}
+            }
+        }
+        Err(silent("does not answer: it may be stopped, or hang"))
+    }
+
+    /// Takes the lock if it is free; the process that leads if it is not.
+    async fn other_leader(&self) -> Option<Leader> {
+        match self.lead().await {
+            Lead::Another(leader) => Some(leader),
+            Lead::Here | Lead::Unlocked(_) => {
+                self.led.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Returns when [`Files::take_over`] has made this process lead.
+    pub async fn has_taken_over(&self) {
+        self.led.notified().await;
+    }
+
+    /// The requests of other processes for the lead. None if there can be none.
+    pub(crate) async fn requests(&self) -> Option<Requests> {
+        let opened = self.write(|writer| writer.requests()).await.ok().flatten().flatten()?;
+        opened.inspect_err(|cause| tracing::info!("no other process can ask for the inbox: {cause}")).ok()
+    }
+
+    /// Gives the lock back, once each change that has begun is made; from here on nothing but the secret is changed
+    /// until [`Files::lead`].
     pub async fn resign(&self) {
-        // What could not be written is what the next leader reads.
+        let _no_file_of_the_user_changes = self.uploads.write().await;
+        // It can only fail with a defect, and then the process goes on leading.
         let _ = self.write(Writer::resign).await;
+    }
+
+    /// The process that leads, if another one does.
+    pub async fn leader(&self) -> Option<Leader> {
+        self.write(|writer| writer.leader()).await.ok().flatten().flatten()
+    }
+
+    /// Writes down for other processes that the client of this one calls a tool.
+    pub async fn note_call(&self) {
+        let _ = self.write(|writer| writer.note_call()).await;
+    }
+
+    /// What changes the files that users have sent holds this for reading.
+    pub(crate) fn uploads(&self) -> Uploads {
+        Arc::clone(&self.uploads)
     }
 
     /// Whether nobody else can have changed the files since [`Files::lead`]; if not, that has to be called

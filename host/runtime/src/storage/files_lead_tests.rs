@@ -29,8 +29,8 @@ async fn one_process_leads_and_the_next_one_takes_over_at_its_end() {
     let Lead::Another(leader) = second.lead().await else { panic!("two lead") };
     drop(first);
 
-    assert!(leader.starts_with(&format!("process {}, since 20", process::id())), "{leader}");
-    assert!(leader.ends_with('Z') && !leader.contains('\n'), "{leader}");
+    assert!(leader.who.starts_with(&format!("process {}, since 20", process::id())), "{leader}");
+    assert!(leader.who.ends_with('Z') && leader.called.contains("no tool so far"), "{leader}");
     assert_eq!(second.lead().await, Lead::Here);
 }
 
@@ -56,7 +56,7 @@ async fn what_a_dead_process_has_left_is_no_lock() {
     assert_eq!(files.lead().await, Lead::Here);
 
     let text = fs::read_to_string(place.lock()).unwrap();
-    assert!(text.starts_with(&format!("process {}, ", process::id())) && text.ends_with("Z\n"), "{text}");
+    assert!(text.starts_with(&format!("{{\"pid\":{},", process::id())) && text.ends_with("}\n"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +67,7 @@ async fn who_only_looks_sees_the_holder_and_makes_nothing() {
     let files = place.files();
     files.lead().await;
 
-    assert!(matches!(holder(&place.lock()), Holder::Held(text) if text.starts_with("process ")));
+    assert!(matches!(holder(&place.lock()), Holder::Held(leader) if leader.who.starts_with("process ")));
     assert!(files.still_leads().await);
     drop(files);
 
@@ -182,6 +182,62 @@ async fn where_nothing_can_be_written_a_process_leads_without_a_lock() {
         assert!(matches!(files.lead().await, Lead::Unlocked(why) if !why.is_empty()));
         assert!(files.still_leads().await);
     }
+}
+
+#[tokio::test]
+async fn who_leads_hands_over_what_it_has_written_and_writes_no_more() {
+    let place = Place::new();
+    let (first, second) = (place.files(), place.files());
+    first.lead().await;
+    first.saved().await;
+    first.store(append(&["a"])).await;
+    first.note_call().await;
+    let requests = first.requests().await.unwrap();
+    let hand_over = async {
+        let process = requests.next().await;
+        first.resign().await;
+        process
+    };
+
+    let (taken, process) = tokio::join!(second.take_over(), hand_over);
+
+    assert_eq!((taken, process), (Ok(()), std::process::id()));
+    assert_eq!(second.saved().await.journal, ["a"]);
+    assert_eq!(second.store(append(&["b"])).await, Outcome::Stored);
+    assert!(matches!(first.store(append(&["c"])).await, Outcome::StoreFailed(_)));
+    assert!(!first.still_leads().await && second.still_leads().await);
+    drop(second);
+    assert_eq!(first.lead().await, Lead::Here);
+    assert_eq!(first.saved().await.journal, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_from_a_leader_that_does_not_answer() {
+    let place = Place::new();
+    let (first, second) = (place.files(), place.files());
+    first.lead().await;
+
+    let why = second.take_over().await.unwrap_err();
+    assert!(why.contains("cannot be asked") && why.contains(&format!("kill {}", process::id())), "{why}");
+
+    // As if it were stopped: the requests are not read.
+    let _requests = first.requests().await.unwrap();
+    let why = second.take_over().await.unwrap_err();
+
+    assert!(why.contains("does not answer"), "{why}");
+    assert!(first.still_leads().await);
+    assert_eq!(first.store(cursor("a")).await, Outcome::Stored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_already_takes_over_at_once() {
+    let place = Place::new();
+    let files = place.files();
+
+    assert_eq!(files.take_over().await, Ok(()));
+
+    assert_eq!(files.lead().await, Lead::Here);
+    assert_eq!(Files::at(None).take_over().await, Ok(()));
 }
 
 #[test]

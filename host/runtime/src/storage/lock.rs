@@ -1,10 +1,11 @@
 //! The right to fetch the messages of a workspace: one process at a time has it.
 //!
-//! The lock is the kernel's and ends with the process; the text in its file is for people. Somebody may
-//! remove the file, and another process lock the next one of that name: so a lock counts only for as long
-//! as its path names its file.
+//! The lock is the kernel's and ends with the process; the text in its file says who has it, since when, and when its
+//! client called a tool for the last time. If the file is removed, another process can lock the next one of that name:
+//! so a lock counts only for as long as its path names its file.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions, Permissions, TryLockError},
     io::{self, ErrorKind},
     os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
@@ -13,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{
     atomic,
@@ -24,8 +26,8 @@ use crate::text::one_line;
 /// Somebody who only looks holds the lock for some microseconds.
 const TRIES: u32 = 3;
 const AFTER_A_LOOKER: Duration = Duration::from_millis(10);
-/// Bytes of the text in the file.
-const TEXT_BYTES: u64 = 200;
+/// Bytes of the text in the file, at most.
+const TEXT_BYTES: u64 = 400;
 /// Where the text says nothing.
 const SOMEBODY: &str = "another process";
 
@@ -34,13 +36,33 @@ const SOMEBODY: &str = "another process";
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
+    since: DateTime<Utc>,
+}
+
+/// The process that has the lock, as its file says; for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// Which process it is, and since when it leads.
+    pub who: String,
+    /// When its client called a tool for the last time; empty if nothing tells.
+    pub called: String,
+    process: Option<u32>,
+}
+
+/// What the file says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Signature {
+    pid: u32,
+    since: String,
+    #[serde(default)]
+    called: Option<String>,
 }
 
 /// What came of trying to take the lock.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// Another process has it; the text tells a person which.
-    ByAnother(String),
+    /// Another process has it.
+    ByAnother(Leader),
     /// This process has it.
     Here(Lock),
 }
@@ -48,8 +70,8 @@ pub(super) enum Taken {
 /// What somebody finds who only looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A process has it; the text tells a person which.
-    Held(String),
+    /// A process has it.
+    Held(Leader),
     /// Nobody.
     Nobody,
     /// That cannot be told, for the reason given.
@@ -69,14 +91,14 @@ pub(super) fn take(path: &Path) -> io::Result<Taken> {
             }
             Err(TryLockError::Error(cause)) => return Err(cause),
         }
-        let lock = Lock { path: path.to_owned(), file };
+        let lock = Lock { path: path.to_owned(), file, since: Utc::now() };
         // Otherwise somebody has removed the file in between.
         if lock.counts() {
-            lock.sign();
+            lock.sign(None);
             return Ok(Taken::Here(lock));
         }
     }
-    Ok(Taken::ByAnother(text(path)))
+    Ok(Taken::ByAnother(leader(path)))
 }
 
 /// Who holds the lock. Changes nothing, and disturbs nobody who takes it.
@@ -88,7 +110,7 @@ pub(crate) fn holder(path: &Path) -> Holder {
     };
     match file.try_lock_shared() {
         Ok(()) => Holder::Nobody,
-        Err(TryLockError::WouldBlock) => Holder::Held(text(path)),
+        Err(TryLockError::WouldBlock) => Holder::Held(leader(path)),
         Err(TryLockError::Error(cause)) => Holder::Unknown(cause.to_string()),
     }
 }
@@ -106,14 +128,60 @@ impl Lock {
         self.path.symlink_metadata().is_err_and(|cause| cause.kind() == ErrorKind::NotFound)
     }
 
+    /// Writes down that the client calls a tool at this moment.
+    pub(super) fn note_call(&self) {
+        self.sign(Some(Utc::now()));
+    }
+
     /// Writes who holds it; a full disk is no reason not to hold it.
-    fn sign(&self) {
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-        let text = format!("process {}, since {now}\n", process::id());
+    fn sign(&self, called: Option<DateTime<Utc>>) {
+        let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let signature = Signature { pid: process::id(), since: text(self.since), called: called.map(text) };
+        let text = serde_json::to_string(&signature).unwrap_or_default() + "\n";
         let _ = self.file.set_permissions(Permissions::from_mode(atomic::OWNER_ONLY));
-        // In this order nobody reads nothing.
+        // Write before truncating, so that readers never see an empty file.
         let _ = self.file.write_all_at(text.as_bytes(), 0);
         let _ = self.file.set_len(u64::try_from(text.len()).unwrap_or_default());
+    }
+}
+
+impl Leader {
+    fn signed(signature: &Signature, now: DateTime<Utc>) -> Self {
+        let Signature { pid, since, called } = signature;
+        let called = called.as_deref().and_then(|called| DateTime::parse_from_rfc3339(called).ok());
+        Self {
+            who: one_line(&format!("process {pid}, since {since}")),
+            called: match called.map(|called| now.signed_duration_since(called).num_minutes()) {
+                None => "its client has called no tool so far".to_owned(),
+                Some(..1) => "its client called a tool within the last minute".to_owned(),
+                Some(minutes) => format!("its client called a tool {minutes} min ago for the last time"),
+            },
+            process: Some(*pid),
+        }
+    }
+
+    /// What another version wrote, or nothing.
+    fn unsigned(text: &str) -> Self {
+        let who = if text.is_empty() { SOMEBODY.to_owned() } else { one_line(text) };
+        Self { who, called: String::new(), process: None }
+    }
+
+    /// What a person can do about it.
+    pub(super) fn end_it(&self) -> String {
+        match self.process {
+            Some(process) => format!("end it (kill {process})"),
+            None => "end it".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.who)?;
+        if !self.called.is_empty() {
+            write!(f, "; {}", self.called)?;
+        }
+        Ok(())
     }
 }
 
@@ -125,8 +193,44 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-fn text(path: &Path) -> String {
+fn leader(path: &Path) -> Leader {
     let file = small_file::read(path, TEXT_BYTES, Links::Refused).ok();
-    let text = file.as_ref().and_then(|file| file.text()).filter(|text| !text.is_empty());
-    text.map_or_else(|| SOMEBODY.to_owned(), one_line)
+    let text = file.as_ref().and_then(|file| file.text()).unwrap_or_default();
+    // Behind it may be the rest of a longer one, until that is cut off.
+    match serde_json::from_str(text.lines().next().unwrap_or_default()) {
+        Ok(signature) => Leader::signed(&signature, Utc::now()),
+        Err(_) => Leader::unsigned(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_is_told_with_the_time_of_its_last_call() {
+        let now = DateTime::parse_from_rfc3339("2026-05-01T12:00:00Z").unwrap().to_utc();
+        for (called, told) in [
+            (None, "no tool so far"),
+            (Some("2026-05-01T11:59:01Z"), "within the last minute"),
+            (Some("2026-05-01T12:00:30Z"), "within the last minute"),
+            (Some("2026-05-01T10:29:00Z"), "91 min ago"),
+            (Some("gibberish"), "no tool so far"),
+        ] {
+            let signature = Signature {
+                pid: 7,
+                since: "2026-05-01T10:00:00Z".to_owned(),
+                called: called.map(str::to_owned),
+            };
+            let leader = Leader::signed(&signature, now).to_string();
+            assert!(leader.starts_with("process 7, since 2026-05-01T10:00:00Z; "), "{leader}");
+            assert!(leader.contains(told), "{leader}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signature_is_shown_as_it_is() {
+        assert_eq!(Leader::unsigned("").to_string(), SOMEBODY);
+        assert_eq!(Leader::unsigned("process 1,\nsince").to_string(), "process 1, since");
+    }
 }

@@ -8,4 +8,5 @@ mod journal_file;
 pub(crate) mod lock;
 pub(crate) mod paths;
 pub mod small_file;
+pub(crate) mod takeover;
 mod writer;

@@ -79,6 +79,8 @@ pub(crate) struct InboxPaths {
     pub(crate) secret: PathBuf,
     pub(crate) journal: PathBuf,
     pub(crate) lock: PathBuf,
+    /// The fifo through which another process asks for the lock.
+    pub(crate) requests: PathBuf,
     /// What damaged journals were, the newest first.
     pub(crate) copies: [PathBuf; 2],
 }
@@ -106,6 +108,7 @@ impl InboxPaths {
             secret,
             journal: named("journal"),
             lock: named("lock"),
+            requests: named("requests"),
             copies: [named("damaged-1"), named("damaged-2")],
         }
     }

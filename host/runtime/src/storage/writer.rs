@@ -18,11 +18,12 @@ use super::{
     atomic,
     cursor::Wanted,
     files::{Lead, SECRET_BYTES, cursor_now_in},
-    journal::Journal,
+    journal::{Disk as _, Journal},
     journal_file::JournalFile,
-    lock::{self, Lock, Taken},
+    lock::{self, Holder, Leader, Lock, Taken},
     paths::InboxPaths,
     small_file::{self, Exposure, Links},
+    takeover::{self, Requests},
 };
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
@@ -104,11 +105,6 @@ impl Writer {
         lead
     }
 
-    /// Gives the lock back.
-    pub(super) fn resign(&mut self) {
-        self.role = Role::Follows;
-    }
-
     /// Whether nobody else can have changed the files since [`Writer::lead`]. A lock whose file was removed
     /// is taken anew.
     pub(super) fn still_leads(&mut self) -> bool {
@@ -121,6 +117,41 @@ impl Writer {
         match self.lead() {
             Lead::Another(_) => false,
             Lead::Here | Lead::Unlocked(_) => nobody_came,
+        }
+    }
+
+    /// Gives the lock back. What was written is on the disk then, as far as that can be made sure; what comes later
+    /// is refused.
+    pub(super) fn resign(&mut self) {
+        // After a failed sync nothing is known, and the next leader reads what there is.
+        let _ = self.journal.disk_mut().sync();
+        self.journal = Journal::new(JournalFile::new(&self.paths));
+        self.role = Role::Follows;
+    }
+
+    /// Receives the requests of other processes for the lead; nothing where there is no lock to ask for.
+    pub(super) fn requests(&self) -> Option<io::Result<Requests>> {
+        matches!(self.role, Role::Leads(_)).then(|| Requests::open(&self.paths.requests))
+    }
+
+    /// Asks the process that leads for the lead; false if it receives no requests.
+    pub(super) fn request_lead(&self) -> io::Result<bool> {
+        takeover::request(&self.paths.requests)
+    }
+
+    /// The process that leads, if another one does.
+    pub(super) fn leader(&self) -> Option<Leader> {
+        match lock::holder(&self.paths.lock) {
+            Holder::Held(leader) => Some(leader),
+            Holder::Nobody | Holder::Unknown(_) => None,
+        }
+    }
+
+    /// Writes down that the client calls a tool.
+    pub(super) fn note_call(&self) {
+        match &self.role {
+            Role::Leads(lock) => lock.note_call(),
+            Role::Follows | Role::LeadsUnlocked => {}
         }
     }
 

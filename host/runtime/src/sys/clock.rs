@@ -108,6 +108,11 @@ impl Asleep {
     }
 }
 
+/// Milliseconds that all processes of the machine count alike.
+pub(crate) fn machine_ms() -> u64 {
+    read_ms(ALSO_ASLEEP)
+}
+
 /// Whole milliseconds, as the component counts them.
 pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -122,7 +122,7 @@ impl Rig {
                     self.lanes.sweeps.push(request.keep);
                     Outcome::Swept(std::mem::take(&mut self.lanes.old))
                 }
-                Next::Finish(_) | Next::Listen(_) | Next::Reply(_) | Next::Upload(_) => {
+                Next::Finish(_) | Next::Listen(_) | Next::Reply(_) | Next::TakeOver(_) | Next::Upload(_) => {
                     panic!("a lane does not do this: {:?}", turn.next)
                 }
             };

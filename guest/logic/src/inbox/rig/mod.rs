@@ -222,7 +222,12 @@ impl Rig {
                 }
                 Next::Send(request) => self.platform.handle(&request),
                 Next::Store(update) => self.store(update.change),
-                Next::Fetch(_) | Next::Finish(_) | Next::Reply(_) | Next::Sweep(_) | Next::Upload(_) => {
+                Next::Fetch(_)
+                | Next::Finish(_)
+                | Next::Reply(_)
+                | Next::Sweep(_)
+                | Next::TakeOver(_)
+                | Next::Upload(_) => {
                     panic!("a poller does not do this: {:?}", turn.next)
                 }
             };

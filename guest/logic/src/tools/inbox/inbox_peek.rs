@@ -5,11 +5,11 @@ use std::rc::Rc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ActivityId, Shown, require_inbox};
+use super::{ActivityId, Shown, require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, MOST_STAGED, Showing},
-    tools::kit::{Count, Facts, Failure, Spec, Tool},
+    tools::kit::{Count, Facts, Failure, Flag, Spec, Tool},
     wire::{Instant, Workspace},
     world::World,
 };
@@ -35,6 +35,9 @@ pub(in crate::tools) struct Arguments {
     /// With activity_id, how many characters of its text to show: 20000 if not given.
     #[serde(default)]
     max_chars: Count,
+    /// true: receive the messages here from now on. For when an answer says that another process does.
+    #[serde(default)]
+    take_over: Flag,
 }
 
 /// Messages that wait, oldest first.
@@ -74,6 +77,7 @@ impl Tool for InboxPeek {
     type Facts = Waiting;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waiting, Failure> {
+        take_over(&host, &world, arguments.take_over).await?;
         require_inbox(&host, &world).await?;
         let offset = arguments.offset.0.unwrap_or_default();
         if !arguments.activity_id.0.is_empty() {

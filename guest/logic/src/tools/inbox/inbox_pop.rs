@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::require_inbox;
+use super::{require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Pops},
-    tools::kit::{Facts, Failure, Spec, Tool, arguments},
+    tools::kit::{Facts, Failure, Flag, Spec, Tool, arguments},
     world::World,
 };
 
@@ -24,6 +24,9 @@ pub(in crate::tools) struct Arguments {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     activity_ids: Ids,
+    /// true: receive the messages here from now on. For when an answer says that another process does.
+    #[serde(default)]
+    take_over: Flag,
 }
 
 /// Ids of messages; or why they are none, which is said only where there is an inbox.
@@ -86,6 +89,7 @@ impl Tool for InboxPop {
     type Facts = Popped;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Popped, Failure> {
+        take_over(&host, &world, arguments.take_over).await?;
         let access = require_inbox(&host, &world).await?;
         let Ids(first) = arguments.activity_id;
         let Ids(others) = arguments.activity_ids;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     dialogue::Host,
     inbox::{self, Access, Kind, Message, Staged},
-    tools::kit::{Entry, Failure, entry},
+    tools::kit::{Entry, Failure, Flag, entry},
     wire::Instant,
     world::World,
 };
@@ -164,6 +164,26 @@ fn card(world: &World, message: &Message) -> Option<String> {
     (!message.peer_id.is_empty()).then(|| format!("{platform}/registry/discover/{}", message.peer_id))
 }
 
+/// Makes this process the one that receives the messages of all workspaces, if the agent wants that.
+pub(super) async fn take_over(host: &Host, world: &World, Flag(wanted): Flag) -> Result<(), Failure> {
+    if !wanted || !world.settings.inbox {
+        return Ok(());
+    }
+    for workspace in world.workspaces().filter(|workspace| world.refusal(*workspace).is_none()) {
+        if world.inbox.borrow().is_open(workspace) {
+            continue;
+        }
+        if let Err(why) = host.take_over(workspace).await {
+            return Err(Failure::new(format!(
+                "Error: the messages of {} are still received elsewhere, because {why}.",
+                world.shown(workspace)
+            )));
+        }
+        world.inbox.borrow_mut().leads(workspace);
+    }
+    Ok(())
+}
+
 /// Waits until the messages are known here; a failure if they are not fetched at all, or not known so far.
 pub(super) async fn require_inbox(host: &Host, world: &World) -> Result<Access, Failure> {
     if !world.settings.inbox {
@@ -178,5 +198,74 @@ pub(super) async fn require_inbox(host: &Host, world: &World) -> Result<Access, 
              read so far. That says nothing about whether messages wait. Try again in a few seconds.",
         )),
         access @ (Access::Followed | Access::Open) => Ok(access),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        testing::{Call, world, world_of_two},
+        wire::{Next, Outcome},
+    };
+
+    #[test]
+    fn the_lead_is_asked_for_only_if_the_agent_wants_it() {
+        for (wanted, asks) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!(false), false),
+            (json!(null), false),
+            (json!(1), false),
+        ] {
+            for tool in ["inbox_peek", "inbox_pop", "wait_for_message"] {
+                let call = Call::open(&world(), tool, &json!({"take_over": wanted, "activity_id": "a"}));
+                assert_eq!(matches!(call.turn.next, Next::TakeOver(0)), asks, "{tool} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_leader_that_does_not_hand_over_is_told_with_what_to_do() {
+        let world = world();
+        world.inbox.borrow_mut().follow(0, "process 7".to_owned());
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        call.then(Outcome::Refused("process 7 does not answer: end it (kill 7)".to_owned()), 6_000);
+
+        assert!(call.answer().is_error);
+        assert!(
+            call.text().contains("still received elsewhere, because process 7 does not answer"),
+            "{}",
+            call.text()
+        );
+    }
+
+    #[test]
+    fn after_the_lead_was_taken_the_call_waits_until_the_journal_is_read() {
+        let world = world();
+        world.inbox.borrow_mut().follow(0, "process 7".to_owned());
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        call.then(Outcome::Rested, 100);
+
+        assert!(matches!(call.turn.next, Next::Rest(_)), "{:?}", call.turn.next);
+        call.then(Outcome::Rested, 30_000);
+        assert!(call.answer().is_error && call.text().contains("not open yet"), "{}", call.text());
+    }
+
+    #[test]
+    fn of_several_workspaces_those_that_are_led_elsewhere_are_taken_over() {
+        let world = world_of_two();
+        world.inbox.borrow_mut().is_read(0, 0);
+        world.inbox.borrow_mut().follow(1, "process 7".to_owned());
+
+        let mut call = Call::open(&world, "inbox_peek", &json!({"take_over": true}));
+
+        assert!(matches!(call.turn.next, Next::TakeOver(1)), "{:?}", call.turn.next);
+        call.then(Outcome::Refused("process 7 hangs".to_owned()), 10);
+        let told = format!("the messages of workspace {} are still received elsewhere", world.id(1));
+        assert!(call.text().contains(&told), "{}", call.text());
     }
 }

@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number as JsonNumber;
 
-use super::{Shown, require_inbox};
+use super::{Shown, require_inbox, take_over};
 use crate::{
     dialogue::Host,
     inbox::{self, Showing, Staged},
-    tools::kit::{Facts, Failure, Number, Spec, Tool},
+    tools::kit::{Facts, Failure, Flag, Number, Spec, Tool},
     wire::Instant,
     world::World,
 };
@@ -28,6 +28,9 @@ pub(in crate::tools) struct Arguments {
     /// Seconds to wait at most: 50 if not given, never more than 280. 0 looks without waiting.
     #[serde(default)]
     timeout_secs: Number,
+    /// true: receive the messages here from now on. For when an answer says that another process does.
+    #[serde(default)]
+    take_over: Flag,
 }
 
 /// A message, or that there was none.
@@ -79,6 +82,7 @@ impl Tool for WaitForMessage {
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<Waited, Failure> {
         let secs = seconds(arguments.timeout_secs);
         let deadline = host.now().saturating_add(milliseconds(secs));
+        take_over(&host, &world, arguments.take_over).await?;
         require_inbox(&host, &world).await?;
         loop {
             let seen = world.inbox.borrow().news();

@@ -146,6 +146,34 @@ impl JsonSchema for Text {
     }
 }
 
+/// Yes or no: `true`, or a text that says so; anything else is no.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(in crate::tools) struct Flag(pub(in crate::tools) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Bool(flag) => flag,
+            Value::String(text) => text.trim().eq_ignore_ascii_case("true"),
+            Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+        }))
+    }
+}
+
+impl JsonSchema for Flag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Flag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "boolean" })
+    }
+}
+
 /// A number, or a text that is one; anything else counts as missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::tools) struct Number(pub(in crate::tools) Option<f64>);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::{
     advice::{advice, after_colon, may_have_happened},
-    arguments::{Count, Number, Text, WorkspaceId},
+    arguments::{Count, Flag, Number, Text, WorkspaceId},
     selector::{MOST_ASKED, Selector},
 };
 use crate::{

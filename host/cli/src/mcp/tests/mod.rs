@@ -32,7 +32,7 @@ use molecule_runtime::{
         Guest,
         wire::{
             Effect, FileUpdate, Instant, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse,
-            Rest, Settings, UploadRequest, WorkspaceSettings,
+            Rest, Settings, UploadRequest, Workspace, WorkspaceSettings,
         },
     },
     session::Session,
@@ -212,6 +212,10 @@ impl Ports for Platform {
 
     async fn rest(&self, _rest: Rest) -> Outcome {
         pending().await
+    }
+
+    async fn take_over(&self, _workspace: Workspace) -> Outcome {
+        Outcome::Refused("not here".to_owned())
     }
 
     async fn upload(&self, _request: UploadRequest) -> Outcome {

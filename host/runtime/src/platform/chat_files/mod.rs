@@ -15,7 +15,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{fs::File, io::AsyncWriteExt as _, task};
 
@@ -25,6 +25,7 @@ use crate::{
     config::ChatUploads,
     guest::wire::{FetchRequest, FetchedFile, Method, Outcome, PlatformRequest, SweepRequest, Unreachable},
     names::names,
+    storage::files::Uploads,
 };
 
 /// Left free on the disk beside the file, for the journal and for everybody else.
@@ -37,6 +38,7 @@ pub struct ChatFiles {
     most_bytes: u64,
     keep: Duration,
     reserve: u64,
+    changing: Uploads,
 }
 
 /// Why a file is not on disk.
@@ -57,11 +59,12 @@ impl From<Failed> for Outcome {
 }
 
 impl ChatFiles {
-    /// The files of `workspace`, where and for how long the operator keeps them.
+    /// The files of `workspace`, where and for how long the operator keeps them. `changing` is held for reading while
+    /// the directory changes.
     #[must_use]
-    pub fn new(uploads: &ChatUploads, workspace: &str) -> Self {
+    pub fn new(uploads: &ChatUploads, workspace: &str, changing: Uploads) -> Self {
         let place = uploads.directory.as_ref().map(|directory| Place::new(directory, workspace));
-        Self { place, most_bytes: uploads.most_bytes, keep: uploads.keep, reserve: RESERVE_BYTES }
+        Self { place, most_bytes: uploads.most_bytes, keep: uploads.keep, reserve: RESERVE_BYTES, changing }
     }
 
     /// Brings a file to the disk: outcomes as `next.fetch` in `wit/turns.wit` says.
@@ -93,7 +96,7 @@ impl ChatFiles {
         let Some(place) = self.place.clone() else { return Outcome::Swept(Vec::new()) };
         let keep: Vec<PathBuf> = request.keep.iter().map(PathBuf::from).collect();
         let age = self.keep;
-        match blocking(move || place.sweep(&keep, age)).await {
+        match self.blocking(move || place.sweep(&keep, age)).await {
             Ok(removed) => {
                 Outcome::Swept(removed.iter().map(|path| path.to_string_lossy().into_owned()).collect())
             }
@@ -112,7 +115,7 @@ impl ChatFiles {
             self.check_size(bytes)?;
         }
         let (place, name, reserve) = (place.clone(), name.to_owned(), self.reserve);
-        blocking(move || {
+        self.blocking(move || {
             place.make()?;
             if let Some((path, bytes)) = place.find(&name, expected)? {
                 let path = path.to_string_lossy().into_owned();
@@ -142,10 +145,10 @@ impl ChatFiles {
         }
         let mime_type = incoming.mime_type();
         let (drafts, path) = (place.clone(), place.clone());
-        let draft = blocking(move || drafts.draft()).await?;
+        let draft = self.blocking(move || drafts.draft()).await?;
         let bytes = self.stream(&draft, expected, &mut incoming).await?;
         check_length(bytes, expected)?;
-        let path = blocking(move || path.publish(draft, &name)).await?;
+        let path = self.blocking(move || path.publish(draft, &name)).await?;
         Ok(FetchedFile { path: path.to_string_lossy().into_owned(), bytes, mime_type })
     }
 
@@ -168,6 +171,23 @@ impl ChatFiles {
         }
         file.flush().await.map_err(disk)?;
         Ok(bytes)
+    }
+
+    /// Does work on the disk, to its end also if the future is dropped.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Failed> {
+        let changing = Arc::clone(&self.changing).read_owned().await;
+        let work = move || {
+            let done = work();
+            drop(changing);
+            done
+        };
+        match task::spawn_blocking(work).await {
+            Ok(done) => done.map_err(|cause| Failed::Disk(cause.to_string())),
+            Err(cause) => Err(Failed::Disk(cause.to_string())),
+        }
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), Failed> {
@@ -194,16 +214,6 @@ fn check_length(bytes: u64, expected: Option<u64>) -> Result<(), Failed> {
             Err(Failed::Line(format!("the content has {bytes} bytes in place of {expected}")))
         }
         Some(_) | None => Ok(()),
-    }
-}
-
-/// Does what blocks, where it holds nobody up.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Failed> {
-    match task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|cause| Failed::Disk(cause.to_string())),
-        Err(cause) => Err(Failed::Disk(cause.to_string())),
     }
 }
 

@@ -30,7 +30,7 @@ impl Scene {
             most_bytes: 1_000,
             keep: 14 * DAY,
         };
-        let files = ChatFiles { reserve: 0, ..ChatFiles::new(&uploads, "w") };
+        let files = ChatFiles { reserve: 0, ..ChatFiles::new(&uploads, "w", Uploads::default()) };
         Self { configs, files }
     }
 
@@ -190,7 +190,9 @@ async fn without_a_directory_nothing_is_fetched() {
     let uploads = ChatUploads { directory: None, most_bytes: 1_000, keep: DAY };
     let server = Server::start([]).await;
 
-    let outcome = ChatFiles::new(&uploads, "w").fetch(&server.http("tok"), request("a", None)).await;
+    let outcome = ChatFiles::new(&uploads, "w", Uploads::default())
+        .fetch(&server.http("tok"), request("a", None))
+        .await;
 
     assert_eq!(outcome, Outcome::StoreFailed(nowhere()));
 }
@@ -247,4 +249,22 @@ fn answer(content: &str) -> String {
 fn chunked(content: &str) -> String {
     let length = content.len();
     format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{content}\r\n0\r\n\r\n")
+}
+
+#[tokio::test]
+async fn the_lead_is_not_handed_over_before_a_file_that_is_being_named_has_its_name() {
+    let scene = Scene::new();
+    let files = crate::storage::files::Files::at(None);
+    let uploads = ChatFiles { changing: files.uploads(), ..scene.files.clone() };
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let publishing = uploads.blocking(move || begun.recv().map_err(io::Error::other));
+    let mut publishing = Box::pin(publishing);
+    assert!(futures::poll!(&mut publishing).is_pending());
+    drop(publishing);
+
+    let mut handed_over = Box::pin(files.resign());
+
+    assert!(futures::poll!(&mut handed_over).is_pending());
+    begin.send(()).unwrap();
+    handed_over.await;
 }

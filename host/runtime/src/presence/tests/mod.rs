@@ -19,7 +19,7 @@ use super::*;
 use crate::{
     account::{AgentCard, Credentials, TokenSource},
     guest::wire::{
-        FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest,
+        FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Unreachable, UploadRequest, Workspace,
     },
 };
 
@@ -459,6 +459,10 @@ impl Ports for Scripted {
             let _ = time::timeout(left, asleep.changed()).await;
         }
         Outcome::Rested
+    }
+
+    async fn take_over(&self, _workspace: Workspace) -> Outcome {
+        Outcome::Refused("not here".to_owned())
     }
 
     async fn upload(&self, _request: UploadRequest) -> Outcome {
