@@ -40,11 +40,11 @@ impl Applier<'_> {
     pub(super) fn apply(&mut self, event: &Event) -> bool {
         match event {
             Event::Acknowledged { ids } => {
-                let mut is_due = false;
+                let mut due = false;
                 for id in ids {
-                    is_due |= self.acknowledge(id);
+                    due |= self.acknowledge(id);
                 }
-                return is_due;
+                return due;
             }
             Event::Delivered { id, n, starts } => {
                 if let Some(staged) = self.queue.find(self.workspace, id) {

@@ -1,10 +1,10 @@
 //! The messages to this agent: fetched, staged, handed out, dealt with.
 //!
 //! ```text
-//! platform ──rows──► poller ──► filter ──► message ──► journal ──► queue ──► tools
+//! platform ──rows──► poller ─► classify ─► message ──► journal ──► queue ──► tools
 //!                      ▲          │                      ▲           │ popped
 //!                      │          ▼                      └───────────┤
-//!                   position ◄─ watermarks ◄──────────────── acknowledged, on disk ──► cursor file
+//!                   position ◄─ watermarks ◄──────────── acknowledged, on disk ──► cursor file
 //! ```
 //!
 //! | Module | Knows |

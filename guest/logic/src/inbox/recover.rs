@@ -1,7 +1,7 @@
 //! How a journal becomes a mailbox.
 //!
 //! ```text
-//! journal ──replay──► mailbox + staged messages ──snapshot──► journal without what is over
+//! journal ──recover──► mailbox + staged messages ──snapshot──► journal without what is over
 //! ```
 //!
 //! A journal that was damaged is good for what is left of it: messages that it still has are kept, and
