@@ -41,6 +41,10 @@ const REST_MS: u64 = 5_000;
 /// While the platform's events come in, polls are only for what they miss.
 const REST_WITH_EVENTS_MS: u64 = 15_000;
 
+/// How often all workspaces of a process look together in a minute, where nothing tells them to. A platform may take
+/// 600 requests a minute from one address.
+const LOOKS_A_MINUTE: u64 = 300;
+
 /// Between a failure and the next try, whatever is heard.
 const LEAST_PAUSE_MS: u64 = 1_000;
 
@@ -115,6 +119,12 @@ pub(super) struct Batch {
     pub(super) more: bool,
     /// They are the oldest of a window, which took many requests to find.
     pub(super) of_window: bool,
+}
+
+/// How long one of so many workspaces rests between two looks.
+fn rest_ms(workspaces: usize) -> u64 {
+    let workspaces = u64::try_from(workspaces).unwrap_or(u64::MAX);
+    REST_MS.max(workspaces.saturating_mul(60_000) / LOOKS_A_MINUTE)
 }
 
 impl Poller {
@@ -203,8 +213,9 @@ impl Poller {
         let now = self.host.now();
         self.host.rest_until_if_later(self.pace.next(now)).await;
         let is_behind = self.mailbox(|mailbox| mailbox.journal.state == State::Behind);
-        let with_events = if is_behind { REST_MS } else { REST_WITH_EVENTS_MS };
-        self.heard = self.listen_until(now.saturating_add(REST_MS), now.saturating_add(with_events)).await;
+        let rest = rest_ms(self.world.workspaces().count());
+        let with_events = if is_behind { REST_MS } else { REST_WITH_EVENTS_MS.max(rest) };
+        self.heard = self.listen_until(now.saturating_add(rest), now.saturating_add(with_events)).await;
     }
 
     /// Says whether it has heard of something.
@@ -530,5 +541,15 @@ impl Poller {
             self.host.log(Level::Warn, format!("the platform sent {count} inbox rows that cannot be read"));
         }
         self.said_without_id = count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_workspaces_look_less_often_each_so_that_together_they_ask_for_no_more() {
+        assert_eq!([1, 25, 26, 100, 1_000].map(rest_ms), [5_000, 5_000, 5_200, 20_000, 200_000]);
     }
 }
