@@ -22,6 +22,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use molecule_tests::launch::Launch;
 use serde_json::{Value, json};
 
 use crate::{driver::Server, machine, platform::Platform, table::Row};
@@ -99,20 +100,8 @@ fn run(directory: &Path, workspaces: u32, span: Duration) -> Result<Seen> {
     let further = workspaces.saturating_sub(1).to_string();
     let platform = Arc::new(Platform::start_with(directory, &["--further", &further])?);
     let launch = platform.launch(directory.join("molecule-mcp"))?;
-    let entries = platform.told("MOLECULE_WORKSPACES").unwrap_or_default().trim_matches('\'').to_owned();
-    let file = launch.home().join("workspaces.json");
-    fs::write(&file, &entries)?;
-    let launch =
-        launch.without("MOLECULE_WORKSPACES").env("MOLECULE_WORKSPACES_FILE", &file.to_string_lossy());
-    let entries: Vec<Value> = serde_json::from_str(&entries).unwrap_or_default();
-    let ids: Vec<String> =
-        entries.iter().filter_map(|entry| Some(entry.get("id")?.as_str()?.to_owned())).collect();
-    ensure!(
-        ids.len() == usize::try_from(workspaces)? || workspaces < 2,
-        "the stand-in made {} workspaces",
-        ids.len()
-    );
-    let ids = if ids.is_empty() { vec![platform.me()?.to_owned()] } else { ids };
+    let (launch, ids) = with_list(&platform, launch)?;
+    ensure!(ids.len() == usize::try_from(workspaces)?, "the stand-in made {} workspaces", ids.len());
 
     let mut server = Server::spawn(&launch)?;
     let answered = server.initialize()?;
@@ -145,6 +134,21 @@ fn run(directory: &Path, workspaces: u32, span: Duration) -> Result<Seen> {
     arrivals.sort_unstable();
     let lost = written.saturating_sub(arrivals.len());
     Ok(Seen { answered, registered, arrivals, lost, lateness, cores, resident_mib })
+}
+
+/// Gives the list of workspaces in a file, because many of them do not fit into a variable; and their ids.
+fn with_list(platform: &Platform, launch: Launch) -> Result<(Launch, Vec<String>)> {
+    let Ok(entries) = platform.told("MOLECULE_WORKSPACES") else {
+        return Ok((launch, vec![platform.me()?.to_owned()]));
+    };
+    let entries = entries.trim_matches('\'');
+    let file = launch.home().join("workspaces.json");
+    fs::write(&file, entries)?;
+    let list: Vec<Value> = serde_json::from_str(entries)?;
+    let id = |entry: &Value| Some(entry.get("id")?.as_str()?.to_owned());
+    let launch =
+        launch.without("MOLECULE_WORKSPACES").env("MOLECULE_WORKSPACES_FILE", &file.to_string_lossy());
+    Ok((launch, list.iter().filter_map(id).collect()))
 }
 
 /// When each message was sent; its text is its place.
