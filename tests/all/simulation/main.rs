@@ -16,7 +16,8 @@ fn nothing_is_lost_repeated_or_stuck_in_any_life() {
     let tally = report.tally;
     assert!(tally.crashes > LIVES && tally.traps > LIVES / 4, "too little went wrong: {tally:?}");
     assert!(tally.redelivered > LIVES && tally.shown > 50 * LIVES, "too little was shown: {tally:?}");
-    assert!(tally.acknowledged > LIVES, "too few files: {tally:?}");
+    // Only what a message of the user names is acknowledged.
+    assert!(tally.acknowledged > LIVES / 2, "too few files: {tally:?}");
     assert!(tally.excused * 20 < tally.messages, "too much was excused: {tally:?}");
 }
 

@@ -45,6 +45,22 @@ async fn calls_under_way_end_and_send_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_ids_of_messages_are_new_in_a_fresh_guest() {
+    let story = Setting::default().begin();
+    let echo = story.platform().push_peer("Echo", Script::Echo);
+    story.asks("delegate_task", task(&echo, "first")).await;
+    story.process().flood();
+    assert!(story.asks("list_peers", json!({})).await.is_lost());
+
+    story.asks("delegate_task", task(&echo, "second")).await;
+
+    let sent = story.sent("POST", "/a2a");
+    let ids: Vec<_> = sent.iter().map(|envelope| envelope.pointer("/params/message/messageId")).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(ids[0].is_some() && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_secret_on_disk_survives() {
     let story = Setting::default().begin();
     let beat = json!({ "platform_inbound_secret": "s1" });

@@ -374,6 +374,13 @@ impl Guest {
         }
     }
 
+    /// Each instance has a seed of its own: ids and markers never come twice.
+    fn settings_of_this_instance(&self) -> Settings {
+        let (first, second, third, fourth) = self.settings.seed;
+        let seed = (first, second, third, fourth.wrapping_add(*self.stops.borrow()));
+        Settings { seed, ..self.settings.clone() }
+    }
+
     fn instantiate(&self) -> wasmtime::Result<Live> {
         let powers = Powers {
             limits: Limits {
@@ -393,7 +400,7 @@ impl Guest {
         store.epoch_deadline_callback(move |_| Ok(verdict()));
         store.set_epoch_deadline(u64::MAX / 2);
         let agent = self.pre.instantiate(&mut store)?;
-        agent.molecule_mcp_setup().call_start(&mut store, &self.settings)?;
+        agent.molecule_mcp_setup().call_start(&mut store, &self.settings_of_this_instance())?;
         Ok(Live { store, agent })
     }
 }
