@@ -51,7 +51,7 @@ pub(crate) fn page(machine: &str, table: &str) -> String {
          `make bench` wrote this page: release builds with the same flags, measured in turn on one machine, \
          medians of several\nruns. The bare server is an MCP server over the same library with nothing behind \
          it (`tests/bench`); the platform is\nthe stand-in on the loopback interface, in a process of its own. A dash stands where the \
-         bare server has no such thing.\n\n\
+         bare server has no such thing.\nMany workspaces in one process: [fleet.md](fleet.md).\n\n\
          Machine: {machine}.\n\n{table}"
     )
 }
