@@ -56,6 +56,13 @@ pub enum BuildError {
     Token(PathBuf, TokenFileProblem),
 }
 
+impl Runtime {
+    /// Makes a runtime in the program that embeds it.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// The base address of the platform, http or https.
     pub fn platform(mut self, url: impl Into<String>) -> Self {

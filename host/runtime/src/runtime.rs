@@ -13,7 +13,6 @@ use tracing::Instrument as _;
 
 use crate::{
     account::Account,
-    builder::Builder,
     config::Config,
     driver::Driver,
     guest::{
@@ -51,11 +50,6 @@ struct Shared {
 }
 
 impl Runtime {
-    /// Makes a runtime in the program that embeds it.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     /// All tools, always in the same order.
     ///
     /// # Errors

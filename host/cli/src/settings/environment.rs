@@ -9,7 +9,7 @@ use std::{
 
 use molecule_runtime::account::placeholder::{self, Placeholder};
 
-use super::{problem::Problem, proxy};
+use super::problem::Problem;
 use crate::env::{self, Variable};
 
 /// Values that read like "off".
@@ -62,7 +62,7 @@ impl<'a> Environment<'a> {
 
     /// Name and value, unless that is blank. Some variables may also be written in lower case.
     fn spelled(&self, variable: &Variable) -> Option<(String, OsString)> {
-        let lower = proxy::has_two_spellings(variable).then(|| variable.name.to_ascii_lowercase());
+        let lower = has_two_spellings(variable).then(|| variable.name.to_ascii_lowercase());
         let names = [Some(variable.name.to_owned()), lower];
         names.into_iter().flatten().find_map(|name| {
             let value = (self.lookup)(&name).filter(|value| !value.as_bytes().trim_ascii().is_empty())?;
@@ -243,4 +243,8 @@ fn left_over<'a>(variable: &Variable, value: &'a str) -> Option<Placeholder<'a>>
 
 fn is_secret(variable: &Variable) -> bool {
     [&env::WORKSPACE_TOKEN, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::ALL_PROXY].contains(&variable)
+}
+/// Whether `variable` may also be written in lower case.
+fn has_two_spellings(variable: &Variable) -> bool {
+    [&env::ALL_PROXY, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::NO_PROXY].contains(&variable)
 }

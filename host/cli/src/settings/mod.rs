@@ -12,6 +12,7 @@ mod attach_roots;
 mod chat_uploads;
 mod configs_dir;
 mod environment;
+mod listed;
 mod no_proxy;
 mod permissions;
 mod platform_url;
@@ -37,7 +38,7 @@ use molecule_runtime::{
 };
 
 pub use self::problem::Problems;
-use self::{accounts::Listed, configs_dir::ConfigsDir, environment::Environment};
+use self::{configs_dir::ConfigsDir, environment::Environment, listed::Listed};
 use crate::env;
 
 /// Where `config.yaml` is looked for.

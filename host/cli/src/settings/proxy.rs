@@ -13,7 +13,7 @@ use molecule_runtime::network::Proxy;
 use url::Url;
 
 use super::{environment::Environment, no_proxy};
-use crate::env::{self, Variable};
+use crate::env;
 
 /// Reads which proxy `platform` is reached through.
 pub(super) fn read(environment: &mut Environment<'_>, platform: &Url) -> Option<Proxy> {
@@ -68,11 +68,6 @@ fn is_host(host: &str) -> bool {
 
 fn one_word(scheme: &str) -> String {
     scheme.chars().take_while(char::is_ascii_alphanumeric).take(8).collect()
-}
-
-/// Whether `variable` may also be written in lower case.
-pub(super) fn has_two_spellings(variable: &Variable) -> bool {
-    [&env::ALL_PROXY, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::NO_PROXY].contains(&variable)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //!
 //! The directory is made by the first change, and made again if somebody removes it.
 
-use std::{future, path::Path, sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, Notify, RwLock},
@@ -17,11 +17,12 @@ use tokio::{
 };
 use tracing::Span;
 
-pub use super::lock::Leader;
+pub use super::lock::{Lead, Leader};
 use super::{
     paths::InboxPaths,
-    small_file::{self, Exposure, Links, SmallFile, Unreadable},
+    small_file::Exposure,
     takeover::Requests,
+    words::{SECRET_BYTES, read, word},
     writer::Writer,
 };
 use crate::{
@@ -31,9 +32,6 @@ use crate::{
     names::names,
 };
 
-/// A row id has 36 characters.
-const CURSOR_BYTES: u64 = 256;
-pub(super) const SECRET_BYTES: u64 = 64 << 10;
 /// How long the lead is waited for, once it was asked for: longer than the request is good.
 const HANDED_OVER: Duration = Duration::from_secs(6);
 /// How often the lock is tried meanwhile, so that no other process is faster.
@@ -55,17 +53,6 @@ pub struct Files {
 
 /// Held for reading while something changes the files that users have sent, to its end.
 pub type Uploads = Arc<RwLock<()>>;
-
-/// Who keeps the inbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lead {
-    /// Another process.
-    Another(Leader),
-    /// This process, which has the lock.
-    Here,
-    /// This process; there can be no lock, for the reason given.
-    Unlocked(String),
-}
 
 impl Files {
     /// The files of a workspace.
@@ -251,43 +238,6 @@ impl Files {
 /// Why nothing is kept.
 fn nowhere() -> String {
     format!("no directory for state can be written: set {} to one", names().state)
-}
-
-impl InboxPaths {
-    /// The id in the cursor file; none if there is no such file, or anything else in it.
-    pub(crate) fn read_cursor(&self) -> Option<String> {
-        if self.cursor.exists() {
-            return cursor_in(&self.cursor);
-        }
-        cursor_in(self.former_cursor.as_ref()?)
-    }
-}
-
-fn cursor_in(path: &Path) -> Option<String> {
-    word(&read(path, CURSOR_BYTES)?)
-}
-
-/// The same, for those who look again and again: nothing is said of what cannot be read.
-pub(super) fn cursor_now_in(path: &Path) -> Option<String> {
-    word(&small_file::read(path, CURSOR_BYTES, Links::Refused).ok()?)
-}
-
-fn read(path: &Path, limit: u64) -> Option<SmallFile> {
-    match small_file::read(path, limit, Links::Refused) {
-        Ok(file) => Some(file),
-        Err(Unreadable::Absent) => None,
-        Err(why) => {
-            tracing::warn!("{} {why}, and is ignored", path.display());
-            None
-        }
-    }
-}
-
-/// The one word of visible ASCII that is all there is in the file.
-fn word(file: &SmallFile) -> Option<String> {
-    let text = file.text()?;
-    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    is_word.then(|| text.to_owned())
 }
 
 #[cfg(test)]

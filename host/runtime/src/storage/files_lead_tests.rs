@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::{MetadataExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
 };
 

@@ -7,7 +7,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt, symlink},
         net::UnixListener,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 

@@ -31,6 +31,17 @@ const TEXT_BYTES: u64 = 400;
 /// Where the text says nothing.
 const SOMEBODY: &str = "another process";
 
+/// Who keeps the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// Another process.
+    Another(Leader),
+    /// This process, which has the lock.
+    Here,
+    /// This process; there can be no lock, for the reason given.
+    Unlocked(String),
+}
+
 /// The lock, held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock {

@@ -9,4 +9,5 @@ pub(crate) mod lock;
 pub(crate) mod paths;
 pub mod small_file;
 pub(crate) mod takeover;
+mod words;
 mod writer;

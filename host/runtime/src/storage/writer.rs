@@ -17,13 +17,13 @@ use tokio::sync::Notify;
 use super::{
     atomic,
     cursor::Wanted,
-    files::{Lead, SECRET_BYTES, cursor_now_in},
     journal::{Disk as _, Journal},
     journal_file::JournalFile,
-    lock::{self, Holder, Leader, Lock, Taken},
+    lock::{self, Holder, Lead, Leader, Lock, Taken},
     paths::InboxPaths,
     small_file::{self, Exposure, Links},
     takeover::{self, Requests},
+    words::{SECRET_BYTES, cursor_now_in},
 };
 use crate::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},

@@ -20,8 +20,8 @@ use url::Url;
 
 use self::entry::{Entry, TokenAt};
 use super::{
-    accounts::{self, Listed, Workspace},
     environment::Environment,
+    listed::{self, Listed, Workspace},
 };
 use crate::env::{self, Variable};
 
@@ -151,9 +151,9 @@ impl Reading<'_, '_> {
 
     fn platform(&mut self, index: usize, own: Option<&str>) -> Option<Url> {
         let Some(text) = own.or(self.source.platform.as_deref()) else {
-            return accounts::common_platform(self.environment);
+            return listed::common_platform(self.environment);
         };
-        match accounts::address(self.environment, text) {
+        match listed::address(self.environment, text) {
             Ok(url) => Some(url),
             Err(why) => {
                 self.problem(index, &format!("'platform_url' {why}"));
