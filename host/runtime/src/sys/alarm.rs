@@ -62,7 +62,8 @@ impl Alarm {
 
     /// Has the timer ring in `left`, unless the machine is awake then anyway.
     pub(super) fn watch(&self, left: Duration) -> Pending<'_> {
-        let deadline = (boot::now_ms() + boot::ms(left)).next_multiple_of(GRID_MS);
+        let end = boot::now_ms().saturating_add(boot::ms(left));
+        let deadline = end.checked_next_multiple_of(GRID_MS).unwrap_or(end);
         let mut deadlines = self.deadlines();
         let is_first = deadlines.first_key_value().is_none_or(|(first, _)| deadline < *first);
         *deadlines.entry(deadline).or_default() += 1;
@@ -82,7 +83,7 @@ impl Alarm {
             }
             before = so_far;
             let now = boot::now_ms();
-            if let Some((next, _)) = self.deadlines().range(now + 1..).next() {
+            if let Some((next, _)) = self.deadlines().range(now.saturating_add(1)..).next() {
                 self.timer.ring_at(*next);
             }
         }
@@ -178,6 +179,15 @@ mod tests {
         timer.ring_at(boot::now_ms() + 20);
 
         assert!(timer.rings());
+    }
+
+    #[test]
+    fn a_pause_without_an_end_is_one_like_others() {
+        let alarm = Alarm::new().unwrap();
+
+        let _pending = alarm.watch(Duration::MAX);
+
+        assert_eq!(alarm.deadlines().len(), 1);
     }
 
     #[test]
