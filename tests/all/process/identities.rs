@@ -60,8 +60,8 @@ async fn where_two_users_have_written_a_reply_without_a_name_is_refused_and_noth
     let [a, b, c] = three(&platform);
     let mut program = acting_for(&platform, &[&a, &b, &c]).await?;
     platform.with(|platform| platform.user_sends(a.id, "one"));
-    platform.with(|platform| platform.user_sends(b.id, "two"));
     handles(&mut program, &a, "one").await?;
+    platform.with(|platform| platform.user_sends(b.id, "two"));
     handles(&mut program, &b, "two").await?;
 
     let refused = program.call("send_message_to_user", json!({ "message": "hello" })).await?;
