@@ -21,7 +21,7 @@ use std::{
 };
 
 use crate::{
-    redact,
+    text::redact,
     wire::{
         Answer, Effect, FetchRequest, FetchedFile, FileChange, FileUpdate, Finish, Instant, Level, Listen,
         LogLine, Next, Outcome, PlatformRequest, PlatformResponse, Rest, SweepRequest, Turn, UploadRequest,

@@ -35,4 +35,3 @@ mod wire;
 mod world;
 
 pub use agent::Agent;
-use text::{lenient_json as loose, redact, untrusted};

@@ -10,7 +10,7 @@ use crate::{
         parts::{Attachment, Parts},
         stamp::Stamp,
     },
-    untrusted,
+    text::untrusted,
     wire::Workspace,
 };
 

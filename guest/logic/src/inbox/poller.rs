@@ -29,7 +29,7 @@ use crate::{
         activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
         stamp::Stamp,
     },
-    untrusted,
+    text::untrusted,
     uploads::OwnUploads,
     wire::{Arrival, Effect, Finish, Instant, Level, Listen, Saved, Workspace},
     world::World,

@@ -8,7 +8,7 @@ use super::{PlatformError, a2a, post, read};
 use crate::{
     context::Context,
     dialogue::Host,
-    untrusted,
+    text::untrusted,
     wire::{Level, Workspace},
 };
 

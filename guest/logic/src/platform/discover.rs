@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{get, read, says_token};
 use crate::{
     dialogue::Host,
-    untrusted,
+    text::untrusted,
     wire::{PlatformResponse, Workspace},
 };
 

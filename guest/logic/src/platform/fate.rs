@@ -16,7 +16,11 @@
 use serde_json::{Map, Value};
 
 use super::{said, says_token, words};
-use crate::{dialogue::NoAnswer, redact, untrusted, wire::PlatformResponse};
+use crate::{
+    dialogue::NoAnswer,
+    text::{redact, untrusted},
+    wire::PlatformResponse,
+};
 
 /// Longest piece of an answer that is shown when it makes no sense.
 const EXCERPT_CHARS: usize = 200;

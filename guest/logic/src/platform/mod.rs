@@ -26,8 +26,10 @@ use thiserror::Error;
 
 use crate::{
     dialogue::{Host, NoAnswer},
-    loose::{self, Shape},
-    redact, untrusted,
+    text::{
+        lenient_json::{self, Shape},
+        redact, untrusted,
+    },
     wire::{Limits, Method, PlatformRequest, PlatformResponse, Workspace},
 };
 
@@ -147,7 +149,7 @@ fn list_of<T: Shape>(
         Some(b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => "was not a list",
         Some(_) | None => "was not JSON",
     };
-    loose::list(&text, one).map_err(|cause| misshapen(response, || format!("{}: {cause}", what())))
+    lenient_json::list(&text, one).map_err(|cause| misshapen(response, || format!("{}: {cause}", what())))
 }
 
 /// The elements of a list.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::MapAccess};
 
-use crate::loose::{Field, Shape};
+use crate::text::lenient_json::{Field, Shape};
 
 /// No message of a person or an agent has more; the rest would only fill memory.
 const MOST_ATTACHMENTS: usize = 1_000;
@@ -188,7 +188,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::loose;
+    use crate::text::lenient_json;
 
     #[test]
     fn texts_of_all_spellings_are_joined_and_others_are_skipped() {
@@ -255,6 +255,6 @@ mod tests {
                 value.each(|part| self.0.add(part))
             }
         }
-        loose::object::<Holder>(&json!({ "parts": list }).to_string()).unwrap().0
+        lenient_json::object::<Holder>(&json!({ "parts": list }).to_string()).unwrap().0
     }
 }

@@ -5,8 +5,10 @@ use serde::de::MapAccess;
 use super::{Limits, MIB, PlatformError, READ, get, list_of};
 use crate::{
     dialogue::Host,
-    loose::{self, Field, Shape},
-    untrusted,
+    text::{
+        lenient_json::{self, Field, Shape},
+        untrusted,
+    },
     wire::Workspace,
 };
 
@@ -27,7 +29,7 @@ pub(crate) async fn list(host: &Host, workspace: Workspace, id: &str) -> Result<
     let mut request = get(workspace, ["registry", id, "peers"]);
     request.identify = true;
     request.limits = Limits { body_bytes: 2 * MIB, ..READ };
-    let rows: Vec<Option<Row>> = list_of(&host.send(request).await?, loose::object)?;
+    let rows: Vec<Option<Row>> = list_of(&host.send(request).await?, lenient_json::object)?;
     Ok(rows.into_iter().flatten().filter_map(PeerRow::of).collect())
 }
 

@@ -10,7 +10,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::untrusted;
+use crate::text::untrusted;
 
 /// Longest address of a file that is shown.
 const ADDRESS_CHARS: usize = 500;

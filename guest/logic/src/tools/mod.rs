@@ -22,7 +22,7 @@ use serde_json::Value;
 use self::kit::{Entry, failed, tool_spec};
 use crate::{
     dialogue::Dialogue,
-    untrusted,
+    text::untrusted,
     wire::{Finish, Instant, ToolSpec, Turn},
     world::World,
 };

@@ -3,8 +3,8 @@
 use serde::de::MapAccess;
 
 use crate::{
-    loose::{self, Field, Shape},
     platform::{parts::Parts, stamp::Stamp},
+    text::lenient_json::{self, Field, Shape},
 };
 
 /// One row. Texts are empty where the platform tells none.
@@ -60,7 +60,7 @@ impl Default for Row {
 impl Row {
     /// Reads a row even if something in it is beyond reading.
     pub(super) fn read(json: &str) -> Option<Self> {
-        loose::object(json).or_else(|| loose::object(json).map(|Envelope(row)| row))
+        lenient_json::object(json).or_else(|| lenient_json::object(json).map(|Envelope(row)| row))
     }
 }
 

@@ -16,9 +16,8 @@ use crate::{
         fate::{self, Fate},
         queue,
     },
-    redact,
+    text::{redact, untrusted},
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice},
-    untrusted,
     wire::Workspace,
     world::World,
 };

@@ -25,9 +25,8 @@ use crate::{
         fate::Fate,
         report::Report,
     },
-    redact,
+    text::{redact, untrusted},
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, WorkspaceId},
-    untrusted,
     wire::Workspace,
     world::{Work, World},
 };

@@ -13,8 +13,8 @@ use crate::{
         PlatformError,
         delegate::{self, Order, Placed},
     },
+    text::untrusted,
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, WorkspaceId, advice},
-    untrusted,
     world::World,
 };
 

@@ -13,9 +13,8 @@ use crate::{
         delegations::{self, Delegation, Reply},
         fate::{self, Fate},
     },
-    redact,
+    text::{redact, untrusted},
     tools::kit::WorkspaceId,
-    untrusted,
     wire::{Instant, Workspace},
     world::World,
 };

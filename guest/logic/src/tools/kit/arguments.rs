@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Failure;
-use crate::untrusted;
+use crate::text::untrusted;
 
 /// Longest id that is sent to the platform.
 const ID_CHARS: usize = 64;

@@ -19,7 +19,7 @@ use crate::{
     dialogue::Host,
     inbox::{self, Showing, Told},
     permissions::{self, Action},
-    redact,
+    text::redact,
     wire::{Answer, Finish, ToolSpec},
     world::World,
 };

@@ -17,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Failure, arguments::Text};
-use crate::{inbox::Kind, untrusted, wire::Workspace, world::World};
+use crate::{inbox::Kind, text::untrusted, wire::Workspace, world::World};
 
 /// What a schema says of an argument that only a process with several workspaces has.
 const MARK: &str = "x-several-workspaces";

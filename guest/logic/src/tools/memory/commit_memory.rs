@@ -13,7 +13,7 @@ use crate::{
         PlatformError,
         memory::{self, MemoryError, Scope},
     },
-    redact,
+    text::redact,
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice, may_have_happened},
     wire::Permissions,
     world::World,

@@ -13,8 +13,8 @@ use crate::{
         PlatformError,
         memory::{self, Memory, MemoryError, Scope},
     },
+    text::untrusted,
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice},
-    untrusted,
     world::World,
 };
 

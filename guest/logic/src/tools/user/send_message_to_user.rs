@@ -14,8 +14,8 @@ use crate::{
         PlatformError,
         messages::{self, NotifyError, REQUEST_BYTES},
     },
+    text::untrusted,
     tools::kit::{Facts, Failure, Selector, Spec, Text, Tool, advice, after_colon, may_have_happened},
-    untrusted,
     world::World,
 };
 
