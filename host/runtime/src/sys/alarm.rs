@@ -11,6 +11,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -27,9 +28,17 @@ const SLEPT: Duration = Duration::from_millis(500);
 /// When pauses end, and who is told of a sleep.
 pub(super) struct Alarm {
     timer: timer::Timer,
-    /// How many pauses end at each moment of the clock that counts sleep, in milliseconds.
-    deadlines: Mutex<BTreeMap<u64, usize>>,
+    deadlines: Mutex<Deadlines>,
     slept: watch::Sender<u64>,
+}
+
+/// Moments of the clock that counts sleep, in milliseconds.
+#[derive(Default)]
+struct Deadlines {
+    /// How many pauses end at each.
+    pauses: BTreeMap<u64, usize>,
+    /// The one that the timer is set to; none once it has rung.
+    set: Option<u64>,
 }
 
 /// A pause whose end is watched, until it is dropped.
@@ -40,14 +49,13 @@ pub(super) struct Pending<'a> {
 
 /// The alarm of the process; none where the system has no such timer.
 pub(super) fn shared() -> Option<&'static Alarm> {
-    static ALARM: OnceLock<Option<Alarm>> = OnceLock::new();
-    static THREAD: OnceLock<bool> = OnceLock::new();
-    let alarm = ALARM.get_or_init(Alarm::new).as_ref()?;
-    let runs = THREAD.get_or_init(|| {
-        let thread = std::thread::Builder::new().name("alarm".to_owned()).stack_size(64 << 10);
-        thread.spawn(|| alarm.run()).is_ok()
-    });
-    runs.then_some(alarm)
+    static ALARM: OnceLock<Option<&'static Alarm>> = OnceLock::new();
+    *ALARM.get_or_init(|| {
+        let alarm: &'static Alarm = Box::leak(Box::new(Alarm::new()?));
+        let thread = thread::Builder::new().name("alarm".to_owned()).stack_size(64 << 10);
+        thread.spawn(|| alarm.run()).ok()?;
+        Some(alarm)
+    })
 }
 
 impl Alarm {
@@ -65,10 +73,9 @@ impl Alarm {
         let end = boot::now_ms().saturating_add(boot::ms(left));
         let deadline = end.checked_next_multiple_of(GRID_MS).unwrap_or(end);
         let mut deadlines = self.deadlines();
-        let is_first = deadlines.first_key_value().is_none_or(|(first, _)| deadline < *first);
-        *deadlines.entry(deadline).or_default() += 1;
-        if is_first {
-            self.timer.ring_at(deadline);
+        *deadlines.pauses.entry(deadline).or_default() += 1;
+        if deadlines.set.is_none_or(|set| deadline < set) {
+            self.set(&mut deadlines, deadline);
         }
         Pending { alarm: self, deadline }
     }
@@ -82,14 +89,26 @@ impl Alarm {
                 self.slept.send_modify(|times| *times += 1);
             }
             before = so_far;
-            let now = boot::now_ms();
-            if let Some((next, _)) = self.deadlines().range(now.saturating_add(1)..).next() {
-                self.timer.ring_at(*next);
-            }
+            self.set_to_next();
         }
     }
 
-    fn deadlines(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
+    /// Sets the timer to the first pause that is not over; a pause that is over ends by itself.
+    fn set_to_next(&self) {
+        let mut deadlines = self.deadlines();
+        deadlines.set = None;
+        let next = deadlines.pauses.range(boot::now_ms().saturating_add(1)..).next();
+        if let Some(next) = next.map(|(next, _)| *next) {
+            self.set(&mut deadlines, next);
+        }
+    }
+
+    fn set(&self, deadlines: &mut Deadlines, deadline: u64) {
+        deadlines.set = Some(deadline);
+        self.timer.ring_at(deadline);
+    }
+
+    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
         self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,10 +116,10 @@ impl Alarm {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         let mut deadlines = self.alarm.deadlines();
-        if let Some(pauses) = deadlines.get_mut(&self.deadline) {
+        if let Some(pauses) = deadlines.pauses.get_mut(&self.deadline) {
             *pauses -= 1;
             if *pauses == 0 {
-                deadlines.remove(&self.deadline);
+                deadlines.pauses.remove(&self.deadline);
             }
         }
     }
@@ -187,7 +206,7 @@ mod tests {
 
         let _pending = alarm.watch(Duration::MAX);
 
-        assert_eq!(alarm.deadlines().len(), 1);
+        assert_eq!(alarm.deadlines().pauses.len(), 1);
     }
 
     #[test]
@@ -195,12 +214,24 @@ mod tests {
         let alarm = Alarm::new().unwrap();
         let far = Duration::from_hours(1);
         let (first, second) = (alarm.watch(far), alarm.watch(far));
-        let several = alarm.deadlines().values().sum::<usize>();
+        let several = alarm.deadlines().pauses.values().sum::<usize>();
 
         drop(first);
-        let one = alarm.deadlines().values().sum::<usize>();
+        let one = alarm.deadlines().pauses.values().sum::<usize>();
         drop(second);
 
-        assert_eq!((several, one, alarm.deadlines().len()), (2, 1, 0));
+        assert_eq!((several, one, alarm.deadlines().pauses.len()), (2, 1, 0));
+    }
+
+    #[test]
+    fn an_earlier_pause_sets_the_timer_anew_also_beside_one_that_is_over_and_not_dropped_yet() {
+        let alarm = Alarm::new().unwrap();
+        let _over = alarm.watch(Duration::ZERO);
+        let _later = alarm.watch(Duration::from_hours(2));
+        alarm.deadlines().set = Some(u64::MAX);
+
+        let earlier = alarm.watch(Duration::from_hours(1));
+
+        assert_eq!(alarm.deadlines().set, Some(earlier.deadline));
     }
 }
