@@ -79,9 +79,15 @@ impl Tool for ListPeers {
     type Facts = PeerList;
 
     async fn run(host: Host, world: Rc<World>, arguments: Arguments) -> Result<PeerList, Failure> {
-        let list = match arguments.source_workspace_id.named(&world)? {
+        let named = arguments.source_workspace_id.named(&world)?;
+        let list = match named {
             None if world.acts_for_several() => of_all(&host, &world).await,
-            named => of_one(&host, &world, named.unwrap_or_else(|| world.primary())).await,
+            named => {
+                let workspace = named.unwrap_or_else(|| world.primary());
+                let mut list = PeerList::default();
+                list.add(ask(&host, &world, workspace).await, None);
+                list
+            }
         };
         if list.peers.is_empty() && !list.unlisted.is_empty() {
             return Err(Failure::new(format!("No peers found. {}", list.unlisted_in_words())));
@@ -90,41 +96,26 @@ impl Tool for ListPeers {
     }
 }
 
-/// The peers of one workspace.
-async fn of_one(host: &Host, world: &World, workspace: Workspace) -> PeerList {
-    match ask(host, world, workspace).await {
-        Ok(rows) => PeerList {
-            peers: rows.into_iter().map(|row| Peer::new(row, None)).collect(),
-            ..PeerList::default()
-        },
-        Err(why) => {
-            let unlisted = vec![Unlisted { source: String::new(), why: diagnosis(world, workspace, &why) }];
-            PeerList { unlisted, ..PeerList::default() }
-        }
-    }
-}
-
 /// The peers of all workspaces, each with the one that has it as a peer.
 async fn of_all(host: &Host, world: &World) -> PeerList {
     let not_asked = world.workspaces().skip(MOST_ASKED).count();
     let mut list = PeerList { not_asked, ..PeerList::default() };
     for workspace in world.workspaces().take(MOST_ASKED) {
-        let source = world.tag(workspace);
         let asked = match world.refusal(workspace) {
             Some(why) => Err(why),
-            None => ask(host, world, workspace).await.map_err(|why| diagnosis(world, workspace, &why)),
+            None => ask(host, world, workspace).await,
         };
-        match asked {
-            Ok(rows) => list.peers.extend(rows.into_iter().map(|row| Peer::new(row, Some(source.clone())))),
-            Err(why) => list.unlisted.push(Unlisted { source, why }),
-        }
+        list.add(asked, Some(world.tag(workspace)));
     }
     list
 }
 
 /// Asks for the peers of a workspace, and remembers them.
-async fn ask(host: &Host, world: &World, workspace: Workspace) -> Result<Vec<PeerRow>, PlatformError> {
-    let rows = peers::list(host, workspace, world.id(workspace)).await?;
+///
+/// The error says what helps.
+async fn ask(host: &Host, world: &World, workspace: Workspace) -> Result<Vec<PeerRow>, String> {
+    let listed = peers::list(host, workspace, world.id(workspace)).await;
+    let rows = listed.map_err(|why| diagnosis(world, workspace, &why))?;
     let mut known = world.peers.borrow_mut();
     for row in &rows {
         known.saw(&row.id, &row.name, &row.status, host.now());
@@ -142,6 +133,14 @@ impl Peer {
 }
 
 impl PeerList {
+    /// Adds what a workspace was told; `via` is its tag, where there are several.
+    fn add(&mut self, asked: Result<Vec<PeerRow>, String>, via: Option<String>) {
+        match asked {
+            Ok(rows) => self.peers.extend(rows.into_iter().map(|row| Peer::new(row, via.clone()))),
+            Err(why) => self.unlisted.push(Unlisted { source: via.unwrap_or_default(), why }),
+        }
+    }
+
     /// Whose peers are not known, and why.
     fn unlisted_in_words(&self) -> String {
         let each = self.unlisted.iter().map(|Unlisted { source, why }| match source.as_str() {
