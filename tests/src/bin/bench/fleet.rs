@@ -25,7 +25,13 @@ use jiff::Timestamp;
 use molecule_tests::launch::Launch;
 use serde_json::{Value, json};
 
-use crate::{driver::Server, machine, platform::Platform, table::Row};
+use crate::{
+    driver::Server,
+    machine,
+    measures::{ms, percentile_ms},
+    platform::Platform,
+    table::Row,
+};
 
 /// Between two messages, over all workspaces.
 const GAP: Duration = Duration::from_millis(50);
@@ -46,10 +52,10 @@ const LAST: Duration = Duration::from_secs(30);
 struct Seen {
     answered: Duration,
     registered: Duration,
-    /// How long each message took, shortest first.
+    /// How long each message took.
     arrivals: Vec<Duration>,
     lost: usize,
-    /// How late each beat was, shortest first.
+    /// How late each beat was.
     lateness: Vec<Duration>,
     /// Share of one core.
     cores: f64,
@@ -67,24 +73,24 @@ pub(crate) fn rows(directory: &Path, workspaces: u32, span: Duration) -> Result<
         budget,
         held,
     };
-    let millis = |span: Duration| format!("{:.0} ms", span.as_secs_f64() * 1e3);
-    let (late, arrival) = (percentile(&seen.lateness, 99), percentile(&seen.arrivals, 99));
+    let millis = |ms: f64| format!("{ms:.0} ms");
+    let (late, arrival) = (percentile_ms(&seen.lateness, 99), percentile_ms(&seen.arrivals, 99));
     Ok(vec![
-        row("first answer", millis(seen.answered), "2 s".to_owned(), seen.answered <= Duration::from_secs(2)),
+        row(
+            "first answer",
+            millis(ms(seen.answered)),
+            "2 s".to_owned(),
+            seen.answered <= Duration::from_secs(2),
+        ),
         row(
             "all registered",
             format!("{:.1} s", seen.registered.as_secs_f64()),
             "30 s".to_owned(),
             seen.registered <= Duration::from_secs(30),
         ),
-        row("a beat is late, p99", millis(late), "1 s".to_owned(), late < Duration::from_secs(1)),
-        row("message to agent, p50", millis(percentile(&seen.arrivals, 50)), "–".to_owned(), true),
-        row(
-            "message to agent, p99",
-            millis(arrival),
-            "100 ms".to_owned(),
-            arrival <= Duration::from_millis(100),
-        ),
+        row("a beat is late, p99", millis(late), "1 s".to_owned(), late < 1_000.0),
+        row("message to agent, p50", millis(percentile_ms(&seen.arrivals, 50)), "–".to_owned(), true),
+        row("message to agent, p99", millis(arrival), "100 ms".to_owned(), arrival <= 100.0),
         row("messages lost", seen.lost.to_string(), "0".to_owned(), seen.lost == 0),
         row("cores", format!("{:.3}", seen.cores), "0.5".to_owned(), seen.cores <= 0.5),
         row(
@@ -113,7 +119,7 @@ fn run(directory: &Path, workspaces: u32, span: Duration) -> Result<Seen> {
     let sent = Sent::default();
     let stop = Arc::new(AtomicBool::new(false));
     let writing = sent.writing(Arc::clone(&platform), ids, Arc::clone(&stop));
-    let cpu = machine::cpu_ms(server.pid())?;
+    let cpu = machine::ticks_ms(server.pid())?;
     let begun = Instant::now();
     let watching = watch.watching(Arc::clone(&stop));
     let mut arrivals = Vec::new();
@@ -121,7 +127,7 @@ fn run(directory: &Path, workspaces: u32, span: Duration) -> Result<Seen> {
         arrivals.extend(sent.receive(&mut server)?);
     }
     let spent = begun.elapsed();
-    let cores = (machine::cpu_ms(server.pid())? - cpu) / spent.as_secs_f64() / 1e3;
+    let cores = (machine::ticks_ms(server.pid())? - cpu) / spent.as_secs_f64() / 1e3;
     let resident_mib = machine::resident_mib(server.pid())?;
     stop.store(true, Ordering::Relaxed);
     let written = writing.join().map_err(|_| anyhow::anyhow!("the writer has failed"))??;
@@ -129,9 +135,7 @@ fn run(directory: &Path, workspaces: u32, span: Duration) -> Result<Seen> {
     while arrivals.len() < written && last.elapsed() < LAST {
         arrivals.extend(sent.receive(&mut server)?);
     }
-    let mut lateness = watching.join().map_err(|_| anyhow::anyhow!("the watcher has failed"))??;
-    lateness.sort_unstable();
-    arrivals.sort_unstable();
+    let lateness = watching.join().map_err(|_| anyhow::anyhow!("the watcher has failed"))??;
     let lost = written.saturating_sub(arrivals.len());
     Ok(Seen { answered, registered, arrivals, lost, lateness, cores, resident_mib })
 }
@@ -263,9 +267,4 @@ impl Watch {
         // A little before its slot is on time as well.
         Ok(Some(if into_slot > SLOT / 2 { Duration::ZERO } else { into_slot }))
     }
-}
-
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let place = sorted.len().saturating_mul(percent) / 100;
-    sorted.get(place.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }

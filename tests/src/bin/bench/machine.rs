@@ -31,11 +31,6 @@ pub(crate) fn cpu_ms_within(pid: u32, span: Duration) -> Result<f64> {
     Ok(by_threads.max(ticks_ms(pid)? - ticks))
 }
 
-/// CPU time that a process has used so far, in milliseconds, in steps of 10.
-pub(crate) fn cpu_ms(pid: u32) -> Result<f64> {
-    ticks_ms(pid)
-}
-
 /// Cores, processor, memory, kernel.
 pub(crate) fn shape() -> Result<String> {
     let cores = thread::available_parallelism()?;
@@ -47,7 +42,8 @@ pub(crate) fn shape() -> Result<String> {
     Ok(format!("{cores} cores of {model}, {memory:.0} GiB of memory, Linux {}", kernel.trim()))
 }
 
-fn ticks_ms(pid: u32) -> Result<f64> {
+/// CPU time that a process has used so far, in milliseconds, in steps of 10.
+pub(crate) fn ticks_ms(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name of the program may contain spaces; after it come the state and ten other numbers.
     let (_, fields) = stat.rsplit_once(") ").context("no statistics of the process")?;
