@@ -1,6 +1,6 @@
 //! One agent that acts for several workspaces answers as the one that was written to.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use molecule_tests::{
     process::{DEADLINE, Program},
     served::Served,
@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use standin::world::Credentials;
 use tokio::time;
 
+use crate::several::Crew;
+
 /// A question goes from a user through three workspaces, and the answer goes back the same way. All of them are this
 /// agent, so that every hop could take each of three identities.
 #[tokio::test]
 async fn a_reply_walks_back_through_three_workspaces_and_no_hop_takes_the_wrong_identity() -> Result<()> {
-    let platform = Served::start().await?;
-    let [a, b, c] = three(&platform);
-    let mut program = acting_for(&platform, &[&a, &b, &c]).await?;
+    let (crew, mut program) = three().await?;
+    let (platform, [a, b, c]) = (&crew.platform, members(&crew)?);
 
     platform.with(|platform| platform.user_sends(a.id, "what is the answer?"));
     handles(&mut program, &a, "what is the answer?").await?;
@@ -33,7 +34,7 @@ async fn a_reply_walks_back_through_three_workspaces_and_no_hop_takes_the_wrong_
     ensure!(!told.failed(), "{told:?}");
     let hops: Vec<(Credentials, Credentials)> =
         [(&a, &b), (&b, &c), (&c, &b), (&b, &a)].map(|(from, to)| (from.clone(), to.clone())).into();
-    assert_eq!(sent(&platform), hops.iter().map(|(from, to)| hop(from, to)).collect::<Vec<_>>());
+    assert_eq!(sent(platform), hops.iter().map(|(from, to)| hop(from, to)).collect::<Vec<_>>());
     let notified = |of: &Credentials| platform.with(|platform| platform.notifies(of.id).len());
     assert_eq!([notified(&a), notified(&b), notified(&c)], [1, 0, 0]);
     Ok(())
@@ -41,24 +42,22 @@ async fn a_reply_walks_back_through_three_workspaces_and_no_hop_takes_the_wrong_
 
 #[tokio::test]
 async fn a_reply_to_a_peer_goes_out_as_the_workspace_it_wrote_to() -> Result<()> {
-    let platform = Served::start().await?;
-    let [a, b, c] = three(&platform);
+    let (crew, mut program) = three().await?;
+    let (platform, [_, _, c]) = (&crew.platform, members(&crew)?);
     let peer = platform.with(|platform| platform.poll_peer("asking"));
-    let mut program = acting_for(&platform, &[&a, &b, &c]).await?;
     platform.with(|platform| platform.peer_sends(peer.id, c.id, "ping"));
     handles(&mut program, &c, "ping").await?;
 
     delegates(&mut program, &peer, json!({}), "pong").await?;
 
-    assert_eq!(sent(&platform), [hop(&c, &peer)]);
+    assert_eq!(sent(platform), [hop(&c, &peer)]);
     Ok(())
 }
 
 #[tokio::test]
 async fn where_two_users_have_written_a_reply_without_a_name_is_refused_and_nothing_is_sent() -> Result<()> {
-    let platform = Served::start().await?;
-    let [a, b, c] = three(&platform);
-    let mut program = acting_for(&platform, &[&a, &b, &c]).await?;
+    let (crew, mut program) = three().await?;
+    let (platform, [a, b, _]) = (&crew.platform, members(&crew)?);
     platform.with(|platform| platform.user_sends(a.id, "one"));
     handles(&mut program, &a, "one").await?;
     platform.with(|platform| platform.user_sends(b.id, "two"));
@@ -75,21 +74,19 @@ async fn where_two_users_have_written_a_reply_without_a_name_is_refused_and_noth
     Ok(())
 }
 
-fn three(platform: &Served) -> [Credentials; 3] {
-    let further = |name: &str| platform.with(|platform| platform.external_workspace(name));
-    [platform.me.clone(), further("second"), further("third")]
+/// A program that acts for three workspaces, all of which are registered: who is not cannot be written to.
+async fn three() -> Result<(Crew, Program)> {
+    let crew = Crew::of(3).await?;
+    let mut program = Program::start(&crew.launch(0..3)?)?;
+    program.initialize().await?;
+    program.call("inbox_peek", json!({})).await?;
+    let are_registered = |platform: &Served| platform.count("POST /registry/register") == 3;
+    crew.platform.until("three registers", are_registered).await?;
+    Ok((crew, program))
 }
 
-async fn acting_for(platform: &Served, workspaces: &[&Credentials]) -> Result<Program> {
-    let entries: Vec<Value> =
-        workspaces.iter().map(|one| json!({ "id": one.id.to_string(), "token": one.token })).collect();
-    let launch = platform.launch()?.env("MOLECULE_WORKSPACES", &Value::from(entries).to_string());
-    let mut program = Program::start(&launch)?;
-    program.initialize().await?;
-    // Who is not registered cannot be written to.
-    program.call("inbox_peek", json!({})).await?;
-    platform.until("three registers", |platform| platform.count("POST /registry/register") == 3).await?;
-    Ok(program)
+fn members(crew: &Crew) -> Result<[Credentials; 3]> {
+    crew.members.clone().try_into().map_err(|_| anyhow!("not three members"))
 }
 
 /// Waits for the message, and pops it; it has to come to this workspace.

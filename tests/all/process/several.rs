@@ -17,13 +17,13 @@ use tokio::{
 };
 
 /// A platform with so many workspaces.
-struct Crew {
-    platform: Served,
-    members: Vec<Credentials>,
+pub(crate) struct Crew {
+    pub(crate) platform: Served,
+    pub(crate) members: Vec<Credentials>,
 }
 
 impl Crew {
-    async fn of(count: usize) -> Result<Self> {
+    pub(crate) async fn of(count: usize) -> Result<Self> {
         let platform = Served::start().await?;
         let others = (1..count)
             .map(|place| platform.with(|platform| platform.external_workspace(&format!("agent-{place}"))));
@@ -32,7 +32,7 @@ impl Crew {
     }
 
     /// A program that acts for these members.
-    fn launch(&self, places: impl IntoIterator<Item = usize>) -> Result<Launch> {
+    pub(crate) fn launch(&self, places: impl IntoIterator<Item = usize>) -> Result<Launch> {
         self.launch_with(&self.list(places))
     }
 
