@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{account::Account, guest::wire::Permissions};
+use crate::{
+    account::Account,
+    guest::wire::{self, Permissions, WorkspaceSettings},
+};
 
 /// Everything that the runtime was told.
 #[derive(Debug, Clone)]
@@ -53,6 +56,42 @@ impl Default for ToolOptions {
                 allowed_actions: Vec::new(),
                 tier: 1,
             },
+        }
+    }
+}
+
+impl ToolOptions {
+    /// What the component is told that acts for `workspaces` with these options; `seed` is where its ids and markers
+    /// come from, `inbox` whether it fetches messages.
+    #[must_use]
+    pub fn settings(
+        self,
+        seed: (u64, u64, u64, u64),
+        workspaces: Vec<WorkspaceSettings>,
+        inbox: bool,
+    ) -> wire::Settings {
+        let Self {
+            notice,
+            redeliver,
+            structured,
+            bare_peer_text,
+            delegate_durably,
+            durable_budget_secs,
+            poll_timeout_secs,
+            permissions,
+        } = self;
+        wire::Settings {
+            seed,
+            workspaces,
+            inbox,
+            redeliver,
+            notice,
+            structured,
+            bare_peer_text,
+            delegate_durably,
+            durable_budget_secs,
+            poll_timeout_secs,
+            permissions,
         }
     }
 }

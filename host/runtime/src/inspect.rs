@@ -14,9 +14,10 @@ use url::Url;
 
 pub use crate::storage::paths::Naming;
 use crate::{
+    config::ToolOptions,
     guest::{
         Guest,
-        wire::{self, Permissions, Saved, WorkspaceSettings},
+        wire::{self, Saved, WorkspaceSettings},
     },
     storage::{
         journal::{self, JOURNAL_BYTES, Recovered},
@@ -121,19 +122,8 @@ fn shown(path: &Path) -> String {
 
 /// Enough for a component that is asked nothing else.
 fn settings(place: &Place) -> wire::Settings {
-    wire::Settings {
-        seed: (0, 0, 0, 0),
-        workspaces: vec![WorkspaceSettings { id: place.workspace.clone(), platform: String::new() }],
-        inbox: true,
-        redeliver: false,
-        notice: false,
-        structured: false,
-        bare_peer_text: false,
-        delegate_durably: false,
-        durable_budget_secs: 0,
-        poll_timeout_secs: 0,
-        permissions: Permissions { roles: Vec::new(), allowed_actions: Vec::new(), tier: 1 },
-    }
+    let workspace = WorkspaceSettings { id: place.workspace.clone(), platform: String::new() };
+    ToolOptions::default().settings((0, 0, 0, 0), vec![workspace], true)
 }
 
 #[cfg(test)]

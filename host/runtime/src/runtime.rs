@@ -155,20 +155,8 @@ fn guest_settings(config: &Config) -> anyhow::Result<wire::Settings> {
         *part = getrandom::u64()?;
     }
     let [first, second, third, fourth] = seed;
-    let tools = config.tools.clone();
-    Ok(wire::Settings {
-        seed: (first, second, third, fourth),
-        workspaces: config.accounts.iter().map(workspace_settings).collect(),
-        inbox: config.inbox,
-        redeliver: tools.redeliver,
-        notice: tools.notice,
-        structured: tools.structured,
-        bare_peer_text: tools.bare_peer_text,
-        delegate_durably: tools.delegate_durably,
-        durable_budget_secs: tools.durable_budget_secs,
-        poll_timeout_secs: tools.poll_timeout_secs,
-        permissions: tools.permissions,
-    })
+    let workspaces = config.accounts.iter().map(workspace_settings).collect();
+    Ok(config.tools.clone().settings((first, second, third, fourth), workspaces, config.inbox))
 }
 
 fn workspace_settings(account: &Account) -> wire::WorkspaceSettings {

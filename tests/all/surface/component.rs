@@ -1,8 +1,11 @@
 //! The interfaces of the embedded component.
 
-use molecule_runtime::guest::{
-    Guest,
-    wire::{Next, Permissions, Saved, Settings, WorkspaceSettings},
+use molecule_runtime::{
+    config::ToolOptions,
+    guest::{
+        Guest,
+        wire::{Next, Saved, WorkspaceSettings},
+    },
 };
 
 const IMPORTS: &str = include_str!("imports.golden");
@@ -49,21 +52,9 @@ fn listed(names: &[String]) -> String {
 }
 
 pub(crate) fn guest() -> std::sync::Arc<Guest> {
-    Guest::embedded(Settings {
-        seed: (1, 2, 3, 4),
-        workspaces: vec![WorkspaceSettings {
-            id: "11111111-1111-4111-8111-111111111111".to_owned(),
-            platform: "http://platform.test".to_owned(),
-        }],
-        inbox: true,
-        redeliver: false,
-        notice: true,
-        structured: false,
-        bare_peer_text: false,
-        delegate_durably: false,
-        durable_budget_secs: 300,
-        poll_timeout_secs: 2,
-        permissions: Permissions { roles: Vec::new(), allowed_actions: Vec::new(), tier: 1 },
-    })
-    .unwrap()
+    let workspace = WorkspaceSettings {
+        id: "11111111-1111-4111-8111-111111111111".to_owned(),
+        platform: "http://platform.test".to_owned(),
+    };
+    Guest::embedded(ToolOptions::default().settings((1, 2, 3, 4), vec![workspace], true)).unwrap()
 }

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use molecule_runtime::guest::wire::{Permissions, Settings, WorkspaceSettings};
+use molecule_runtime::{
+    config::ToolOptions,
+    guest::wire::{Settings, WorkspaceSettings},
+};
 use standin::{Level, Switches, world::Credentials};
 
 use super::{
@@ -83,17 +86,6 @@ impl Setting {
 }
 
 fn settings(me: &Credentials) -> Settings {
-    Settings {
-        seed: (1, 2, 3, 4),
-        workspaces: vec![WorkspaceSettings { id: me.id.to_string(), platform: format!("http://{HOST}") }],
-        inbox: true,
-        redeliver: false,
-        notice: true,
-        structured: false,
-        bare_peer_text: false,
-        delegate_durably: false,
-        durable_budget_secs: 300,
-        poll_timeout_secs: 2,
-        permissions: Permissions { roles: vec!["operator".to_owned()], allowed_actions: Vec::new(), tier: 1 },
-    }
+    let workspace = WorkspaceSettings { id: me.id.to_string(), platform: format!("http://{HOST}") };
+    ToolOptions::default().settings((1, 2, 3, 4), vec![workspace], true)
 }

@@ -73,22 +73,8 @@ pub struct Settings {
     pub inbox: bool,
     /// Whether to log what works, too.
     pub verbose: bool,
-    /// Whether the results of other tools tell of messages that wait.
-    pub tool_notice: bool,
-    /// Whether messages that another implementation has fetched meanwhile are shown again.
-    pub redeliver: bool,
-    /// Whether answers also carry their facts as JSON.
-    pub structured: bool,
-    /// Whether the words of peers are shown without a fence.
-    pub bare_peer_text: bool,
-    /// Whether every delegation takes the durable path.
-    pub delegate_durably: bool,
-    /// Seconds to poll for the result of a durable delegation.
-    pub durable_budget_secs: u32,
-    /// Seconds of waiting that the instructions recommend, 0 to 60.
-    pub poll_timeout_secs: u32,
-    /// What the agent may do.
-    pub permissions: Permissions,
+    /// How tools answer, and what they may do.
+    pub tools: ToolOptions,
     /// Directories below which the agent may send files; canonical paths.
     pub attach_roots: Vec<PathBuf>,
     /// Where files from the user are kept, how large ones, and for how long.
@@ -141,16 +127,7 @@ impl Settings {
             attach_roots: self.attach_roots,
             home,
             chat_uploads: self.chat_uploads,
-            tools: ToolOptions {
-                notice: self.tool_notice,
-                redeliver: self.redeliver,
-                structured: self.structured,
-                bare_peer_text: self.bare_peer_text,
-                delegate_durably: self.delegate_durably,
-                durable_budget_secs: self.durable_budget_secs,
-                poll_timeout_secs: self.poll_timeout_secs,
-                permissions: self.permissions,
-            },
+            tools: self.tools,
         }
     }
 
@@ -167,14 +144,16 @@ impl Settings {
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),
             verbose: environment.any_value(&env::VERBOSE),
-            tool_notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
-            redeliver: environment.word(&env::HANDOVER, "redeliver", "keep"),
-            structured: environment.switch(&env::STRUCTURED),
-            bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
-            delegate_durably: environment.word(&env::DELEGATION_SYNC_VIA_INBOX, "1", "0"),
-            durable_budget_secs: durable_budget(environment),
-            poll_timeout_secs: poll_timeout(environment),
-            permissions: permissions(environment),
+            tools: ToolOptions {
+                notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
+                redeliver: environment.word(&env::HANDOVER, "redeliver", "keep"),
+                structured: environment.switch(&env::STRUCTURED),
+                bare_peer_text: environment.switch(&env::BARE_PEER_TEXT),
+                delegate_durably: environment.word(&env::DELEGATION_SYNC_VIA_INBOX, "1", "0"),
+                durable_budget_secs: durable_budget(environment),
+                poll_timeout_secs: poll_timeout(environment),
+                permissions: permissions(environment),
+            },
             attach_roots: attach_roots::read(environment),
             warnings: Vec::new(),
         }

@@ -15,11 +15,12 @@ use super::{leading::DISPLACED, *};
 use crate::guest::{
     Guest,
     wire::{
-        Effect, FileUpdate, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse, Rest, Settings,
+        Effect, FileUpdate, Listen, Outcome, PlatformRequest, PlatformResponse, Rest, Settings,
         UploadRequest, WorkspaceSettings,
     },
 };
 use crate::{
+    config::ToolOptions,
     session::Session,
     storage::paths::{InboxPaths, Naming},
 };
@@ -277,17 +278,6 @@ fn files(configs: &TempDir) -> Files {
 }
 
 fn settings() -> Settings {
-    Settings {
-        seed: (1, 2, 3, 4),
-        workspaces: vec![WorkspaceSettings { id: "w".to_owned(), platform: String::new() }],
-        inbox: true,
-        redeliver: false,
-        notice: true,
-        structured: false,
-        bare_peer_text: false,
-        delegate_durably: false,
-        durable_budget_secs: 300,
-        poll_timeout_secs: 2,
-        permissions: Permissions { roles: Vec::new(), allowed_actions: Vec::new(), tier: 1 },
-    }
+    let workspace = WorkspaceSettings { id: "w".to_owned(), platform: String::new() };
+    ToolOptions::default().settings((1, 2, 3, 4), vec![workspace], true)
 }

@@ -27,12 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ended, serve};
 use molecule_runtime::{
+    config::ToolOptions,
     driver::{Driver, Ports},
     guest::{
         Guest,
         wire::{
-            Effect, FileUpdate, Instant, Listen, Outcome, Permissions, PlatformRequest, PlatformResponse,
-            Rest, Settings, UploadRequest, Workspace, WorkspaceSettings,
+            Effect, FileUpdate, Instant, Listen, Outcome, PlatformRequest, PlatformResponse, Rest, Settings,
+            UploadRequest, Workspace, WorkspaceSettings,
         },
     },
     session::Session,
@@ -240,22 +241,11 @@ impl Drop for CountIfDropped<'_> {
 }
 
 fn settings() -> Settings {
-    Settings {
-        seed: (1, 2, 3, 4),
-        workspaces: vec![WorkspaceSettings {
-            id: "11111111-1111-4111-8111-111111111111".to_owned(),
-            platform: "http://platform.test".to_owned(),
-        }],
-        inbox: true,
-        redeliver: false,
-        notice: true,
-        structured: false,
-        bare_peer_text: false,
-        delegate_durably: false,
-        durable_budget_secs: 300,
-        poll_timeout_secs: 2,
-        permissions: Permissions { roles: vec!["operator".to_owned()], allowed_actions: Vec::new(), tier: 1 },
-    }
+    let workspace = WorkspaceSettings {
+        id: "11111111-1111-4111-8111-111111111111".to_owned(),
+        platform: "http://platform.test".to_owned(),
+    };
+    ToolOptions::default().settings((1, 2, 3, 4), vec![workspace], true)
 }
 
 /// The `_meta` with which a client of the stateless era says what it speaks.

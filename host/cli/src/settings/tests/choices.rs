@@ -50,11 +50,11 @@ fn switches_of_one_know_one_and_nought() {
         ("2", false, 2),
     ] {
         let settings = good(&[("MOLECULE_MCP_STRUCTURED", value), ("MOLECULE_MCP_BARE_PEER_TEXT", value)]);
-        assert_eq!((settings.structured, settings.bare_peer_text), (on, on), "{value}");
+        assert_eq!((settings.tools.structured, settings.tools.bare_peer_text), (on, on), "{value}");
         assert_eq!(settings.warnings.len(), warnings, "{value}");
     }
     for (value, on) in [("1", true), ("true", false), ("0", false)] {
-        assert_eq!(good(&[("DELEGATION_SYNC_VIA_INBOX", value)]).delegate_durably, on, "{value}");
+        assert_eq!(good(&[("DELEGATION_SYNC_VIA_INBOX", value)]).tools.delegate_durably, on, "{value}");
     }
 }
 
@@ -70,7 +70,11 @@ fn odd_numbers_count_as_the_default() {
         ("soon", 2, true),
     ] {
         let settings = good(&[("MOLECULE_MCP_POLL_TIMEOUT_SECS", value)]);
-        assert_eq!((settings.poll_timeout_secs, !settings.warnings.is_empty()), (secs, warned), "{value}");
+        assert_eq!(
+            (settings.tools.poll_timeout_secs, !settings.warnings.is_empty()),
+            (secs, warned),
+            "{value}"
+        );
     }
     for (value, secs, warned) in [
         ("0", 0, false),
@@ -83,7 +87,11 @@ fn odd_numbers_count_as_the_default() {
         ("soon", 300, true),
     ] {
         let settings = good(&[("DELEGATION_TIMEOUT", value)]);
-        assert_eq!((settings.durable_budget_secs, !settings.warnings.is_empty()), (secs, warned), "{value}");
+        assert_eq!(
+            (settings.tools.durable_budget_secs, !settings.warnings.is_empty()),
+            (secs, warned),
+            "{value}"
+        );
     }
 }
 

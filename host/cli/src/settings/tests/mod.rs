@@ -28,10 +28,16 @@ fn three_settings_are_enough() {
     assert_eq!(settings.accounts[0].card.skills, [""; 0]);
     assert!(settings.heartbeat && settings.inbox);
     assert!(
-        !settings.verbose && !settings.structured && !settings.bare_peer_text && !settings.delegate_durably
+        !settings.verbose
+            && !settings.tools.structured
+            && !settings.tools.bare_peer_text
+            && !settings.tools.delegate_durably
     );
-    assert_eq!((settings.durable_budget_secs, settings.poll_timeout_secs), (300, 2));
-    assert_eq!((settings.permissions.roles, settings.permissions.tier), (vec!["operator".to_owned()], 1));
+    assert_eq!((settings.tools.durable_budget_secs, settings.tools.poll_timeout_secs), (300, 2));
+    assert_eq!(
+        (settings.tools.permissions.roles, settings.tools.permissions.tier),
+        (vec!["operator".to_owned()], 1)
+    );
     assert_eq!(settings.warnings, Vec::<String>::new());
 }
 
