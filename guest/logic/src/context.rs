@@ -59,6 +59,11 @@ impl Context {
         self.id(workspace).chars().take(8).collect()
     }
 
+    /// Whether the platform does not take the token of a workspace.
+    pub(crate) fn is_refused(&self, workspace: Workspace) -> bool {
+        self.refused.borrow().contains_key(&workspace)
+    }
+
     /// Why the platform does not take the token of a workspace, if it does not.
     pub(crate) fn refusal(&self, workspace: Workspace) -> Option<String> {
         self.refused.borrow().get(&workspace).cloned()

@@ -46,15 +46,15 @@ pub(super) struct Contact {
     looked: bool,
 }
 
-/// Whether the messages of a workspace are known here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the messages of a workspace are known here, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
+    /// What is on disk is not read yet.
+    Unread,
     /// Another process has them.
     Followed,
     /// They are here, as far as the platform has given them.
     Open,
-    /// What is on disk is not read yet.
-    Unread,
 }
 
 /// Waits until the journals of all workspaces are read and, for a moment, for the first looks at the platform. Of a
@@ -67,11 +67,12 @@ pub(crate) async fn access(host: &Host, world: &World) -> Access {
         let now = host.now();
         let (until, seen) = {
             let inbox = world.inbox.borrow();
-            let asked = || world.workspaces().filter(|workspace| world.refusal(*workspace).is_none());
+            let asked = || world.workspaces().filter(|workspace| !world.is_refused(*workspace));
             let pauses = asked().filter_map(|workspace| inbox.pause(workspace, now, give_up));
             match pauses.min() {
                 Some(until) => (until, inbox.news()),
-                None => return inbox.best_access(asked()),
+                // Without any workspace nothing is unread.
+                None => return asked().map(|one| inbox.access(one)).max().unwrap_or(Access::Open),
             }
         };
         host.rest_until_news(until, seen).await;
@@ -103,27 +104,14 @@ pub(crate) fn platform_trouble(host: &Host, world: &World) -> Option<String> {
 impl Inbox {
     /// Until when a call waits for the messages of a workspace to be known; nothing if it does not wait any more.
     fn pause(&self, workspace: Workspace, now: Instant, give_up: Instant) -> Option<Instant> {
-        match (self.access(workspace), self.contacts.get(&workspace)) {
-            (Access::Unread, _) if now < give_up => Some(give_up.min(now.saturating_add(LEADER_MS))),
-            (Access::Open, Some(contact)) if contact.is_first_look(now) => {
+        match self.access(workspace) {
+            Access::Unread => (now < give_up).then(|| give_up.min(now.saturating_add(LEADER_MS))),
+            Access::Followed => None,
+            Access::Open => {
+                let contact = self.contacts.get(&workspace).filter(|contact| contact.is_first_look(now))?;
                 Some(contact.opened.saturating_add(FIRST_LOOK_MS))
             }
-            _ => None,
         }
-    }
-
-    /// Open if the messages of any of these are known, else followed if any is followed. Without any workspace
-    /// nothing is unread.
-    fn best_access(&self, workspaces: impl Iterator<Item = Workspace>) -> Access {
-        let mut best = None;
-        for access in workspaces.map(|workspace| self.access(workspace)) {
-            best = match (best, access) {
-                (Some(Access::Open), _) | (_, Access::Open) => return Access::Open,
-                (Some(Access::Followed), _) | (_, Access::Followed) => Some(Access::Followed),
-                (_, Access::Unread) => Some(Access::Unread),
-            };
-        }
-        best.unwrap_or(Access::Open)
     }
 
     fn access(&self, workspace: Workspace) -> Access {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Deref,
     rc::Rc,
 };
 
@@ -294,9 +295,7 @@ impl Queue {
     pub(crate) fn view(&mut self, workspace: Workspace, view: impl Fn(&Message) -> Option<Message>) {
         let is_meant =
             |message: &Message| message.kind == Kind::CanvasUser && !message.attachments.is_empty();
-        let shelf = self.shelves.get_mut(&workspace);
-        let staged = shelf.into_iter().flat_map(|shelf| &mut shelf.staged);
-        for staged in staged.filter(|staged| is_meant(&staged.message)) {
+        for staged in self.of_mut(workspace).filter(|staged| is_meant(&staged.message)) {
             staged.view = view(&staged.message).map(Rc::new);
         }
     }
@@ -317,13 +316,8 @@ impl Queue {
     /// At most `limit` messages that the agent looks at, after `skip` others, in the order of [`Queue::ready`], and of
     /// each whether it is seen for the first time by this process.
     pub(crate) fn look(&mut self, skip: usize, limit: usize) -> impl Iterator<Item = (&Staged, bool)> {
-        let mut ready: Vec<(Turn, &mut Staged)> = Vec::new();
-        for shelf in self.shelves.values_mut() {
-            let staged = shelf.staged.iter_mut().filter(|staged| staged.is_ready()).enumerate();
-            ready.extend(staged.map(|(rank, staged)| ((rank, shelf.popped, staged.arrival), staged)));
-        }
-        ready.sort_by_key(|(turn, _)| *turn);
-        ready.into_iter().skip(skip).take(limit).map(|(_, staged)| {
+        let shelves = self.shelves.values_mut().map(|shelf| (shelf.popped, shelf.staged.iter_mut()));
+        in_turn(shelves).skip(skip).take(limit).map(|staged| {
             let first = staged.showings == 0;
             staged.show();
             (&*staged, first)
@@ -337,13 +331,7 @@ impl Queue {
 
     /// The messages that the agent can see: the workspaces take turns, and those of each stay in order.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Staged> {
-        let mut ready: Vec<(Turn, &Staged)> = Vec::new();
-        for shelf in self.shelves.values() {
-            let staged = shelf.staged.iter().filter(|staged| staged.is_ready()).enumerate();
-            ready.extend(staged.map(|(rank, staged)| ((rank, shelf.popped, staged.arrival), staged)));
-        }
-        ready.sort_by_key(|(turn, _)| *turn);
-        ready.into_iter().map(|(_, staged)| staged)
+        in_turn(self.shelves.values().map(|shelf| (shelf.popped, shelf.staged.iter())))
     }
 
     fn all(&self) -> impl Iterator<Item = &Staged> {
@@ -397,9 +385,19 @@ impl Queue {
     }
 }
 
-/// How a message stands among those of all workspaces: by how many of its own are before it, when its workspace had its
-/// last turn, and when it arrived.
-type Turn = (usize, u64, u64);
+/// The messages that the agent can see, of workspaces that are given with the number of their last pop. Sorted by how
+/// many of its own workspace stand before a message, then by that number, then by arrival.
+fn in_turn<S: Deref<Target = Staged>>(
+    shelves: impl Iterator<Item = (u64, impl Iterator<Item = S>)>,
+) -> impl Iterator<Item = S> {
+    let mut ready = Vec::new();
+    for (popped, staged) in shelves {
+        let staged = staged.filter(|staged| staged.is_ready()).enumerate();
+        ready.extend(staged.map(|(rank, staged)| ((rank, popped, staged.arrival), staged)));
+    }
+    ready.sort_by_key(|(turn, _)| *turn);
+    ready.into_iter().map(|(_, staged)| staged)
+}
 
 #[cfg(test)]
 mod tests {

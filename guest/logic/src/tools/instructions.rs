@@ -46,7 +46,7 @@ fn several(world: &World) -> String {
         world.workspaces().take(WORKSPACES_SHOWN).map(|workspace| world.tag(workspace)).collect();
     let count = world.workspaces().count();
     let more = if count > shown.len() { ", …" } else { "" };
-    let refused = world.workspaces().filter(|workspace| world.refusal(*workspace).is_some()).count();
+    let refused = world.workspaces().filter(|workspace| world.is_refused(*workspace)).count();
     let refused =
         if refused > 0 { format!(" {refused} are refused by the platform.") } else { String::new() };
     format!(

@@ -17,10 +17,7 @@ impl<P: Ports> Inbox<P> {
         let mut told = None;
         while Instant::now() < until {
             let leader = self.files.leader().await.map(|leader| leader.to_string()).unwrap_or_default();
-            if told.as_ref() != Some(&leader) {
-                self.driver.guest().follow(self.workspace, &leader).await?;
-                told = Some(leader);
-            }
+            self.follows(leader, &mut told).await?;
             tokio::select! {
                 () = changed(&mut self.calls) => break,
                 () = time::sleep_until(until) => {}
@@ -38,16 +35,21 @@ impl<P: Ports> Inbox<P> {
             let lead = self.files.lead().await;
             self.say(&lead);
             let Lead::Another(leader) = lead else { return Ok(()) };
-            let leader = leader.to_string();
-            if told.as_ref() != Some(&leader) {
-                self.driver.guest().follow(self.workspace, &leader).await?;
-                told = Some(leader);
-            }
+            self.follows(leader.to_string(), &mut told).await?;
             tokio::select! {
                 () = self.files.has_taken_over() => {}
                 () = time::sleep(LOCK_AGAIN) => {}
             }
         }
+    }
+
+    /// Tells the component who leads, unless it was `told` so the last time; empty if no process does.
+    async fn follows(&self, leader: String, told: &mut Option<String>) -> Result<(), GuestDown> {
+        if told.as_ref() != Some(&leader) {
+            self.driver.guest().follow(self.workspace, &leader).await?;
+            *told = Some(leader);
+        }
+        Ok(())
     }
 
     /// Tells the operator what changed.
