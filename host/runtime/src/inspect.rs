@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
+use molecule_journal::{self as journal, JOURNAL_BYTES, Recovered};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -20,7 +21,6 @@ use crate::{
         wire::{self, Saved, WorkspaceSettings},
     },
     storage::{
-        journal::{self, JOURNAL_BYTES, Recovered},
         lock::{self, Holder},
         paths::InboxPaths,
         small_file::{self, Links, Unreadable},

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use molecule_runtime::storage::journal;
+use molecule_journal as journal;
 
 #[path = "../../fuzz/src/inbox.rs"]
 mod inbox;

@@ -2,10 +2,7 @@
 
 use std::io;
 
-use molecule_runtime::storage::{
-    cursor::Wanted,
-    journal::{self, Journal},
-};
+use molecule_journal::{self as journal, Journal, cursor::Wanted};
 
 use super::{
     disk::{Disk, Handle},

@@ -11,9 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use molecule_journal::cursor::Wanted;
 use molecule_runtime::{
     guest::wire::{CursorChange, FileChange, Outcome, Saved},
-    storage::cursor::Wanted,
     sys::clock::Clock,
 };
 use standin::{Level, Now, Platform, Switches, world::Credentials};

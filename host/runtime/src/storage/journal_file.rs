@@ -15,9 +15,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use molecule_journal::Disk;
+
 use super::{
     atomic,
-    journal::Disk,
     paths::InboxPaths,
     small_file::{self, Identity, Links, Unreadable},
 };

@@ -1,9 +1,7 @@
 //! The files of a workspace: journal, cursor, lock and inbound secret.
 
 pub(crate) mod atomic;
-pub mod cursor;
 pub mod files;
-pub mod journal;
 mod journal_file;
 pub(crate) mod lock;
 pub(crate) mod paths;

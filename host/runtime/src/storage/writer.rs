@@ -12,12 +12,11 @@ use std::{
     sync::Arc,
 };
 
+use molecule_journal::{Disk as _, Journal, cursor::Wanted};
 use tokio::sync::Notify;
 
 use super::{
     atomic,
-    cursor::Wanted,
-    journal::{Disk as _, Journal},
     journal_file::JournalFile,
     lock::{self, Holder, Lead, Leader, Lock, Taken},
     paths::InboxPaths,

@@ -14,6 +14,8 @@
 //!                      └─ a write or sync failed ─▲
 //! ```
 
+pub mod cursor;
+
 use std::io::{self, ErrorKind, Write as _};
 
 /// Longest record, in bytes: the largest message of the platform, escaped.
@@ -305,5 +307,4 @@ fn long(count: usize) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;
