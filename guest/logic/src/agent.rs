@@ -24,6 +24,14 @@ impl Agent {
         Self { world: Rc::new(World::new(settings)), dialogues: BTreeMap::new(), pollers: BTreeMap::new() }
     }
 
+    /// Goes on with a session, or begins it: what processes after each other count as one use by an agent, so that a
+    /// message that an earlier one has shown is not shown again as `redelivered`. Without a name each process is one.
+    #[must_use]
+    pub fn in_session(self, session: &str) -> Self {
+        self.world.inbox.borrow_mut().queue_mut().belongs_to(session.into());
+        self
+    }
+
     /// Says that the platform does not take the token of a workspace; an empty `why` takes that back.
     pub fn refused(&mut self, workspace: Workspace, why: String) {
         self.world.note_refusal(workspace, why);

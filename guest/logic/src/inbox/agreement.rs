@@ -94,7 +94,7 @@ impl Inbox {
         let recovered = |journal: Vec<String>| {
             let cursor = mailbox.watermarks.named_by_file().map(str::to_owned);
             let saved = Saved { cursor, journal, damaged_after: None };
-            let Opened { mailbox, staged, .. } = recover::open(own, workspace, saved, 0);
+            let Opened { mailbox, staged, .. } = recover::open(own, workspace, self.queue.like(), saved, 0);
             Facts::of(&mailbox, staged.iter())
         };
         let from_journal = recovered(journal.to_vec()).differs_from(&live);

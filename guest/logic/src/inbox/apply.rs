@@ -46,11 +46,12 @@ impl Applier<'_> {
                 }
                 return due;
             }
-            Event::Delivered { id, n, starts } => {
+            Event::Delivered { id, n, starts, session } => {
+                let goes_on = self.queue.is_session(session.as_deref());
                 if let Some(staged) = self.queue.find(self.workspace, id) {
-                    (staged.deliveries, staged.starts_before) = (*n, *starts);
+                    staged.was_shown(*n, *starts, goes_on);
                     // A showing that was taken back is none.
-                    staged.redelivered = *starts > 0 && !planted(Bug::NoRedeliveredFlag);
+                    staged.redelivered = staged.starts_before > 0 && !planted(Bug::NoRedeliveredFlag);
                 }
             }
             Event::Fetched { since, .. } => {

@@ -41,8 +41,11 @@ pub(crate) enum Event {
         id: Rc<str>,
         /// How often `wait_for_message` has returned it.
         n: u32,
-        /// In how many processes.
+        /// In how many sessions.
         starts: u32,
+        /// The latest of them, where a session outlives a process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<Rc<str>>,
     },
     #[serde(rename = "F")]
     Fetched {
@@ -200,7 +203,8 @@ mod tests {
                 cast: Some((Rc::clone(&id), 1)),
             },
             Event::Fetched { id: None, ca: 0, base: None, from: None, rows: 0, since: None, cast: None },
-            Event::Delivered { id: Rc::clone(&id), n: 2, starts: 1 },
+            Event::Delivered { id: Rc::clone(&id), n: 2, starts: 1, session: None },
+            Event::Delivered { id: Rc::clone(&id), n: 2, starts: 1, session: Some("s".into()) },
             Event::Acknowledged { ids: vec![Rc::clone(&id)] },
             Event::Parked { id: Rc::clone(&id) },
             Event::Projected { id: None, ca: None, was: None },

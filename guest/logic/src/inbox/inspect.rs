@@ -9,7 +9,7 @@ use super::{
     event::FORMAT,
     mailbox::State,
     message::Kind,
-    queue::Staged,
+    queue::{Queue, Staged},
     recover::{self, Opened},
     watermarks::Mark,
 };
@@ -52,7 +52,7 @@ impl Line {
 /// A JSON object: messages without their words, and how far fetching and handling have come.
 pub(crate) fn inspect(world: &World, workspace: Workspace, saved: Saved) -> String {
     let own = world.id(workspace);
-    let Opened { mailbox, staged, trouble } = recover::open(own, workspace, saved, 0);
+    let Opened { mailbox, staged, trouble } = recover::open(own, workspace, Queue::default(), saved, 0);
     let lines = |parked: bool| -> Vec<Line> {
         staged.iter().filter(|staged| staged.parked == parked).map(Line::of).collect()
     };

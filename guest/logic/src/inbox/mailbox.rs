@@ -326,7 +326,12 @@ impl Mailbox {
 
 /// What a message has been through.
 pub(super) fn delivered(staged: &Staged) -> Event {
-    Event::Delivered { id: staged.id(), n: staged.deliveries, starts: staged.starts() }
+    Event::Delivered {
+        id: staged.id(),
+        n: staged.deliveries,
+        starts: staged.starts(),
+        session: staged.session().cloned(),
+    }
 }
 
 /// The record by which a message gets on disk.

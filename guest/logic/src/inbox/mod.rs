@@ -197,7 +197,8 @@ impl Inbox {
     ) -> Option<&'static str> {
         self.leaders.remove(&workspace);
         self.queue.forget(workspace);
-        let Opened { mailbox, staged, trouble } = recover::open(own, workspace, saved, now);
+        let Opened { mailbox, staged, trouble } =
+            recover::open(own, workspace, self.queue.like(), saved, now);
         for staged in staged {
             self.queue.stage(staged);
         }
@@ -274,7 +275,7 @@ impl Inbox {
                 let mut events = vec![mailbox::staging(&message, mark.can_be_asked_after)];
                 if !message.late && applier.mailbox.repeats_up_to.is_some_and(|last| mark.stamp <= last) {
                     // Another implementation has shown it.
-                    events.push(Event::Delivered { id: Rc::clone(&mark.id), n: 0, starts: 1 });
+                    events.push(Event::Delivered { id: Rc::clone(&mark.id), n: 0, starts: 1, session: None });
                 }
                 for event in &events {
                     applier.apply(event);

@@ -24,7 +24,7 @@ const PARKED_AFTER: u32 = 5;
 /// What the agent has not handled is mentioned again after this time.
 const TELL_AGAIN_MS: u64 = 60_000;
 
-/// In how many processes they must have been.
+/// In how many sessions they must have been.
 const PARKED_IN_STARTS: u32 = 2;
 
 /// A message that waits, and what the agent has seen of it.
@@ -36,14 +36,16 @@ pub(crate) struct Staged {
     pub(crate) askable: bool,
     /// How often `wait_for_message` has returned it.
     pub(crate) deliveries: u32,
-    /// In how many earlier processes that, or a look at it, was.
+    /// In how many earlier sessions that, or a look at it, was. A session is a process, unless the host knows better.
     pub(crate) starts_before: u32,
-    /// It was shown by an earlier process.
+    /// It was shown in an earlier session.
     pub(crate) redelivered: bool,
     /// It has kept the agent from going on: `wait_for_message` passes over it.
     pub(crate) parked: bool,
-    /// How often this process has shown it.
+    /// How often this session has shown it; of what an earlier process of it did only whether that was so.
     showings: u32,
+    /// The session that has shown it the last time, where the host names sessions.
+    shown_in: Option<Rc<str>>,
     /// The how many-th to arrive it was.
     arrival: u64,
     /// Since when it is held, if it is.
@@ -71,6 +73,7 @@ impl Staged {
             redelivered: false,
             parked: false,
             showings: 0,
+            shown_in: None,
             arrival: 0,
             since: 0,
             place: Place::Unpublished,
@@ -104,7 +107,7 @@ impl Staged {
         self.deliveries >= PARKED_AFTER && self.starts() >= PARKED_IN_STARTS
     }
 
-    /// In how many processes it was shown.
+    /// In how many sessions it was shown.
     pub(crate) const fn starts(&self) -> u32 {
         self.starts_before.saturating_add(if self.showings > 0 { 1 } else { 0 })
     }
@@ -113,8 +116,20 @@ impl Staged {
         self.place == Place::Ready
     }
 
-    const fn show(&mut self) {
+    fn show(&mut self, session: Option<&Rc<str>>) {
         self.showings = self.showings.saturating_add(1);
+        self.shown_in = session.cloned();
+    }
+
+    /// The session that has shown it, if this one has and has a name.
+    pub(super) fn session(&self) -> Option<&Rc<str>> {
+        self.shown_in.as_ref().filter(|_| self.showings > 0)
+    }
+
+    /// It was delivered so often, and shown in so many sessions, of which the last one may be this one.
+    pub(super) fn was_shown(&mut self, deliveries: u32, starts: u32, by_this_session: bool) {
+        let here = u32::from(by_this_session && starts > 0);
+        (self.deliveries, self.starts_before, self.showings) = (deliveries, starts - here, here);
     }
 }
 
@@ -147,6 +162,8 @@ pub(crate) struct Mail {
 /// The messages of all workspaces. Each has its own room, so that a loud one takes none from the others.
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// What several processes after each other count as one use by an agent; none: each process is a session.
+    session: Option<Rc<str>>,
     shelves: BTreeMap<Workspace, Shelf>,
     arrivals: u64,
     /// How many messages were popped.
@@ -188,6 +205,21 @@ impl Shelf {
 }
 
 impl Queue {
+    /// The process goes on with a session, or begins it.
+    pub(crate) fn belongs_to(&mut self, session: Rc<str>) {
+        self.session = Some(session);
+    }
+
+    /// An empty queue of the same session.
+    pub(super) fn like(&self) -> Self {
+        Self { session: self.session.clone(), ..Self::default() }
+    }
+
+    /// Whether this is the name of the session.
+    pub(super) fn is_session(&self, name: Option<&str>) -> bool {
+        name.is_some() && self.session.as_deref() == name
+    }
+
     /// Whether anything more of a workspace can be staged at all.
     pub(crate) fn has_room(&self, workspace: Workspace) -> bool {
         let Load { messages, bytes } = self.load(workspace);
@@ -303,12 +335,13 @@ impl Queue {
     /// The next message that is not parked, on its way to the agent: the oldest of the workspace whose messages were
     /// not popped for longest.
     pub(crate) fn deliver(&mut self) -> Option<&Staged> {
+        let session = self.session.clone();
         let heads = self.shelves.values_mut().filter_map(|shelf| {
             let head = shelf.staged.iter_mut().find(|staged| staged.is_ready() && !staged.parked)?;
             Some(((shelf.popped, head.arrival), head))
         });
         let (_, head) = heads.min_by_key(|(turn, _)| *turn)?;
-        head.show();
+        head.show(session.as_ref());
         head.deliveries = head.deliveries.saturating_add(1);
         Some(head)
     }
@@ -316,10 +349,11 @@ impl Queue {
     /// At most `limit` messages that the agent looks at, after `skip` others, in the order of [`Queue::ready`], and of
     /// each whether it is seen for the first time by this process.
     pub(crate) fn look(&mut self, skip: usize, limit: usize) -> impl Iterator<Item = (&Staged, bool)> {
+        let session = self.session.as_ref();
         let shelves = self.shelves.values_mut().map(|shelf| (shelf.popped, shelf.staged.iter_mut()));
-        in_turn(shelves).skip(skip).take(limit).map(|staged| {
+        in_turn(shelves).skip(skip).take(limit).map(move |staged| {
             let first = staged.showings == 0;
-            staged.show();
+            staged.show(session);
             (&*staged, first)
         })
     }
@@ -514,7 +548,7 @@ mod tests {
         assert!(!queue.ready().next().unwrap().is_stuck());
 
         let mut again = Staged { deliveries: 4, starts_before: 1, ..staged("a", "") };
-        again.show();
+        again.show(None);
         again.deliveries += 1;
 
         assert!(again.is_stuck());

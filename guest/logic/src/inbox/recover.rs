@@ -30,8 +30,8 @@ pub(super) struct Opened {
     pub(super) trouble: Option<&'static str>,
 }
 
-/// Reads what is on disk.
-pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) -> Opened {
+/// Reads what is on disk; `empty` knows which session this is.
+pub(super) fn open(own: &str, workspace: Workspace, empty: Queue, saved: Saved, now: Instant) -> Opened {
     let format = saved.journal.iter().find_map(|line| event::format(line));
     if format.is_some_and(|format| format > FORMAT) {
         let mut mailbox = Mailbox::new(own);
@@ -46,7 +46,7 @@ pub(super) fn open(own: &str, workspace: Workspace, saved: Saved, now: Instant) 
             ),
         };
     }
-    Recovery::new(own, workspace, now).run(saved, format)
+    Recovery::new(own, workspace, empty, now).run(saved, format)
 }
 
 /// A journal on its way to a mailbox.
@@ -66,7 +66,7 @@ struct Recovery {
 }
 
 impl Recovery {
-    fn new(own: &str, workspace: Workspace, now: Instant) -> Self {
+    fn new(own: &str, workspace: Workspace, queue: Queue, now: Instant) -> Self {
         let mut mailbox = Mailbox::new(own);
         // Up to where rows are known to be complete is not known before the end.
         mailbox.watermarks.doubt(Stamp::UNKNOWN);
@@ -74,7 +74,7 @@ impl Recovery {
             mailbox,
             workspace,
             now,
-            queue: Queue::default(),
+            queue,
             position: None,
             base: Vec::new(),
             rows: 0,
@@ -103,7 +103,7 @@ impl Recovery {
         }
         let damaged = whole < usize::MAX;
         if foreign {
-            self = Self::new(&self.mailbox.own, self.workspace, self.now);
+            self = Self::new(&self.mailbox.own, self.workspace, self.queue.like(), self.now);
         }
         let mut opened = self.finish(saved.cursor, damaged && !foreign, saved.journal.is_empty() || foreign);
         opened.mailbox.journal.keep_copy = damaged || foreign;

@@ -284,3 +284,29 @@ fn with_a_gap() -> Rig {
     rig.restart();
     rig
 }
+
+#[test]
+fn within_a_session_a_message_stays_the_same_over_many_processes() {
+    let mut rig = Rig::new();
+    rig.platform.say("hello");
+    rig.start();
+    for number in 1..=7 {
+        rig.restart_in("one");
+
+        let shown = rig.call("wait_for_message", &json!({}));
+
+        let shown: Value = serde_json::from_str(shown.text()).unwrap();
+        assert_eq!(shown["text"], "hello", "call {number}");
+        assert_eq!(shown.get("redelivered"), None, "call {number}");
+    }
+    rig.restart_in("two");
+
+    assert_eq!(rig.peek()[0]["redelivered"], true);
+    rig.restart_in("two");
+    let parked = rig.call("wait_for_message", &json!({"timeout_secs": 0}));
+    assert!(
+        parked.text().contains("\"timeout\":true"),
+        "shown often enough, in two sessions: {}",
+        parked.text()
+    );
+}

@@ -139,6 +139,14 @@ impl Rig {
         self.start();
     }
 
+    /// The process is killed, and another one goes on with the session of this name, or begins it.
+    pub(crate) fn restart_in(&mut self, session: &str) {
+        self.world = Rc::new(World::new(self.settings.clone()));
+        self.world.inbox.borrow_mut().queue_mut().belongs_to(session.into());
+        (self.poller, self.news) = (None, 0);
+        self.start();
+    }
+
     /// The power fails: records that are not synced are lost. Another process starts.
     pub(crate) fn cut_power(&mut self) {
         self.journal.truncate(self.synced);
