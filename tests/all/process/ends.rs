@@ -158,12 +158,34 @@ async fn a_token_that_the_platform_refuses_ends_it_with_3_and_names_its_source()
 #[tokio::test]
 async fn help_and_version_go_to_standard_output() -> Result<()> {
     for argument in ["--help", "-h", "help"] {
-        let said = output(argument).await?;
+        let said = output(&[argument]).await?;
         for word in ["PLATFORM_URL", "WORKSPACE_ID", "MOLECULE_WORKSPACE_TOKEN_FILE"] {
             assert!(said.contains(word), "{word} in {said}");
         }
     }
-    assert!(output("--version").await?.starts_with("molecule-mcp "));
+    assert!(output(&["--version"]).await?.starts_with("molecule-mcp "));
+    Ok(())
+}
+
+#[tokio::test]
+async fn completions_and_the_manual_page_name_the_commands() -> Result<()> {
+    for arguments in [&["completions", "bash"][..], &["completions", "zsh"], &["man"]] {
+        let said = output(arguments).await?;
+        assert!(said.contains("inbox") && said.contains("completions"), "{arguments:?}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_know_an_argument_ends_with_2_and_prints_nothing() -> Result<()> {
+    let launch = Launch::new()?.arg("inbox").arg("--jsn");
+    let mut command = launch.command();
+
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+
+    let said = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--json") && output.stdout.is_empty(), "{said}");
     Ok(())
 }
 
@@ -178,13 +200,16 @@ async fn stray_arguments_are_warned_about_and_ignored() -> Result<()> {
     program.complains("1 command line arguments are ignored").await
 }
 
-/// What a program without any settings prints for one argument.
-async fn output(argument: &str) -> Result<String> {
+/// What a program without any settings prints for `arguments`.
+async fn output(arguments: &[&str]) -> Result<String> {
     // Holds the directories of the program.
-    let launch = Launch::new()?.arg(argument);
+    let mut launch = Launch::new()?;
+    for argument in arguments {
+        launch = launch.arg(argument);
+    }
     let mut command = launch.command();
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
-    assert_eq!(output.status.code(), Some(0), "{argument}");
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}");
     Ok(String::from_utf8(output.stdout)?)
 }
 

@@ -14,7 +14,7 @@ const RULES: &[(&str, &str, &[&str])] = &[
     ("host", "AUTHORIZATION", &["host/runtime/src/platform/http"]),
     ("host", "reqwest::", &["host/runtime/src/platform/http"]),
     ("host", "rmcp::", &["host/cli/src/mcp"]),
-    ("host", "lexopt::", &["host/cli/src/commands"]),
+    ("host", "clap::", &["host/cli/src/commands"]),
     ("host", "wasmtime", &["host/runtime/build.rs", "host/runtime/src/guest"]),
     ("host", "\"registry\"", &["host/runtime/src/presence"]),
     // The environment and the command line are the program's: a runtime that is embedded has neither.
@@ -88,7 +88,7 @@ fn the_guest_is_made_of_crates_without_powers() {
 #[test]
 fn the_runtime_knows_no_transport_and_no_command_line() {
     let manifest = fs::read_to_string(root().join("host/runtime/Cargo.toml")).unwrap();
-    for name in ["clap", "lexopt", "molecule-mcp", "rmcp", "tracing-subscriber"] {
+    for name in ["clap", "molecule-mcp", "rmcp", "tracing-subscriber"] {
         let named = format!("\n{name} =");
         assert!(!manifest.contains(&named), "the runtime depends on {name}");
     }

@@ -1,6 +1,6 @@
 //! Everything that keeps the program from starting, in one report.
 
-use std::fmt;
+use std::{error, fmt};
 
 use crate::env::{self, Variable};
 
@@ -64,6 +64,8 @@ impl Problems {
         })
     }
 }
+
+impl error::Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
