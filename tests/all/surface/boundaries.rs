@@ -28,6 +28,7 @@ const RULES: &[(&str, &str, &[&str])] = &[
         "host",
         "\"workspaces\"",
         &[
+            "host/cli/src/settings/config_file.rs",
             "host/cli/src/settings/workspaces/file.rs",
             "host/runtime/src/platform/attachments",
             "host/runtime/src/platform/http/events.rs",

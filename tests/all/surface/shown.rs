@@ -1,7 +1,7 @@
 //! Snapshots of what users and agents see. After a change that is meant: `INSTA_UPDATE=always make test`,
-//! which also writes the table of tools in the README.
+//! which also writes the tables of the README.
 
-use std::{env, fmt::Write, fs, path::Path};
+use std::{env, fmt::Write, fs, path::Path, sync::Mutex};
 
 use molecule_mcp::commands;
 use molecule_runtime::guest::wire::ToolSpec;
@@ -29,18 +29,30 @@ fn the_help() {
 /// The README's table of tools: the name of each, and how its description begins.
 #[tokio::test]
 async fn the_readme_lists_the_tools() {
-    const HEAD: &str = "| Tool | What it does |\n|---|---|\n";
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(&page).unwrap();
-    let (before, rest) = readme.split_once(HEAD).unwrap();
-    let (table, after) = rest.split_once("\n\n").unwrap();
     let rows: Vec<String> = guest().specs().await.unwrap().iter().map(row).collect();
-    let written = rows.join("\n");
 
+    has_table("README.md", &format!("| Tool | What it does |\n|---|---|\n{}", rows.join("\n")));
+}
+
+#[test]
+fn the_readme_lists_every_setting() {
+    has_table("README.md", molecule_mcp::env::markdown().trim_end());
+}
+
+/// The page has the table, which begins with its head; where snapshots are updated, it gets it.
+fn has_table(page: &str, table: &str) {
+    // Several tests write the same page.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+    let text = fs::read_to_string(&page).unwrap();
+    let head = table.lines().next().unwrap();
+    let (before, rest) = text.split_once(head).unwrap();
+    let (old, after) = rest.split_once("\n\n").unwrap();
     if env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
-        fs::write(page, format!("{before}{HEAD}{written}\n\n{after}")).unwrap();
+        fs::write(page, format!("{before}{table}\n\n{after}")).unwrap();
     } else {
-        assert_eq!(table, written);
+        assert_eq!(format!("{head}{old}"), table);
     }
 }
 

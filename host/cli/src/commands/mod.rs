@@ -7,6 +7,7 @@
 mod completions;
 mod inbox;
 mod man;
+mod schema;
 mod serve;
 
 use std::{
@@ -88,6 +89,8 @@ commands! {
     completions::Completions,
     /// Print the manual page, for man -l -
     man::Man,
+    /// Print the JSON Schema of config.toml, for editors
+    schema::Schema,
 }
 
 /// What to do.
@@ -206,16 +209,19 @@ fn after_help() -> String {
         "\
 Needed are {platform}, {workspace} and {token} (or {file}).
 
-Settings, which are variables of the environment; blank counts as not set:
+Settings, as variables of the environment, or by their plain names in the file {config}, which is config.toml in
+the configs directory unless that says otherwise. Variables win over the file; blank counts as not set:
 ",
         platform = variables::PLATFORM_URL.name,
         workspace = variables::WORKSPACE_ID.name,
         token = variables::WORKSPACE_TOKEN.name,
         file = variables::WORKSPACE_TOKEN_FILE.name,
+        config = variables::CONFIG.name,
     );
-    for variables::Variable { name, default, meaning } in variables::ALL {
+    for variables::Variable { name, key, default, meaning } in variables::ALL {
+        let key = key.map(|key| format!("; file: {}", key.name)).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "\n  {name}  (default: {default})\n      {meaning}");
+        let _ = writeln!(text, "\n  {name}  (default: {default}{key})\n      {meaning}");
     }
     text.push_str(
         "

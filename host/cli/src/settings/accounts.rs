@@ -58,7 +58,8 @@ fn single(environment: &mut Environment<'_>) -> Option<Workspace> {
     let id = environment.required(&env::WORKSPACE_ID).and_then(|text| {
         workspace_id(&text)
             .map_err(|why| {
-                environment.unusable(&env::WORKSPACE_ID, format!("{} {why}", env::WORKSPACE_ID.name));
+                let name = environment.name_of(&env::WORKSPACE_ID);
+                environment.unusable(&env::WORKSPACE_ID, format!("{name} {why}"));
             })
             .ok()
     });
@@ -92,7 +93,7 @@ fn organization(environment: &mut Environment<'_>) -> Option<String> {
     let is_usable =
         text.len() <= LONGEST_ORGANIZATION && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if !is_usable {
-        let name = variable.name;
+        let name = environment.name_of(variable);
         environment.warn(format!(
             "{name} is not 1 to {LONGEST_ORGANIZATION} visible ASCII characters, and is left out"
         ));

@@ -19,7 +19,7 @@ pub(super) fn read(environment: &mut Environment<'_>) -> Vec<PathBuf> {
             Some(root) => roots.push(root),
             None => environment.warn(format!(
                 "{}: {} is not a directory, so no file is sent from there",
-                env::ATTACH_ROOTS.name,
+                environment.name_of(&env::ATTACH_ROOTS),
                 path.display()
             )),
         }

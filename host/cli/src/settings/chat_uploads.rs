@@ -24,7 +24,7 @@ pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) ->
     let chosen = environment.path(&env::CHAT_UPLOAD_DIR);
     let chosen = chosen.map(|path| path::absolute(&path).unwrap_or(path));
     if let Some(file) = chosen.as_ref().filter(|path| path.exists() && !path.is_dir()) {
-        let name = env::CHAT_UPLOAD_DIR.name;
+        let name = environment.name_of(&env::CHAT_UPLOAD_DIR);
         environment.unusable(&env::CHAT_UPLOAD_DIR, format!("{name}: {} is not a directory", file.display()));
     }
     let days = whole(environment, &env::CHAT_UPLOAD_KEEP_DAYS, KEEP_DAYS).min(LONGEST_DAYS);
@@ -40,7 +40,8 @@ pub(super) fn read(environment: &mut Environment<'_>, configs: Option<&Path>) ->
 fn whole(environment: &mut Environment<'_>, variable: &'static Variable, default: u64) -> u64 {
     let Some(text) = environment.text(variable) else { return default };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        environment.warn(format!("{} is not a whole number, and counts as {default}", variable.name));
+        let name = environment.name_of(variable);
+        environment.warn(format!("{name} is not a whole number, and counts as {default}"));
         return default;
     }
     // Digits that do not fit are more than the most.

@@ -9,7 +9,7 @@ use std::{
 
 use molecule_runtime::account::placeholder::{self, Placeholder};
 
-use super::problem::Problem;
+use super::{config_file::ConfigFile, problem::Problem};
 use crate::env::{self, Variable};
 
 /// Values that read like "off".
@@ -20,13 +20,19 @@ const ON: [&str; 4] = ["1", "true", "yes", "on"];
 /// The environment as one start of the program sees it.
 pub(super) struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) file: ConfigFile,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Environment<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { lookup, problems: Vec::new(), warnings: Vec::new() }
+        Self { lookup, file: ConfigFile::default(), problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Looks something up without telling what is wrong with it.
+    pub(super) fn quietly<T>(&self, look: impl FnOnce(&mut Environment<'_>) -> T) -> T {
+        look(&mut Environment::new(self.lookup))
     }
 
     /// Refuses every value among `variables` in which something stands for a value that never came.
@@ -60,8 +66,23 @@ impl<'a> Environment<'a> {
         (!is_left_over).then_some(value)
     }
 
-    /// Name and value, unless that is blank. Some variables may also be written in lower case.
-    fn spelled(&self, variable: &Variable) -> Option<(String, OsString)> {
+    /// Whether it has a value of its own, beside what the configuration file says.
+    pub(super) fn is_set_outside_the_file(&self, variable: &Variable) -> bool {
+        self.spelled_outside(variable).is_some()
+    }
+
+    /// What the operator calls a setting: by its key if it comes from the file.
+    pub(super) fn name_of(&self, variable: &Variable) -> String {
+        self.spelled(variable).map_or_else(|| variable.name.to_owned(), |(name, _)| name)
+    }
+
+    /// Name and value, unless that is blank.
+    pub(super) fn spelled(&self, variable: &Variable) -> Option<(String, OsString)> {
+        self.spelled_outside(variable).or_else(|| self.file.spelled(variable))
+    }
+
+    /// The same without the configuration file. Some variables may also be written in lower case.
+    fn spelled_outside(&self, variable: &Variable) -> Option<(String, OsString)> {
         let lower = has_two_spellings(variable).then(|| variable.name.to_ascii_lowercase());
         let names = [Some(variable.name.to_owned()), lower];
         names.into_iter().flatten().find_map(|name| {
@@ -85,7 +106,7 @@ impl<'a> Environment<'a> {
     pub(super) fn text(&mut self, variable: &'static Variable) -> Option<String> {
         let value = self.raw(variable)?;
         let Some(text) = value.to_str() else {
-            self.unusable(variable, format!("{} is not valid UTF-8", variable.name));
+            self.unusable(variable, format!("{} is not valid UTF-8", self.name_of(variable)));
             return None;
         };
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -122,7 +143,7 @@ impl<'a> Environment<'a> {
             Some(Component::CurDir | Component::ParentDir | Component::Prefix(_) | Component::RootDir)
             | None => b"",
         };
-        let name = variable.name;
+        let name = self.name_of(variable);
         match (first, self.home()) {
             (b"~", Some(home)) => Some(home.join(path.strip_prefix("~").unwrap_or(path))),
             (b"~", None) => {
@@ -160,7 +181,7 @@ impl<'a> Environment<'a> {
         };
         let value = value.to_string_lossy().trim().to_lowercase();
         if OFF.contains(&value.as_str()) {
-            let name = variable.name;
+            let name = self.name_of(variable);
             self.warn(format!("{name}={value} has the same effect as {name}=1: unset it to switch it off"));
         }
         true
@@ -186,7 +207,7 @@ impl<'a> Environment<'a> {
         }
         if !OFF.contains(&value.as_str()) {
             let counts_as = u8::from(otherwise);
-            self.warn(format!("{} is neither 1 nor 0, and counts as {counts_as}", variable.name));
+            self.warn(format!("{} is neither 1 nor 0, and counts as {counts_as}", self.name_of(variable)));
             return otherwise;
         }
         false
@@ -196,7 +217,7 @@ impl<'a> Environment<'a> {
     pub(super) fn word(&mut self, variable: &'static Variable, on: &str, off: &str) -> bool {
         let Some(value) = self.text(variable) else { return false };
         if !value.eq_ignore_ascii_case(on) && !value.eq_ignore_ascii_case(off) {
-            self.warn(format!("{} is neither {on} nor {off}, and counts as {off}", variable.name));
+            self.warn(format!("{} is neither {on} nor {off}, and counts as {off}", self.name_of(variable)));
         }
         value.eq_ignore_ascii_case(on)
     }
@@ -241,7 +262,7 @@ fn left_over<'a>(variable: &Variable, value: &'a str) -> Option<Placeholder<'a>>
     (!may_be_meant).then_some(found)
 }
 
-fn is_secret(variable: &Variable) -> bool {
+pub(super) fn is_secret(variable: &Variable) -> bool {
     [&env::WORKSPACE_TOKEN, &env::HTTPS_PROXY, &env::HTTP_PROXY, &env::ALL_PROXY].contains(&variable)
 }
 /// Whether `variable` may also be written in lower case.

@@ -42,7 +42,8 @@ pub(super) fn common_platform(environment: &mut Environment<'_>) -> Option<Url> 
     match address(environment, &text) {
         Ok(url) => Some(url),
         Err(why) => {
-            environment.unusable(&env::PLATFORM_URL, format!("{} {why}", env::PLATFORM_URL.name));
+            let name = environment.name_of(&env::PLATFORM_URL);
+            environment.unusable(&env::PLATFORM_URL, format!("{name} {why}"));
             None
         }
     }

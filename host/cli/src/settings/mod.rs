@@ -10,6 +10,7 @@
 mod accounts;
 mod attach_roots;
 mod chat_uploads;
+mod config_file;
 mod configs_dir;
 mod environment;
 mod listed;
@@ -18,6 +19,7 @@ mod permissions;
 mod platform_url;
 mod problem;
 mod proxy;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -37,7 +39,11 @@ use molecule_runtime::{
     inspect::Place,
 };
 
-pub use self::problem::Problems;
+pub use self::{
+    config_file::schema,
+    problem::Problems,
+    sources::{Setting, Source, sources},
+};
 use self::{configs_dir::ConfigsDir, environment::Environment, listed::Listed};
 use crate::env;
 
@@ -54,6 +60,7 @@ const PLACE: &[&env::Variable] = &[
     &env::PLATFORM_URL,
     &env::WORKSPACES,
     &env::WORKSPACES_FILE,
+    &env::CONFIG,
     &env::CONFIGS_DIR,
     &env::HOME,
 ];
@@ -89,6 +96,7 @@ pub struct Settings {
 /// When something required is missing or cannot be used: all of it in one report.
 pub fn places(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Place>, Problems> {
     let mut environment = Environment::new(&lookup);
+    config_file::read(&mut environment);
     environment.refuse_placeholders(PLACE);
     let state = configs_dir::find(&mut environment).path;
     let places = accounts::places(&mut environment, state.as_deref());
@@ -102,6 +110,7 @@ impl Settings {
     /// When something required is missing or anything cannot be used: all of it in one report.
     pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Problems> {
         let mut environment = Environment::new(&lookup);
+        config_file::read(&mut environment);
         environment.refuse_placeholders(env::ALL);
         environment.tell_of_odd_home();
         let configs = configs_dir::find(&mut environment);
@@ -138,7 +147,7 @@ impl Settings {
         let accounts = accounts::connect(environment, listed.workspaces);
         Self {
             accounts: with_cards(environment, accounts),
-            secret_files: listed.file.into_iter().collect(),
+            secret_files: listed.file.into_iter().chain(environment.file.path.clone()).collect(),
             chat_uploads,
             configs,
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
@@ -183,7 +192,7 @@ fn durable_budget(environment: &mut Environment<'_>) -> u32 {
     match text.parse::<f64>() {
         Ok(secs) if secs >= 0.0 => whole_seconds(secs),
         Ok(_) | Err(_) => {
-            let (name, default) = (variable.name, variable.default);
+            let (name, default) = (environment.name_of(variable), variable.default);
             environment.warn(format!("{name} is not a number of seconds, and counts as {default}"));
             DURABLE_BUDGET_SECS
         }
@@ -203,7 +212,7 @@ fn poll_timeout(environment: &mut Environment<'_>) -> u32 {
     };
     let digits = text.strip_prefix('+').unwrap_or(&text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let (name, default) = (variable.name, variable.default);
+        let (name, default) = (environment.name_of(variable), variable.default);
         environment.warn(format!("{name} is not a whole number of seconds, and counts as {default}"));
         return POLL_TIMEOUT_SECS;
     }
@@ -214,7 +223,7 @@ fn poll_timeout(environment: &mut Environment<'_>) -> u32 {
 fn permissions(environment: &mut Environment<'_>) -> Permissions {
     let chosen = environment.path(&env::WORKSPACE_CONFIG_PATH);
     if let Some(path) = &chosen {
-        let (name, shown) = (env::WORKSPACE_CONFIG_PATH.name, path.display());
+        let (name, shown) = (environment.name_of(&env::WORKSPACE_CONFIG_PATH), path.display());
         if path.is_file() {
             let why = format!("{name}: {shown} is a file: name the directory in which config.yaml lies");
             environment.unusable(&env::WORKSPACE_CONFIG_PATH, why);

@@ -38,22 +38,23 @@ fn inline(environment: &mut Environment<'_>, file: Option<PathBuf>) -> Option<Cr
     let token = match Token::parse(&text) {
         Ok(token) => token,
         Err(why) => {
-            environment.unusable(variable, format!("{} {why}", variable.name));
+            let name = environment.name_of(variable);
+            environment.unusable(variable, format!("{name} {why}"));
             return None;
         }
     };
     if text.starts_with('/') || text.starts_with("~/") || text.starts_with("./") {
-        let (name, file) = (variable.name, env::WORKSPACE_TOKEN_FILE.name);
+        let (name, file) = (environment.name_of(variable), env::WORKSPACE_TOKEN_FILE.name);
         environment.warn(format!("{name} begins like a path; if it names a file with the token, use {file}"));
     }
     if let Some(path) = file.filter(|path| holds_another(path, &token)) {
         environment.warn(format!(
             "{} is used; {} holds a different token, which is not",
-            variable.name,
+            environment.name_of(variable),
             path.display()
         ));
     }
-    Some(Credentials::new(TokenSource::setting(variable.name), token))
+    Some(Credentials::new(TokenSource::setting(environment.name_of(variable)), token))
 }
 
 fn holds_another(path: &Path, token: &Token) -> bool {
@@ -65,19 +66,20 @@ fn named_file(environment: &mut Environment<'_>, path: PathBuf) -> Option<Creden
     match account::read_token(&path) {
         Ok(TokenFile { token, warning }) => {
             environment.warnings.extend(warning);
-            Some(Credentials::new(TokenSource::named_file(variable.name, path), token))
+            Some(Credentials::new(TokenSource::named_file(environment.name_of(variable), path), token))
         }
         Err(TokenFileProblem::Unreadable(Unreadable::Absent)) if looks_like_a_token(&path) => {
             let why = format!(
                 "{} does not exist: it names a file, but its value looks like a token; that belongs into {}",
-                variable.name,
+                environment.name_of(variable),
                 env::WORKSPACE_TOKEN.name
             );
             environment.unusable(variable, why);
             None
         }
         Err(why) => {
-            environment.unusable(variable, format!("{}: {} {why}", variable.name, shown(&path)));
+            let name = environment.name_of(variable);
+            environment.unusable(variable, format!("{name}: {} {why}", shown(&path)));
             None
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn read(environment: &mut Environment<'_>) -> Trust {
 fn refuse(environment: &mut Environment<'_>, variable: &'static Variable, path: &Path, why: Option<String>) {
     if let Some(why) = why {
         let shown = path.to_string_lossy().escape_debug().to_string();
-        environment.unusable(variable, format!("{}: {shown} {why}", variable.name));
+        let name = environment.name_of(variable);
+        environment.unusable(variable, format!("{name}: {shown} {why}"));
     }
 }
 

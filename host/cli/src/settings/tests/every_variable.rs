@@ -24,6 +24,7 @@ const TABLE: &[(&str, [Becomes; 3])] = &[
     ("MOLECULE_WORKSPACE_TOKEN_FILE", [Refused, Refused, Refused]),
     ("MOLECULE_WORKSPACES", [Refused, Refused, Refused]),
     ("MOLECULE_WORKSPACES_FILE", [Refused, Refused, Refused]),
+    ("MOLECULE_CONFIG", [Refused, Refused, Refused]),
     ("MOLECULE_ORG_ID", [Fine, Fine, Fine]),
     ("MOLECULE_ORGANIZATION_ID", [Fine, Fine, Fine]),
     ("CONFIGS_DIR", [Fine, Fine, Fine]),

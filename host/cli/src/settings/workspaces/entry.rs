@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 const LONGEST_ID: usize = 128;
-const KEYS: [&str; 4] = ["id", "token", "token_file", "platform_url"];
+pub(super) const KEYS: [&str; 4] = ["id", "token", "token_file", "platform_url"];
 
 /// An entry that can be used.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ use url::Url;
 
 use self::entry::{Entry, TokenAt};
 use super::{
+    config_file,
     environment::Environment,
     listed::{self, Listed, Workspace},
 };
@@ -44,7 +45,7 @@ struct Source {
 
 /// Reads the list, if one is set. Problems name the place in the list, and show no value.
 pub(super) fn read(environment: &mut Environment<'_>) -> Option<Listed> {
-    if environment.is_set(&env::WORKSPACES) {
+    if environment.is_set_outside_the_file(&env::WORKSPACES) {
         if environment.is_set(&env::WORKSPACES_FILE) {
             let (used, ignored) = (env::WORKSPACES.name, env::WORKSPACES_FILE.name);
             environment.warn(format!("{used} is used; {ignored} is not"));
@@ -57,7 +58,22 @@ pub(super) fn read(environment: &mut Environment<'_>) -> Option<Listed> {
         let source = path.map(|path| file::read(environment, path));
         return Some(source.map_or_else(Listed::default, |source| listed(environment, source)));
     }
-    None
+    let list = environment.file.workspaces.take()?;
+    let source = in_config_file(environment, list);
+    Some(listed(environment, source))
+}
+
+/// The platform of its entries is that of all, whichever way that is set.
+fn in_config_file(
+    environment: &Environment<'_>,
+    list: Value,
+) -> Result<Source, (&'static Variable, Vec<String>)> {
+    let file = environment.file.path.clone();
+    let name =
+        file.as_deref().map(|path| path.to_string_lossy().escape_debug().to_string()).unwrap_or_default();
+    let name = format!("{name}: workspaces");
+    let list = list_in(list).map_err(|why| (&env::CONFIG, vec![format!("{name} {why}")]))?;
+    Ok(Source { variable: &env::CONFIG, name, file, platform: None, list })
 }
 
 fn in_variable(text: &str) -> Result<Source, (&'static Variable, Vec<String>)> {
@@ -138,8 +154,7 @@ impl Reading<'_, '_> {
                 self.problem(index, &format!("duplicate workspace id, the same as in [{first}]"));
             }
             for key in &entry.unknown {
-                let name = &self.source.name;
-                self.environment.warn(format!("{name} [{index}] has {key:?}, which means nothing"));
+                self.unknown(index, key);
             }
             let platform = self.platform(index, entry.platform.as_deref());
             let credentials = self.credentials(index, &entry);
@@ -194,6 +209,17 @@ impl Reading<'_, '_> {
                 self.problem(index, &format!("'token_file': {shown} {why}"));
                 None
             }
+        }
+    }
+
+    /// Other programs read the lists, too; the configuration file is ours alone.
+    fn unknown(&mut self, index: usize, key: &str) {
+        if self.source.variable == &env::CONFIG {
+            let meant = config_file::meant(key, entry::KEYS);
+            self.problem(index, &format!("has {key:?}, which is no key of a workspace{meant}"));
+        } else {
+            let name = &self.source.name;
+            self.environment.warn(format!("{name} [{index}] has {key:?}, which means nothing"));
         }
     }
 
