@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use super::{
     mailbox::Mailbox,
+    page_size::PageSize,
     poller::{Batch, Poller, Progress},
     watermarks::OVERLAP_SECS,
 };
@@ -20,7 +21,7 @@ use crate::{
     planted::{Bug, planted},
     platform::{
         PlatformError,
-        activity::{LONGEST_WINDOW_SECS, MOST_ROWS, Page, Part, Reach, Room, Row, Trouble},
+        activity::{LONGEST_WINDOW_SECS, Page, Part, Reach, Room, Row, Trouble},
         stamp::Stamp,
     },
     wire::Level,
@@ -68,12 +69,12 @@ impl Poller {
             let Some(moments) = Moments::of(&page.rows) else { break };
             if moments.is_one() && self.room == Room::Ordinary {
                 // The moment may have more rows: the largest page shows as many as can be shown.
-                (self.room, self.limit) = (Room::Large, MOST_ROWS);
+                (self.room, self.size) = (Room::Large, PageSize::default());
                 page = self.page(&reach).await?;
                 continue;
             }
             reach = Reach::Window { secs, part: Part::Before(moments.bound()) };
-            self.enlarge();
+            self.size.grow();
             let older = match self.page(&reach).await {
                 Ok(older) => older,
                 Err(Trouble::Failed(PlatformError::Overflowed)) => {
@@ -105,7 +106,7 @@ impl Poller {
     /// user and of peers apart, which reaches further back for one of them at least.
     async fn window_by_source(&mut self, secs: u64, newest: Page) -> Result<Batch, Trouble> {
         // No second page can follow, so this one has to reach as far as possible.
-        self.limit = MOST_ROWS;
+        self.size = PageSize::default();
         self.room = Room::Large;
         let mut rows = newest.rows;
         let mut truncated = false;

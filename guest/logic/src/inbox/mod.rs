@@ -64,6 +64,7 @@ mod mailbox;
 mod message;
 mod notices;
 mod pace;
+mod page_size;
 mod poller;
 #[cfg(test)]
 mod polling_tests;
@@ -82,7 +83,10 @@ mod showing_tests;
 mod takeover;
 mod watermarks;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use self::{
     apply::Applier,
@@ -128,6 +132,8 @@ pub(crate) struct Inbox {
     leaders: BTreeMap<Workspace, String>,
     /// Of the workspaces whose journal is read.
     contacts: BTreeMap<Workspace, Contact>,
+    /// The workspaces whose inboxes the instance before this one has kept until a moment ago.
+    kept_before: BTreeSet<Workspace>,
     /// Journals that were read, first looks that have ended, and changes that the lanes of files look at.
     steps: u64,
     said_not_saved: Option<Instant>,
@@ -181,6 +187,28 @@ impl Inbox {
     /// Whether this process fetches, and has read what is on disk.
     pub(crate) fn is_open(&self, workspace: Workspace) -> bool {
         self.contacts.contains_key(&workspace)
+    }
+
+    /// The workspaces whose inboxes are kept.
+    pub(crate) fn kept(&self) -> BTreeSet<Workspace> {
+        self.contacts.keys().copied().collect()
+    }
+
+    /// The instance before this one has kept these inboxes until a moment ago.
+    pub(crate) fn were_kept(&mut self, workspaces: BTreeSet<Workspace>) {
+        self.kept_before = workspaces;
+    }
+
+    /// Whether an inbox was kept until a moment ago, so that nothing was missed; asked once.
+    fn goes_on(&mut self, workspace: Workspace) -> bool {
+        self.kept_before.remove(&workspace)
+    }
+
+    /// Whether an instance that reads the disk would know as much.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.queue.is_empty()
+            && self.contacts.values().all(Contact::is_at_rest)
+            && self.mailboxes.values().all(Mailbox::is_at_rest)
     }
 
     /// No other process fetches any more. What is on disk is read by the next [`Inbox::open`].

@@ -18,6 +18,7 @@ use super::{
     keeping::settle_held,
     mailbox::State,
     pace::Pace,
+    page_size::PageSize,
     queue::Load,
     watermarks::Mark,
 };
@@ -26,7 +27,7 @@ use crate::{
     planted::{Bug, planted},
     platform::{
         PlatformError,
-        activity::{self, MOST_ROWS, Page, Reach, Room, Row, Trouble},
+        activity::{self, Page, Reach, Room, Row, Trouble},
         stamp::Stamp,
     },
     text::untrusted,
@@ -60,9 +61,6 @@ const LOST_CONNECTIONS: u32 = 3;
 /// Rows asked for beyond the room for messages: others are among them.
 const MORE_ROWS: usize = 20;
 
-/// A page that was larger than accepted is asked for with so many times fewer rows: each try may cost 8 MiB.
-const FEWER_ROWS: u32 = 8;
-
 /// Pages in a row; then even a platform that answers nonsense is left alone for a while.
 const MOST_PAGES: usize = 1_000;
 
@@ -70,10 +68,7 @@ pub(super) struct Poller {
     pub(super) host: Host,
     pub(super) world: Rc<World>,
     pub(super) workspace: Workspace,
-    /// Rows asked for at once.
-    pub(super) limit: u32,
-    /// A page of twice [`Poller::limit`] rows was larger than accepted.
-    crowded: bool,
+    pub(super) size: PageSize,
     pub(super) room: Room,
     /// When nothing was left to fetch the last time; unknown if that was before this process.
     pub(super) reached: Option<Instant>,
@@ -148,8 +143,7 @@ impl Poller {
             reached: begins_anew.then(|| host.now()),
             world,
             workspace,
-            limit: MOST_ROWS,
-            crowded: false,
+            size: PageSize::default(),
             room: Room::Ordinary,
             lookups: 0,
             from: None,
@@ -173,7 +167,9 @@ impl Poller {
 
     pub(super) async fn run(mut self) -> Finish {
         self.tidy_up().await;
-        self.look_back_once();
+        if !self.world.inbox.borrow_mut().goes_on(self.workspace) {
+            self.look_back_once();
+        }
         loop {
             let arrived = self.world.inbox.borrow().queue().arrivals();
             let looked = self.catch_up().await;
@@ -254,6 +250,7 @@ impl Poller {
     async fn catch_up(&mut self) -> Result<(), Trouble> {
         settle_held(&self.host, &self.world, self.workspace).await;
         self.sweep = None;
+        self.size.forget_overflow();
         if !self.adopt().await? {
             self.date_position().await?;
             self.begin_walk().await?;
@@ -362,6 +359,7 @@ impl Poller {
                         self.note_time(asked, told);
                     }
                     let page = activity::page(&response, reach, limit)?;
+                    self.size.accepted(limit, response.body.len());
                     self.world.inbox.borrow_mut().is_told(self.workspace, Ok(told), self.host.now());
                     self.learn_names(&page.rows);
                     self.say_without_id(page.without_id);
@@ -370,12 +368,12 @@ impl Poller {
                 Err(why) => why,
             };
             match why {
-                NoAnswer::Overflowed if limit > 1 => {
-                    self.limit = (limit / FEWER_ROWS).max(1);
-                    self.crowded = true;
-                }
+                NoAnswer::Overflowed if limit > 1 => match reach {
+                    Reach::After(_) => self.size.overflowed(limit),
+                    Reach::Window { .. } => self.size.overflowed_in_window(limit),
+                },
                 NoAnswer::Unreachable { .. } if self.health.failures() >= LOST_CONNECTIONS => {
-                    self.limit = (self.limit / 2).max(1);
+                    self.size.halve();
                     return Err(PlatformError::from(why).into());
                 }
                 NoAnswer::Overflowed | NoAnswer::Refused(_) | NoAnswer::Unreachable { .. } => {
@@ -400,12 +398,12 @@ impl Poller {
     /// As many as there is room for, beside those that are known already.
     fn rows_to_ask_for(&self, reach: &Reach) -> u32 {
         let (Reach::After(_), Some(from), false) = (reach, &self.from, self.in_full) else {
-            return self.limit;
+            return self.size.rows();
         };
         let mut inbox = self.world.inbox.borrow_mut();
         let known = inbox.watermarks(self.workspace).known_after(from);
         let room = inbox.queue().room(self.workspace).saturating_add(known).saturating_add(MORE_ROWS);
-        self.limit.min(u32::try_from(room).unwrap_or(u32::MAX))
+        self.size.rows().min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 
     /// Stages what a batch brings, on disk first.
@@ -427,9 +425,10 @@ impl Poller {
         }
         if taken.moved.is_some() {
             self.from = taken.moved;
+            self.size.passed();
         }
         (self.room, self.in_full) = (Room::Ordinary, false);
-        self.enlarge();
+        self.size.grow();
         if more { Progress::More } else { Progress::CaughtUp }
     }
 
@@ -474,13 +473,14 @@ impl Poller {
     /// Goes on behind a full page whose rows all share one moment. There may be others of that
     /// moment: a larger page shows them, unless there is none.
     fn pass_moment(&mut self, taken: &Taken) -> Progress {
-        let can_have_more_rows = (self.limit < MOST_ROWS && !self.crowded) || !self.in_full;
+        let can_have_more_rows = self.size.can_grow() || !self.in_full;
         if can_have_more_rows || self.room == Room::Ordinary {
             if !can_have_more_rows {
                 self.room = Room::Large;
+                self.size.forget_overflow();
             }
             self.in_full = true;
-            self.enlarge();
+            self.size.grow();
             return Progress::More;
         }
         self.pass_over(taken)
@@ -500,17 +500,12 @@ impl Poller {
                  are on the canvas",
             );
         }
-        (self.room, self.in_full, self.crowded) = (Room::Ordinary, false, false);
+        (self.room, self.in_full) = (Room::Ordinary, false);
+        self.size.forget_overflow();
         let moved = inbox.watermarks(self.workspace).pass_over(&taken.rows, now);
         let has_moved = moved.is_some();
         self.from = moved.or_else(|| self.from.take());
         if has_moved { Progress::More } else { Progress::Stuck }
-    }
-
-    /// Asks for more rows the next time.
-    pub(super) fn enlarge(&mut self) {
-        self.limit = self.limit.saturating_mul(2).min(MOST_ROWS);
-        self.crowded = false;
     }
 
     fn lose_position(&mut self) {

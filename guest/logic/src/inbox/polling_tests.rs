@@ -249,7 +249,7 @@ fn a_large_page_is_asked_for_in_smaller_ones_and_again_in_full_ones() {
     rig.file = Some(start);
     let ids: Vec<_> = (0..6).map(|n| rig.platform.say_at_length(&n.to_string(), 3 << 20)).collect();
     rig.start();
-    rig.pass(120_000);
+    rig.pass(180_000);
 
     assert_eq!(rig.waiting(), ids);
     let limits: Vec<u32> =
