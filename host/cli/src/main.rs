@@ -12,6 +12,7 @@ use molecule_mcp::{
 };
 
 fn main() {
+    system::give_back_memory();
     system::take_a_full_disk_for_an_error();
     name_settings();
     let context = Context { variable: |name| env::var_os(name), home: env::home_dir() };

@@ -26,6 +26,9 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// Descriptors that the busiest program has open, and some more.
 const DESCRIPTORS: i32 = 32;
+/// From so many bytes on, a piece of memory is one of its own.
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: i32 = 256 << 10;
 /// Memory that a small session takes on top of the component.
 const MEMORY_BYTES: usize = 16 << 20;
 
@@ -41,6 +44,19 @@ pub fn take_a_full_disk_for_an_error() {
     // SAFETY: ignoring a signal runs no code of ours in a handler.
     let _ = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
+
+/// Has large pieces of memory go back to the system as soon as they are free. The C library would keep those of a
+/// large message for ever: each one that is freed raises the size from which pieces are given back.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "there is no safe way to set up the allocator of the C library")]
+pub fn give_back_memory() {
+    // SAFETY: it takes no pointer, and no other thread runs yet.
+    let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) };
+}
+
+/// Has large pieces of memory go back to the system as soon as they are free, which other C libraries do anyway.
+#[cfg(not(target_env = "gnu"))]
+pub const fn give_back_memory() {}
 
 /// Whether there is room for the descriptors that the program needs, one of which is `any`.
 ///
