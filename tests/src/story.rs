@@ -170,6 +170,18 @@ impl Story {
         }
     }
 
+    /// Whether a new instance of the guest has taken the place of the one before, as nothing is lost by that.
+    pub async fn renews(&self) -> bool {
+        // A guest that traps is replaced as well, with what is lost by that.
+        self.driver.renew().await.unwrap_or(false)
+    }
+
+    /// Bytes of memory that the guest has.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.driver.guest().memory()
+    }
+
     /// Lets time pass.
     pub async fn pass(&self, span: Duration) {
         time::sleep(span).await;

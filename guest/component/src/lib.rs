@@ -43,6 +43,14 @@ impl setup::Guest for Component {
     fn refused(workspace: Workspace, why: String) {
         agent(|| (), |agent| agent.refused(workspace, why));
     }
+
+    fn retire() -> Option<String> {
+        agent(|| None, |agent| agent.retire())
+    }
+
+    fn inherit(left: String) {
+        agent(|| (), |agent| agent.inherit(&left));
+    }
 }
 
 impl tools::Guest for Component {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     dialogue::Dialogue,
-    inbox, secrets, tools,
+    inbox, secrets, succession, tools,
     wire::{Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
     world::World,
 };
@@ -35,6 +35,18 @@ impl Agent {
     /// Says that the platform does not take the token of a workspace; an empty `why` takes that back.
     pub fn refused(&mut self, workspace: Workspace, why: String) {
         self.world.note_refusal(workspace, why);
+    }
+
+    /// What an instance that takes the place of this one could not read from the disk; nothing while this one is
+    /// needed.
+    #[must_use]
+    pub fn retire(&self) -> Option<String> {
+        succession::of(&self.world)
+    }
+
+    /// Knows what the instance before this one has left.
+    pub fn inherit(&mut self, left: &str) {
+        succession::inherit(&self.world, left);
     }
 
     /// All tools, always in the same order.

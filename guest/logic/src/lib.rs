@@ -7,6 +7,7 @@
 //! | `platform` | how to ask each endpoint, and how to read its answer |
 //! | `tools` | what an agent can do, one file a tool |
 //! | `inbox` | what is fetched, staged, handed out and dealt with |
+//! | `succession` | what an instance leaves to the one that takes its place |
 //! | `planted` | which bugs the tests have planted: none elsewhere |
 //! | `permissions` | what roles and tier allow |
 //! | `secrets` | whether a secret is worth storing |
@@ -26,6 +27,7 @@ pub mod planted;
 mod platform;
 mod random;
 mod secrets;
+mod succession;
 #[cfg(test)]
 mod testing;
 mod text;

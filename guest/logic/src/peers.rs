@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::{Instant, Workspace};
 
 /// More than any list shows; the peer seen longest ago makes room.
 const REMEMBERED: usize = 1_024;
 
 /// What is known of a peer. Names are cleaned to one line.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) name: String,
     /// Its presence as the platform last told it, such as `online`; empty if it did not.
@@ -23,7 +25,7 @@ pub(crate) struct Peer {
 }
 
 /// Peers by id.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Peers {
     known: BTreeMap<String, Peer>,
 }

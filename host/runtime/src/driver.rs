@@ -4,7 +4,7 @@ use std::{
     future::{Future, pending},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -70,6 +70,8 @@ pub struct Driver<P> {
     idle_at: AtomicU64,
     /// By handle.
     handled: Vec<Handled>,
+    /// Dialogues that go on and are not begun anew in another instance of the guest.
+    unrepeatable: AtomicUsize,
 }
 
 /// Messages that are dealt with, while the cursor file does not tell it.
@@ -89,6 +91,7 @@ impl<P: Ports> Driver<P> {
             arrivals: Mutex::default(),
             idle_at: AtomicU64::new(0),
             handled: guest.workspaces().map(|_| Handled::default()).collect(),
+            unrepeatable: AtomicUsize::new(0),
             guest,
         })
     }
@@ -138,7 +141,7 @@ impl<P: Ports> Driver<P> {
         workspace: Workspace,
         saved: Saved,
     ) -> Result<Finish, GuestDown> {
-        let open = Open::new(self);
+        let open = Open::repeatable(self);
         let turn = self.guest.open_inbox(open.dialogue, workspace, &saved, self.ports.now()).await?;
         // Which may be large, and the dialogue is long.
         drop(saved);
@@ -176,7 +179,7 @@ impl<P: Ports> Driver<P> {
     /// # Errors
     /// As for [`Self::fetch_inbox`], which also begins anew.
     pub async fn keep_files(self: &Arc<Self>, workspace: Workspace, lane: u32) -> Result<Finish, GuestDown> {
-        let open = Open::new(self);
+        let open = Open::repeatable(self);
         let turn = self.guest.open_files(open.dialogue, workspace, lane, self.ports.now()).await?;
         self.drive(open, turn).await.map(End::finish)
     }
@@ -193,6 +196,15 @@ impl<P: Ports> Driver<P> {
         let open = Open::new(self);
         let turn = self.guest.open_secrets(open.dialogue, workspace, body, self.ports.now()).await?;
         self.drive(open, turn).await.map(End::finish)
+    }
+
+    /// Replaces the instance of the guest by a new one, which has little memory, if nothing is lost by that; says
+    /// whether it was done. The inboxes are to be opened again then, as after a stop.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn renew(&self) -> Result<bool, GuestDown> {
+        self.guest.renew(|| self.unrepeatable.load(Ordering::SeqCst) == 0).await
     }
 
     /// Carries out `turn` and every turn after it, until the dialogue finishes or gives its answer.
@@ -366,14 +378,27 @@ struct Open<P: Ports> {
     instance: u64,
     stops: watch::Receiver<u64>,
     finished: bool,
+    is_repeatable: bool,
 }
 
 impl<P: Ports> Open<P> {
+    /// A dialogue that keeps its instance from being replaced.
     fn new(driver: &Arc<Driver<P>>) -> Self {
+        // Counted before the instance is known: from here on no other one takes its place.
+        driver.unrepeatable.fetch_add(1, Ordering::SeqCst);
+        Self::begin(driver, false)
+    }
+
+    /// A dialogue that is begun anew in the next instance.
+    fn repeatable(driver: &Arc<Driver<P>>) -> Self {
+        Self::begin(driver, true)
+    }
+
+    fn begin(driver: &Arc<Driver<P>>, is_repeatable: bool) -> Self {
         let dialogue = driver.dialogues.fetch_add(1, Ordering::Relaxed);
         let mut stops = driver.guest.stops();
         let instance = *stops.borrow_and_update();
-        Self { driver: Arc::clone(driver), dialogue, instance, stops, finished: false }
+        Self { driver: Arc::clone(driver), dialogue, instance, stops, finished: false, is_repeatable }
     }
 
     /// Returns when the instance that knows the dialogue is gone.
@@ -385,6 +410,9 @@ impl<P: Ports> Open<P> {
 
 impl<P: Ports> Drop for Open<P> {
     fn drop(&mut self) {
+        if !self.is_repeatable {
+            self.driver.unrepeatable.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.finished {
             return;
         }

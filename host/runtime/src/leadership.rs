@@ -10,6 +10,9 @@
 //!
 //! A process is displaced when the agent of another one has asked for the lead. Its own agent is likely gone,
 //! so it leaves the lead to others that begin meanwhile, until its own client calls a tool.
+//!
+//! The memory of an instance of the component never shrinks. After large messages it is replaced, once nothing needs
+//! it, and the inbox is opened again without a pause.
 
 mod following;
 mod leading;
@@ -52,11 +55,14 @@ pub async fn keep_open<P: Ports>(
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = Instant::now();
-        let mut stops = inbox.driver.guest().stops();
+        let (mut stops, renewals) = (inbox.driver.guest().stops(), inbox.driver.guest().renewals());
         tokio::select! {
             // Where nothing is fetched, nothing else would notice the stop.
             _ = stops.changed() => {}
             _ = inbox.open(fetch) => {}
+        }
+        if inbox.driver.guest().renewals() > renewals {
+            continue;
         }
         if opened.elapsed() >= LONGEST_PAUSE {
             pause = FIRST_PAUSE;

@@ -20,6 +20,7 @@ mod messaging;
 mod peers_and_info;
 mod presence;
 mod props;
+mod renewal;
 mod secrets;
 mod tasks;
 mod traps;

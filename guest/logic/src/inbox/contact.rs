@@ -192,6 +192,11 @@ impl Inbox {
 }
 
 impl Contact {
+    /// Whether the platform has answered the last request with rows.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.looked && self.asked.is_none() && self.failure.is_none()
+    }
+
     fn is_first_look(&self, now: Instant) -> bool {
         !self.looked && now < self.opened.saturating_add(FIRST_LOOK_MS)
     }

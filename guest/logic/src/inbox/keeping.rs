@@ -74,6 +74,7 @@ impl Poller {
             State::Behind => (true, false),
             State::Ready => {
                 let is_due = mailbox.journal.unseen || mailbox.journal.is_worth_a_rewrite(live, now);
+                mailbox.note_settled_floor();
                 (is_due, !mailbox.journal.pending.is_empty())
             }
             State::Fresh | State::Newer => (false, false),

@@ -137,6 +137,12 @@ impl Journal {
         self.rewritten_at = now;
     }
 
+    /// Whether it says all there is to say, in little space.
+    fn is_at_rest(&self) -> bool {
+        let is_whole = matches!(self.state, State::Fresh | State::Ready) && !self.in_rewrite && !self.unseen;
+        is_whole && self.pending.is_empty() && self.bytes <= SMALL_BYTES
+    }
+
     /// Whether it holds so much that is over that it should be rewritten.
     pub(super) fn is_worth_a_rewrite(&self, live: usize, now: Instant) -> bool {
         const DAY_MS: u64 = 86_400_000;
@@ -149,6 +155,29 @@ impl Mailbox {
     /// Of a workspace of which nothing is known but its id on the platform.
     pub(super) fn new(own: &str) -> Self {
         Self { own: own.into(), ..Self::default() }
+    }
+
+    /// Whether the disk holds all that is known, as far as no message waits, and nothing is fetched again by an
+    /// instance that reads it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_told =
+            self.journal.state == State::Fresh || self.settled_floor().is_some_and(|floor| floor.is_none());
+        is_told && self.journal.is_at_rest() && self.unsaved_pops.is_empty() && self.in_projection.is_none()
+    }
+
+    /// Once nothing appears before the position any more: what `F` should say, if the journal says something else.
+    fn settled_floor(&self) -> Option<Option<Event>> {
+        let is_settled = !self.watermarks.is_young() && self.watermarks.behind().is_none();
+        is_settled.then(|| self.current_floor().filter(|floor| self.floor.as_ref() != Some(floor)))
+    }
+
+    /// Has the next write say where fetching begins, once nothing appears before that any more. Without it the next
+    /// process would fetch rows of the last minutes again.
+    pub(super) fn note_settled_floor(&mut self) {
+        if let Some(Some(floor)) = self.settled_floor() {
+            self.floor = Some(floor.clone());
+            self.journal.pending.push(floor);
+        }
     }
 
     /// What `F` should say, if that is something new.

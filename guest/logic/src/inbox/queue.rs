@@ -408,6 +408,11 @@ impl Queue {
         shelf.remove(activity_id)
     }
 
+    /// Whether no message waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shelves.values().all(|shelf| shelf.staged.is_empty())
+    }
+
     /// Forgets the messages of a workspace.
     pub(crate) fn forget(&mut self, workspace: Workspace) {
         self.take_all(workspace);

@@ -6,7 +6,10 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use thiserror::Error;
@@ -51,6 +54,10 @@ pub struct Guest {
     watchdog: Watchdog,
     live: Mutex<Option<Live>>,
     stops: watch::Sender<u64>,
+    /// How many of the stops were replacements.
+    renewals: AtomicU64,
+    /// Bytes of memory that the instance had after the last call.
+    memory: AtomicUsize,
 }
 
 /// An instance and its store; gone after a trap.
@@ -123,6 +130,8 @@ impl Guest {
             watchdog,
             live: Mutex::new(None),
             stops: watch::Sender::new(0),
+            renewals: AtomicU64::new(0),
+            memory: AtomicUsize::new(0),
         }))
     }
 
@@ -148,10 +157,49 @@ impl Guest {
         }
     }
 
-    /// How often the component has stopped. What was told to an instance is gone with it.
+    /// How often the component has stopped or was replaced. What was told to an instance is gone with it.
     #[must_use]
     pub fn stops(&self) -> watch::Receiver<u64> {
         self.stops.subscribe()
+    }
+
+    /// How often [`Guest::renew`] has replaced the instance.
+    #[must_use]
+    pub fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    /// How much memory the instance has, in bytes, as of the last call. It never gives any back.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Replaces the instance by a new one, if the old one is not needed and `may` agrees, which is asked when no
+    /// dialogue can begin in the old one any more; says whether it was done. It counts as a stop: what was told to
+    /// the old one, but for what it leaves to the new one, has to be told again.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn renew(&self, may: impl Fn() -> bool) -> Result<bool, GuestDown> {
+        let mut live = self.live.lock().await;
+        let retire = |live: &mut Live| live.agent.molecule_mcp_setup().call_retire(&mut live.store);
+        let Some(left) = self.counted(&mut live, 0, retire)? else { return Ok(false) };
+        let is_replaced = self.stops.send_if_modified(|stops| {
+            let may = may();
+            if may {
+                *stops += 1;
+                self.renewals.fetch_add(1, Ordering::AcqRel);
+            }
+            may
+        });
+        if is_replaced {
+            *live = None;
+            self.counted(&mut live, left.len(), |live| {
+                live.agent.molecule_mcp_setup().call_inherit(&mut live.store, &left)
+            })?;
+        }
+        Ok(is_replaced)
     }
 
     /// The workspaces that it acts for.
@@ -340,12 +388,23 @@ impl Guest {
         verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
     ) -> Result<T, GuestDown> {
         let mut live = self.live.lock().await;
-        let called = self.try_call(&mut live, bytes, verb);
+        self.counted(&mut live, bytes, verb)
+    }
+
+    fn counted<T>(
+        &self,
+        live: &mut Option<Live>,
+        bytes: usize,
+        verb: impl FnOnce(&mut Live) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestDown> {
+        let called = self.try_call(live, bytes, verb);
         if let Err(down) = &called {
             tracing::error!("{down}");
             // Still locked: whoever finds the next instance finds the stop counted.
             self.stops.send_modify(|stops| *stops += 1);
         }
+        let memory = live.as_ref().map_or(0, |live| live.store.data().limits.memory);
+        self.memory.store(memory, Ordering::Relaxed);
         called
     }
 

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::pending, pin::pin, time::Duration};
 
-use futures::future::select_all;
+use futures::future::{self, select_all};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -28,6 +28,11 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 /// How often it is written down for others that the client calls tools.
 const NOTE_CALLS: Duration = Duration::from_secs(15);
 
+/// How often it is looked whether the component has grown large.
+const LOOK_AT_MEMORY: Duration = Duration::from_secs(15);
+/// In bytes. What stays in memory besides fits twice into what the whole program may have.
+const MUCH_MEMORY: usize = 8 << 20;
+
 /// Why this process does not lead any more.
 pub(super) enum Ended {
     /// The lock was removed or lost.
@@ -43,14 +48,14 @@ impl<P: Ports> Inbox<P> {
         let requests = self.files.requests().await;
         let mut fetching = pin!(self.fetch(saved));
         let mut settling = pin!(self.settle());
-        let mut noting = pin!(self.note_calls());
+        let mut beside = pin!(future::join(self.note_calls(), self.shrink()));
         loop {
             tokio::select! {
                 // It ends with a stop of the component alone.
                 ended = &mut fetching => { ended?; return Ok(Ended::LockLost) }
                 Err(down) = &mut settling => return Err(down),
                 process = next(requests.as_ref()) => return Ok(Ended::Requested(process)),
-                _ = &mut noting => {}
+                _ = &mut beside => {}
                 () = self.files.lock_in_doubt() => {}
                 () = time::sleep(LOCK_CHECK) => {}
             }
@@ -76,6 +81,16 @@ impl<P: Ports> Inbox<P> {
             changed(&mut calls).await;
             self.files.note_call().await;
             time::sleep(NOTE_CALLS).await;
+        }
+    }
+
+    /// Replaces an instance of the component that has grown large. The stop that this counts as ends the future.
+    async fn shrink(&self) -> Infallible {
+        loop {
+            time::sleep(LOOK_AT_MEMORY).await;
+            if self.driver.guest().memory() > MUCH_MEMORY && self.driver.renew().await == Ok(true) {
+                tracing::info!("the component has grown large, and a new instance has taken its place");
+            }
         }
     }
 
