@@ -192,6 +192,8 @@ impl Poller {
             let page = self.page(&Reach::Window { secs, part: Part::Before(bound) }).await?;
             known += page.rows.len();
             let oldest = page.rows.iter().find(|row| row.timed).map(|row| row.stamp);
+            // A row that fills a page has no other of its moment beside it.
+            let is_alone = page.rows.len() == 1;
             let (full, mut rows) = (page.full, page.rows);
             rows.retain(|row| row.timed && row.stamp > after && row.stamp <= before);
             let behind = Batch { rows, unseen: true, more: false, of_window: false };
@@ -201,11 +203,12 @@ impl Poller {
             // No further back than all rows are still recognised.
             let has_more = full && known < MOST_LOOKED_AT;
             let Some(oldest) = oldest.filter(|oldest| has_more && *oldest > after) else { break };
-            if oldest.next() >= bound {
+            let next = if is_alone { oldest } else { oldest.next() };
+            if next >= bound {
                 self.say_hidden(after, before.min(oldest));
                 break;
             }
-            bound = oldest.next();
+            bound = next;
         }
         Ok(true)
     }

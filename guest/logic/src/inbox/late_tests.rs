@@ -237,3 +237,19 @@ fn an_agent_is_told_once_where_an_inbox_begins_that_the_platform_gives_no_more_o
     rig.restart();
     assert_eq!(rig.call("inbox_peek", &json!({})).answer().text.len(), 1);
 }
+
+#[test]
+fn a_large_message_hides_none_that_becomes_visible_late_before_it() {
+    let mut rig = Rig::new();
+    let between = rig.platform.clock - 5_000_000;
+    let large = rig.platform.say_at_length("large", 20 << 20);
+    rig.start();
+    rig.pass(70_000);
+    assert_eq!((rig.waiting(), rig.warnings()), (vec![large.clone()], vec![]));
+
+    let late = rig.platform.appear("late", between);
+    rig.pass(40_000);
+
+    assert_eq!(rig.waiting(), [large, late]);
+    assert_eq!(rig.warnings(), Vec::<&str>::new());
+}
