@@ -25,7 +25,10 @@ use futures::future::select_all;
 use molecule_runtime::{
     account,
     driver::Driver,
-    guest::{Guest, GuestDown, wire::Settings},
+    guest::{
+        Guest, GuestDown,
+        wire::{Settings, WakeRules},
+    },
     presence::{Presence, Rejected, Tokens, teach},
     session::Session,
 };
@@ -101,6 +104,29 @@ impl Story {
             patience = patience.saturating_sub(1);
             time::sleep(2 * LATENCY).await;
         }
+    }
+
+    /// Rings for the agent from now on.
+    pub fn wakes(&self, rules: WakeRules) {
+        let driver = Arc::clone(&self.driver);
+        drop(self.begin::<()>(async move {
+            loop {
+                let _ = driver.wake(&rules).await;
+                time::sleep(REOPEN).await;
+            }
+        }));
+    }
+
+    /// The last ring has reached nobody, and there is none before a time in milliseconds since the story began.
+    pub async fn was_not_rung(&self, why: &str, again: u64) {
+        // A guest that traps here has forgotten the ring.
+        let _ = self.driver.guest().not_rung(why, again).await;
+    }
+
+    /// What became of the messages that the agent has not seen: codes, with how many there are of each.
+    pub async fn wake_states(&self) -> Vec<(String, u32)> {
+        let states = self.driver.guest().wake_state(self.elapsed_ms()).await.unwrap_or_default();
+        states.into_iter().map(|state| (state.code, state.messages)).collect()
     }
 
     /// Registers and beats, from now on; ends only if the platform refuses the first register.

@@ -13,6 +13,7 @@ use molecule_logic::{
         tools::{self, ToolSpec},
         turns::{Effect, Finish, Next, Outcome, Turn},
         types::Workspace,
+        wake::{self, WakeRules, WakeState},
     },
 };
 
@@ -96,6 +97,20 @@ impl secrets::Guest for Component {
 
     fn remember(workspace: Workspace, secret: String) {
         agent(|| (), |agent| agent.remember_secret(workspace, &secret));
+    }
+}
+
+impl wake::Guest for Component {
+    fn open(dialogue: u64, rules: WakeRules, now: u64) -> Turn {
+        agent(nothing, |agent| agent.open_wake(dialogue, rules, now))
+    }
+
+    fn not_rung(why: String, again: u64) {
+        agent(|| (), |agent| agent.not_rung(why, again));
+    }
+
+    fn state(now: u64) -> Vec<WakeState> {
+        agent(Vec::new, |agent| agent.wake_state(now))
     }
 }
 

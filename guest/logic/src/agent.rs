@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     dialogue::Dialogue,
-    inbox, secrets, succession, tools,
-    wire::{Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
+    inbox, secrets, succession, tools, wake,
+    wire::{
+        Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState, Workspace,
+    },
     world::World,
 };
 
@@ -15,13 +17,20 @@ pub struct Agent {
     dialogues: BTreeMap<u64, Dialogue>,
     /// The dialogue that fetches for each workspace.
     pollers: BTreeMap<Workspace, u64>,
+    /// The dialogue that rings.
+    bell: Option<u64>,
 }
 
 impl Agent {
     /// A component that has seen nothing yet.
     #[must_use]
     pub fn start(settings: Settings) -> Self {
-        Self { world: Rc::new(World::new(settings)), dialogues: BTreeMap::new(), pollers: BTreeMap::new() }
+        Self {
+            world: Rc::new(World::new(settings)),
+            dialogues: BTreeMap::new(),
+            pollers: BTreeMap::new(),
+            bell: None,
+        }
     }
 
     /// Goes on with a session, or begins it: what processes after each other count as one use by an agent, so that a
@@ -124,6 +133,27 @@ impl Agent {
     /// Says which secret is on disk.
     pub fn remember_secret(&mut self, workspace: Workspace, secret: &str) {
         self.world.secrets.borrow_mut().remember(workspace, secret);
+    }
+
+    /// Begins to ring for messages that the agent has not seen.
+    pub fn open_wake(&mut self, dialogue: u64, rules: WakeRules, now: Instant) -> Turn {
+        if let Some(previous) = self.bell.replace(dialogue) {
+            self.dialogues.remove(&previous);
+        }
+        let world = Rc::clone(&self.world);
+        let (story, turn) = Dialogue::open(now, |host| async move { wake::ring(host, world, rules).await });
+        self.keep(dialogue, story, turn)
+    }
+
+    /// Says that the last ring reached no agent, and that there is none before `again`.
+    pub fn not_rung(&mut self, why: String, again: Instant) {
+        self.world.wake.not_rung(why, again);
+    }
+
+    /// What became of the messages that the agent has not seen.
+    #[must_use]
+    pub fn wake_state(&self, now: Instant) -> Vec<WakeState> {
+        wake::state(&self.world, now)
     }
 
     /// Goes on with a dialogue; of an unknown one the turn is its end.

@@ -13,6 +13,7 @@
 //! | `secrets` | whether a secret is worth storing |
 //! | `text` | how words and JSON from outside are read and shown, and which parts are credentials |
 //! | `uploads` | which files are the agent's own |
+//! | `wake` | when an idle agent is told that messages wait |
 //! | `context` | what is fixed: settings and chance |
 //! | `world` | what all dialogues share |
 
@@ -33,6 +34,7 @@ mod testing;
 mod text;
 mod tools;
 mod uploads;
+mod wake;
 mod wire;
 mod world;
 

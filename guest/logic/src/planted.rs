@@ -31,17 +31,23 @@ pub enum Bug {
     HandoverLooksFurtherBack,
     /// A rewritten journal begins with the position instead of a row before all messages.
     HighFloorFirst,
+    /// There may be more rings than the operator allows.
+    NoRingLimit,
     /// A message that is shown again does not say so.
     NoRedeliveredFlag,
     /// Rows that become visible late are not looked for.
     NoSweep,
+    /// What comes while another message is rung for is never rung for.
+    RingMissesNewer,
+    /// An agent that has dealt with its messages is told of them.
+    RingsForHandled,
     /// Of a window only the newest page is fetched.
     WindowNotPagedBack,
 }
 
 /// All of them.
 #[cfg(feature = "planted-bugs")]
-pub const BUGS: [Bug; 15] = [
+pub const BUGS: [Bug; 18] = [
     Bug::AckNotSynced,
     Bug::AckNotWritten,
     Bug::ClockBelieved,
@@ -55,7 +61,10 @@ pub const BUGS: [Bug; 15] = [
     Bug::HandoverLooksFurtherBack,
     Bug::HighFloorFirst,
     Bug::NoRedeliveredFlag,
+    Bug::NoRingLimit,
     Bug::NoSweep,
+    Bug::RingMissesNewer,
+    Bug::RingsForHandled,
     Bug::WindowNotPagedBack,
 ];
 

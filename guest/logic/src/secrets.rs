@@ -238,6 +238,7 @@ mod tests {
             | Effect::Handled(_)
             | Effect::LookAgain(_)
             | Effect::Report(_)
+            | Effect::Ring(_)
             | Effect::Working(_) => None,
         };
         turn.effects.iter().filter_map(line).collect()

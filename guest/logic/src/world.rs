@@ -9,6 +9,7 @@ use crate::{
     peers::Peers,
     secrets::Secrets,
     uploads::OwnUploads,
+    wake::Wake,
     wire::{Effect, Settings, Working, Workspace},
 };
 
@@ -19,6 +20,7 @@ pub(crate) struct World {
     pub(crate) inbox: RefCell<Inbox>,
     pub(crate) secrets: Rc<RefCell<Secrets>>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
+    pub(crate) wake: Wake,
     /// The workspaces whose users the agent has read messages of.
     pub(crate) users_wrote_to: RefCell<BTreeSet<Workspace>>,
     /// What is being worked on, the latest last.
@@ -32,6 +34,7 @@ impl World {
             inbox: RefCell::default(),
             secrets: Rc::default(),
             own_uploads: RefCell::default(),
+            wake: Wake::default(),
             users_wrote_to: RefCell::default(),
             work: RefCell::default(),
             context: Rc::new(Context::new(settings)),

@@ -17,7 +17,7 @@ use crate::guest::{
     Guest, GuestDown,
     wire::{
         Answer, Arrival, Effect, FetchRequest, FileUpdate, Finish, Instant, Listen, Next, Outcome,
-        PlatformRequest, Rest, Saved, SweepRequest, Turn, UploadRequest, Working, Workspace,
+        PlatformRequest, Rest, Saved, SweepRequest, Turn, UploadRequest, WakeRules, Working, Workspace,
     },
 };
 
@@ -207,6 +207,16 @@ impl<P: Ports> Driver<P> {
         self.guest.renew(|| self.unrepeatable.load(Ordering::SeqCst) == 0).await
     }
 
+    /// Rings for the messages of all workspaces by `Effect::Ring`, until the guest traps.
+    ///
+    /// # Errors
+    /// When the guest trapped; begin again.
+    pub async fn wake(self: &Arc<Self>, rules: &WakeRules) -> Result<Finish, GuestDown> {
+        let open = Open::new(self);
+        let turn = self.guest.open_wake(open.dialogue, rules, self.ports.now()).await?;
+        self.drive(open, turn).await.map(End::finish)
+    }
+
     /// Carries out `turn` and every turn after it, until the dialogue finishes or gives its answer.
     async fn drive(self: &Arc<Self>, mut open: Open<P>, mut turn: Turn) -> Result<End<P>, GuestDown> {
         let instance = open.instance;
@@ -275,7 +285,11 @@ impl<P: Ports> Driver<P> {
             }
             // What another instance was busy with has ended with it.
             Effect::Working(_) if instance != self.instance() => {}
-            Effect::Log(_) | Effect::LookAgain(_) | Effect::Report(_) | Effect::Working(_) => {
+            Effect::Log(_)
+            | Effect::LookAgain(_)
+            | Effect::Report(_)
+            | Effect::Ring(_)
+            | Effect::Working(_) => {
                 self.ports.perform(effect);
             }
         }
@@ -333,6 +347,18 @@ impl<P: Ports> Receipt<P> {
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// The client never gets the answer, and the component knows that once this returns.
+    pub async fn not_written(self) {
+        let Some(mut open) = self.open else { return };
+        open.finished = true;
+        let driver = Arc::clone(&open.driver);
+        let effects = driver.guest.cancel(open.dialogue, driver.ports.now()).await.unwrap_or_default();
+        driver.report_idle();
+        for effect in effects {
+            driver.perform(open.instance, effect);
+        }
     }
 
     /// The client has the whole answer. Dropping the future is as if this had not been said.

@@ -28,10 +28,12 @@ mod spread;
 pub mod storage;
 pub mod sys;
 pub mod text;
+mod wake;
 
 pub use self::{
     builder::{BuildError, Builder},
     config::Config,
     messages::Message,
     runtime::Runtime,
+    wake::Rings,
 };

@@ -11,7 +11,7 @@ use crate::{
     driver::Ports,
     guest::wire::{
         Arrival, Effect, FetchRequest, FileUpdate, Instant, Level, Listen, LogLine, Outcome, PlatformRequest,
-        Rest, SweepRequest, Unreachable, UploadRequest, Workspace,
+        Rest, Ring, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     platform::{
         attachments::{Attachments, Policy},
@@ -33,7 +33,11 @@ pub struct NativePorts {
     attachments: Attachments,
     /// Of all workspaces.
     arrivals: watch::Sender<u64>,
+    rings: watch::Sender<Rung>,
 }
+
+/// How many rings there were, and the last of them.
+pub(crate) type Rung = (u64, Option<Ring>);
 
 /// What the process has for one account.
 pub struct Line {
@@ -59,7 +63,13 @@ impl NativePorts {
             lines: lines.collect(),
             attachments: Attachments::new(Policy::of(config)),
             arrivals: watch::Sender::new(0),
+            rings: watch::Sender::default(),
         }
+    }
+
+    /// The rings for the agent.
+    pub(crate) fn rings(&self) -> watch::Receiver<Rung> {
+        self.rings.subscribe()
     }
 
     /// What there is for each account, by handle.
@@ -142,6 +152,7 @@ impl Ports for NativePorts {
                     tokio::spawn(async move { http.send(request).await }.in_current_span());
                 }
             }
+            Effect::Ring(ring) => self.rings.send_modify(|rings| *rings = (rings.0 + 1, Some(ring))),
             Effect::Working(working) => {
                 if let Ok(line) = self.line(working.workspace) {
                     line.working.note(&working);

@@ -17,7 +17,7 @@ use crate::{
     driver::Driver,
     guest::{
         Guest, GuestDown,
-        wire::{self, Answer, ToolSpec, Workspace},
+        wire::{self, Answer, ToolSpec, WakeRules, Workspace},
     },
     leadership,
     messages::{self, Message},
@@ -25,6 +25,7 @@ use crate::{
     presence::{self, Presence, Rejected, RetryBudget, Standing, Tokens},
     session::Session,
     spread,
+    wake::Rings,
 };
 
 /// Before a task that a defect has ended is started again.
@@ -104,6 +105,13 @@ impl Runtime {
             standing: standing.clone(),
             _tasks: tasks,
         })
+    }
+
+    /// Begins to ring for messages that the agent has not seen, under the rules of the operator. Only the rings that were
+    /// begun last ring.
+    #[must_use]
+    pub fn rings(&self, rules: WakeRules) -> Rings {
+        Rings::begin(&self.driver, rules)
     }
 
     /// What calls tools.

@@ -30,6 +30,14 @@ fn fifty_turns_of_two_implementations_lose_nothing_and_show_nothing_twice() {
 }
 
 #[test]
+fn an_agent_that_sleeps_is_rung_for_and_never_for_nothing() {
+    let (failures, rings) = simulation::nights(0..40);
+
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(rings > 400, "only {rings} rings");
+}
+
+#[test]
 fn a_power_cut_in_any_file_operation_loses_nothing() {
     let (failures, operations) = simulation::cuts();
 

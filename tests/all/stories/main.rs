@@ -21,6 +21,7 @@ mod peers_and_info;
 mod presence;
 mod props;
 mod renewal;
+mod rings;
 mod secrets;
 mod tasks;
 mod traps;

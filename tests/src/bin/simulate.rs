@@ -25,7 +25,7 @@ use std::{
 
 use molecule_tests::simulation::{self, BUGS, Failure, Life, SURVIVORS, many};
 
-const USAGE: &str = "usage: simulate --seed N | --two N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
+const USAGE: &str = "usage: simulate --seed N | --two N | --night N | --seeds FROM..TO | --count N | --cuts | --cut N | --harms STEP | --planted";
 
 /// Seconds between two lines that say how far it is.
 const PROGRESS_SECS: u64 = 5;
@@ -38,6 +38,7 @@ enum Wanted {
     Cuts,
     Harms(usize),
     Many(Range<u64>),
+    Night(u64),
     One(u64),
     Planted,
     Two(u64),
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Some(Wanted::Cuts) => cut(),
         Some(Wanted::Harms(step)) => harm(step),
         Some(Wanted::One(seed)) => tell(|trace| simulation::live(seed, Some(trace))),
+        Some(Wanted::Night(seed)) => tell(|trace| simulation::live_of_sleeper(seed, Some(trace))),
         Some(Wanted::Two(seed)) => tell(|trace| simulation::live_of_two(seed, Some(trace))),
         Some(Wanted::Many(seeds)) => judge(seeds),
         Some(Wanted::Planted) => find_planted(),
@@ -68,6 +70,7 @@ fn wanted(arguments: &[String]) -> Option<Wanted> {
     };
     match option.as_str() {
         "--seed" => Some(Wanted::One(value.parse().ok()?)),
+        "--night" => Some(Wanted::Night(value.parse().ok()?)),
         "--two" => Some(Wanted::Two(value.parse().ok()?)),
         "--cut" => Some(Wanted::Cut(value.parse().ok()?)),
         "--harms" => Some(Wanted::Harms(value.parse().ok().filter(|step| *step > 0)?)),

@@ -18,6 +18,8 @@ pub(super) enum Call {
 /// How it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
+    /// Does nothing for minutes, unless it is rung for.
+    Asleep,
     /// Nothing is left to do but to empty the inbox.
     Clears,
     /// Handles one message after the other, as it should.
@@ -73,6 +75,7 @@ impl Agent {
     /// What it does next.
     pub(super) fn next(&mut self) -> Call {
         match self.mood {
+            Mood::Asleep => self.look(),
             Mood::Clears => self.clear(),
             Mood::Diligent => self.handle(),
             Mood::Idle => self.look(),
@@ -83,12 +86,18 @@ impl Agent {
     /// How long it thinks between two calls.
     pub(super) fn pause(&mut self) -> Time {
         match self.mood {
+            Mood::Asleep => self.chance.within(100_000_000..=400_000_000),
             Mood::Clears if self.known.is_empty() => self.chance.within(100_000..=4_000_000),
             Mood::Clears => self.chance.within(1..=50_000),
             Mood::Diligent => self.chance.mostly_small(1_000..=2_000_000),
             Mood::Idle => self.chance.within(1_000_000..=40_000_000),
             Mood::Sloppy => self.chance.mostly_small(1_000..=8_000_000),
         }
+    }
+
+    /// Whether a ring makes it look; one in two does.
+    pub(super) fn is_woken(&mut self) -> bool {
+        self.mood == Mood::Asleep && self.chance.percent(50)
     }
 
     /// It is shown messages.

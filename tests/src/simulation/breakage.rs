@@ -50,8 +50,12 @@ impl World<'_> {
                 self.plan_in(span, Event::LineHeals);
             }
             Kind::Mood => {
-                let moods = [(5, Mood::Diligent), (3, Mood::Idle), (4, Mood::Sloppy)];
-                self.agent.mood = self.chance.weighted(&moods).unwrap_or(Mood::Diligent);
+                let moods: &[_] = if self.plan.sleeps {
+                    &[(3, Mood::Asleep), (1, Mood::Idle)]
+                } else {
+                    &[(5, Mood::Diligent), (3, Mood::Idle), (4, Mood::Sloppy)]
+                };
+                self.agent.mood = self.chance.weighted(moods).unwrap_or(Mood::Diligent);
                 self.tell(|world| format!("mood {:?}", world.agent.mood));
             }
             Kind::Prune => {

@@ -12,6 +12,7 @@
 //! | handed over | what another implementation has shown is not shown again, unless it was staged here |
 //! | alone | the cursor file never seems to be another program's |
 //! | recovered | what a start would recover from the journal, as it is or written anew, is what is known |
+//! | rung | what waits unseen is rung for, what was seen is not, and nothing more often than is allowed |
 //! | files | no file is acknowledged that is not whole on disk, or whose message waits; none has two names |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use super::{
     disk::Crash,
     platform::{BEGINNING, Row, Time},
     records::{self, Record, Staged},
+    rings::Rings,
     wire::FileChange,
 };
 
@@ -73,6 +75,7 @@ pub(super) struct History {
     staged_before: BTreeSet<String>,
     /// Messages from before that may have changed their order.
     damaged_at: Time,
+    pub(super) rings: Rings,
     violations: Vec<String>,
     /// Bytes of the journal that was harmed.
     pub(super) harmed_bytes: usize,
@@ -99,6 +102,8 @@ pub struct Tally {
     pub by_another: u64,
     /// Files that were acknowledged.
     pub acknowledged: u64,
+    /// Rings for the agent.
+    pub rings: u64,
     /// Messages that were deleted before anybody could fetch them, and were missed aloud.
     pub excused: u64,
 }
@@ -114,6 +119,7 @@ impl Tally {
             turns_of_another,
             by_another,
             acknowledged,
+            rings,
             excused,
         } = other;
         self.messages += messages;
@@ -124,6 +130,7 @@ impl Tally {
         self.turns_of_another += turns_of_another;
         self.by_another += by_another;
         self.acknowledged += acknowledged;
+        self.rings += rings;
         self.excused += excused;
     }
 }
@@ -163,7 +170,7 @@ impl History {
     }
 
     /// A process, or only its guest, begins with what is on disk.
-    pub(super) fn begins(&mut self, journal: &[String]) {
+    pub(super) fn begins(&mut self, journal: &[String], now: Time) {
         self.life += 1;
         let before = self.staged.ids().count();
         self.staged = Staged::default();
@@ -178,6 +185,8 @@ impl History {
         }
         let disk_failed = self.disk_fails;
         self.this_life = ThisLife { inherited, disk_failed, ..ThisLife::default() };
+        self.rings = Rings::begin(now);
+        self.staged.ids().for_each(|id| self.rings.staged(id, now));
     }
 
     /// A region of the journal was damaged before this life began: messages may come again, and must not
@@ -264,6 +273,9 @@ impl History {
         };
         for record in records::read_all(lines) {
             self.staged.note(&record);
+            if let Record::Staged { m } = &record {
+                self.rings.staged(&m.activity_id, now);
+            }
             if let Record::Gap { from, to } = record {
                 self.gaps.push((from, to));
             }
@@ -309,6 +321,23 @@ impl History {
         if !self.files.get(file).is_some_and(|rows| rows.iter().any(is_done)) {
             self.violate(now, format!("files: {file} is acknowledged, and nothing that names it was popped"));
         }
+    }
+
+    /// The messages that wait on disk, and that this life has not shown.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &String> {
+        let waits = |id: &&String| {
+            self.messages
+                .get(*id)
+                .is_none_or(|message| !message.pop_asked && message.shown_in != Some(self.life))
+        };
+        self.staged.ids_not_parked().filter(waits)
+    }
+
+    /// Whether a row may be a message that the agent has not seen in this life.
+    pub(super) fn may_be_unread(&self, id: &str, row: &Row) -> bool {
+        let message = self.messages.get(id);
+        let is_seen = message.is_some_and(|message| message.shown_in == Some(self.life));
+        !row.filtered && row.visible_at.is_some() && !is_seen
     }
 
     /// The agent asks for a message to be taken out.

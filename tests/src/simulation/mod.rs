@@ -15,7 +15,7 @@
 //! | `agent` | who calls the tools |
 //! | `another` | another implementation, which takes turns with ours on one directory |
 //! | `harm` | what can happen to the bytes of a file |
-//! | `history`, `records` | what happened, and whether it may |
+//! | `history`, `records`, `rings` | what happened, and whether it may |
 //! | `chance` | where all chance comes from |
 
 mod agent;
@@ -31,6 +31,7 @@ mod plan;
 mod platform;
 mod process;
 mod records;
+mod rings;
 mod turns;
 mod wire;
 mod world;
@@ -149,6 +150,24 @@ pub fn turns_of_two(seeds: Range<u64>) -> (Vec<String>, u64) {
     (failures, turns)
 }
 
+/// As [`live`], in a world in which the agent mostly sleeps.
+#[must_use]
+pub fn live_of_sleeper(seed: u64, trace: Option<&mut dyn FnMut(&str)>) -> Life {
+    Life::of(&World::of_sleeper(seed, trace).live())
+}
+
+/// Lives in which the agent mostly sleeps; what must not happen, and the number of rings.
+#[must_use]
+pub fn nights(seeds: Range<u64>) -> (Vec<String>, u64) {
+    let (mut failures, mut rings) = (Vec::new(), 0);
+    for seed in seeds {
+        let life = live_of_sleeper(seed, None);
+        rings += life.tally.rings;
+        failures.extend(life.violations.iter().map(|violation| format!("seed {seed}: {violation}")));
+    }
+    (failures, rings)
+}
+
 /// What many lives have shown.
 #[derive(Debug, Default, Clone)]
 pub struct Report {
@@ -178,7 +197,11 @@ pub fn many(seeds: Range<u64>, progress: &mut dyn FnMut(u64)) -> Report {
 /// The first life, about, in which a bug is noticed that was planted in the guest. In all of them something happens
 /// that gives this bug a chance.
 pub fn find(bug: Bug, seeds: Range<u64>) -> Option<Failure> {
-    let live = |seed| Life::of(&World::inviting(seed, shown_by(bug)).live());
+    let sleeps = matches!(bug, Bug::NoRingLimit | Bug::RingMissesNewer | Bug::RingsForHandled);
+    let live = |seed| {
+        let world = if sleeps { World::of_sleeper(seed, None) } else { World::inviting(seed, shown_by(bug)) };
+        Life::of(&world.live())
+    };
     let mut found = None;
     let planted = |seed| {
         plant(Some(bug));
@@ -207,7 +230,10 @@ const fn shown_by(bug: Bug) -> Option<Kind> {
         | Bug::DropsOldest
         | Bug::FileAckedUnhandled
         | Bug::HighFloorFirst
+        | Bug::NoRingLimit
         | Bug::NoSweep
+        | Bug::RingMissesNewer
+        | Bug::RingsForHandled
         | Bug::WindowNotPagedBack => None,
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) incidents: Vec<(u64, Kind)>,
     /// Another implementation has run here before our first process starts.
     pub(super) begins_with_another: bool,
+    /// The agent mostly sleeps.
+    pub(super) sleeps: bool,
     /// The longest pause between two incidents.
     longest_peace: Time,
     /// The longest pause between two writings.
@@ -108,6 +110,7 @@ impl Plan {
             .retain(|(_, kind)| if another { !is_odd_with_another(*kind) } else { *kind != Kind::Another });
         Self {
             begins_with_another: another && chance.percent(50),
+            sleeps: false,
             tells_time: needs_time || chance.percent(70),
             level: if chance.percent(50) { Level::Baseline } else { Level::Later },
             calm_at: chance.within(90..=600) * SECOND,
@@ -135,6 +138,7 @@ impl Plan {
             calm_at: 100 * SECOND,
             incidents: Vec::new(),
             begins_with_another: false,
+            sleeps: false,
             longest_peace: SECOND,
             longest_silence: 6 * SECOND,
             largest_burst: 4,
@@ -154,6 +158,20 @@ impl Plan {
             incidents: vec![(1, Kind::Another), (1, Kind::Mood)],
             longest_peace: 30 * SECOND,
             most_messages: 400,
+            ..Self::quiet(chance)
+        }
+    }
+
+    /// One in which the agent mostly sleeps, and little breaks.
+    pub(super) fn of_sleeper(chance: &mut Chance) -> Self {
+        Self {
+            sleeps: true,
+            calm_at: 1_500 * SECOND,
+            incidents: vec![(3, Kind::Mood), (2, Kind::Events), (1, Kind::Kill), (1, Kind::Trap)],
+            longest_peace: 400 * SECOND,
+            longest_silence: chance.within(10..=200) * SECOND,
+            largest_burst: chance.mostly_small(1..=30),
+            most_messages: 200,
             ..Self::quiet(chance)
         }
     }

@@ -10,7 +10,7 @@ use super::{
     disk::Disk,
     files::Files,
     platform::Time,
-    wire::{FetchRequest, FileChange, Permissions, Saved, Settings, Turn, WorkspaceSettings},
+    wire::{FetchRequest, FileChange, Permissions, Saved, Settings, Turn, WakeRules, WorkspaceSettings},
 };
 
 /// The dialogue that fetches messages.
@@ -18,6 +18,12 @@ pub(super) const POLLER: u64 = 1;
 
 /// The dialogues that take care of files, one a lane.
 pub(super) const LANES: [u64; 3] = [2, 3, 4];
+
+/// The dialogue that rings.
+pub(super) const BELL: u64 = 5;
+
+/// More rings in a minute are not allowed.
+pub(super) const MOST_RINGS: u32 = 4;
 
 /// A write counts as so many bytes more.
 const WRITE_COST: usize = 8_192;
@@ -89,7 +95,7 @@ impl Process {
             settings,
             offset: chance.within(0..=1_000_000_000),
             fetches: BTreeMap::new(),
-            dialogues: LANES[2],
+            dialogues: BELL,
         }
     }
 
@@ -113,6 +119,13 @@ impl Process {
     pub(super) fn open_files(&mut self, dialogue: u64, now: Time) -> Turn {
         let lane = LANES.iter().position(|lane| *lane == dialogue).and_then(|lane| u32::try_from(lane).ok());
         self.guest.open_files(dialogue, 0, lane.unwrap_or(0), self.instant(now))
+    }
+
+    /// Begins to ring.
+    pub(super) fn open_wake(&mut self, now: Time) -> Turn {
+        let rules =
+            WakeRules { users: true, peers: None, most_a_minute: MOST_RINGS, batch_ms: 10_000 };
+        self.guest.open_wake(BELL, rules, self.instant(now))
     }
 
     /// Begins a call of the agent; its dialogue, and the first turn.

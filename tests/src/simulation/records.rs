@@ -22,7 +22,7 @@ pub(super) enum Record {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Message {
-    activity_id: String,
+    pub(super) activity_id: String,
 }
 
 /// The records that can be read.

@@ -6,7 +6,7 @@ use super::{
     agent::Call,
     history::Shown,
     platform::Time,
-    process::{LANES, POLLER, Process, Ticket, Wait},
+    process::{BELL, LANES, POLLER, Process, Ticket, Wait},
     wire::{
         Answer, Effect, FetchRequest, FetchedFile, FileUpdate, Finish, Method, Next, Outcome,
         PlatformRequest, Turn, Unreachable,
@@ -27,7 +27,7 @@ impl World<'_> {
     pub(super) fn open(&mut self, process: u64) {
         let Some(alive) = self.process.as_mut().filter(|_| process == self.starts) else { return };
         let saved = alive.files.saved();
-        self.history.begins(&saved.journal);
+        self.history.begins(&saved.journal, self.now);
         self.tell(|_| {
             format!(
                 "open {:?}, {} records, damaged after {:?}",
@@ -39,6 +39,10 @@ impl World<'_> {
         if let Some(alive) = &mut self.process {
             let turn = alive.open_inbox(saved, self.now);
             self.carry_out(POLLER, turn);
+        }
+        if let Some(alive) = &mut self.process {
+            let turn = alive.open_wake(self.now);
+            self.carry_out(BELL, turn);
         }
         for lane in LANES {
             let Some(alive) = &mut self.process else { return };
@@ -66,6 +70,8 @@ impl World<'_> {
             let what = format!("stuck: {call:?} is not answered since {since} µs");
             return self.history.violate(self.now, what);
         }
+        self.history.looks(&self.platform.rows, self.now);
+        self.history.rings.looked(self.now);
         let call = self.agent.next();
         self.call(&call);
     }
@@ -181,6 +187,13 @@ impl World<'_> {
                 self.wake();
             }
             Effect::Report(request) => drop(self.platform.handle(&request, self.now)),
+            Effect::Ring(ring) => {
+                self.tell(|_| format!("RING {ring:?}"));
+                self.history.rang(&ring, &self.platform.rows, self.now);
+                if self.agent.is_woken() {
+                    self.act_soon();
+                }
+            }
             Effect::Working(_) => {}
         }
     }
@@ -193,10 +206,11 @@ impl World<'_> {
             Wait::Hints { over, .. } => process.hints > over,
             Wait::Other => false,
         };
-        let woken: Vec<Ticket> =
-            process.waiting.iter().filter(|(_, (_, wait))| over(wait)).map(|(ticket, _)| *ticket).collect();
-        for ticket in woken {
-            let delay = self.chance.below(2_000);
+        let woken = process.waiting.iter().filter(|(_, (_, wait))| over(wait));
+        let woken: Vec<(Ticket, u64)> = woken.map(|(ticket, (dialogue, _))| (*ticket, *dialogue)).collect();
+        for (ticket, dialogue) in woken {
+            // The bell takes no chance away from the others, whose lives are known.
+            let delay = if dialogue == BELL { 0 } else { self.chance.below(2_000) };
             self.plan_in(delay, Event::Timer(ticket));
         }
     }
@@ -356,7 +370,7 @@ impl World<'_> {
     }
 
     fn finish(&mut self, dialogue: u64, finish: Finish) {
-        if dialogue == POLLER || LANES.contains(&dialogue) {
+        if [POLLER, BELL].contains(&dialogue) || LANES.contains(&dialogue) {
             return self.history.violate(self.now, "stuck: fetching has ended");
         }
         match finish {

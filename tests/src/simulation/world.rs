@@ -147,6 +147,15 @@ impl<'a> World<'a> {
         Self::of(plan, chance, trace)
     }
 
+    /// Where little breaks, and the agent does hardly anything by itself.
+    pub(super) fn of_sleeper(seed: u64, trace: Option<&'a mut dyn FnMut(&str)>) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::of_sleeper(&mut chance.fork());
+        let mut world = Self::of(plan, chance, trace);
+        world.agent.mood = Mood::Asleep;
+        world
+    }
+
     /// The power is cut in the file operation of this number.
     pub(super) fn cut(self, operation: u64, survivors: Survivors) -> Self {
         self.disk.end_in(End::After(operation), Crash::PowerCut(survivors));
@@ -364,6 +373,15 @@ impl World<'_> {
         }
     }
 
+    /// An agent that has long pauses has none now.
+    pub(super) fn act_soon(&mut self) {
+        let acts = self.events.values().filter(|event| matches!(event, Event::Act(_))).count();
+        self.events.retain(|_, event| !matches!(event, Event::Act(_)));
+        for _ in 0..acts {
+            self.plan_in(1_000, Event::Act(self.starts));
+        }
+    }
+
     pub(super) fn turn_events(&mut self) {
         let on = self.calm || self.chance.percent(70);
         if let Some(process) = &mut self.process {
@@ -385,6 +403,9 @@ impl World<'_> {
             self.release(&id);
         }
         self.agent.mood = Mood::Clears;
+        if self.plan.sleeps {
+            self.act_soon();
+        }
         if self.process.is_none() {
             self.events.retain(|_, event| !matches!(event, Event::Start | Event::Another(_)));
             self.start();

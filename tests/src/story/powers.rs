@@ -14,7 +14,7 @@ use molecule_runtime::{
     driver::Ports,
     guest::wire::{
         Arrival, Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
+        PlatformRequest, PlatformResponse, Rest, Ring, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     presence::{Tokens, Working},
 };
@@ -61,6 +61,7 @@ struct Seen {
     log: Vec<(Level, String)>,
     working: Vec<(u32, String)>,
     adopted: Option<String>,
+    rings: Vec<(u64, Ring)>,
 }
 
 /// What is still to go wrong.
@@ -105,6 +106,12 @@ impl Process {
     #[must_use]
     pub fn working(&self) -> Vec<(u32, String)> {
         locked(&self.seen).working.clone()
+    }
+
+    /// The rings, each with the milliseconds since the story began.
+    #[must_use]
+    pub fn rings(&self) -> Vec<(u64, Ring)> {
+        locked(&self.seen).rings.clone()
     }
 
     /// The token that is used in place of the configured one.
@@ -281,6 +288,11 @@ impl Ports for Process {
                 self.note_request("report", &request);
                 // Nobody reads the answer.
                 let _ = self.machine.platform().handle(&self.request(&request), self.machine.platform_time());
+            }
+            Effect::Ring(ring) => {
+                self.note(format!("ring {}", ring.unread));
+                let at = self.machine.elapsed_ms();
+                locked(&self.seen).rings.push((at, ring));
             }
             Effect::Working(working) => {
                 self.note(format!("working {working:?}"));

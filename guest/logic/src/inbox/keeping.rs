@@ -120,10 +120,16 @@ pub(super) async fn settle_held(host: &Host, world: &World, workspace: Workspace
     Some(journal::acknowledge(host, world, workspace, &own).await)
 }
 
-/// Brings the cursor file up to date, soon after messages were popped and before the process ends.
+/// Brings journal and cursor file up to date, soon after messages were popped or not shown after all, and before the
+/// process ends.
 pub(crate) async fn settle(host: Host, world: Rc<World>, workspace: Workspace) -> Finish {
     if world.inbox.borrow().mailboxes.contains_key(&workspace) {
         project(&host, &world, workspace).await;
+        let is_taken_back = |event: &Event| matches!(event, Event::Delivered { .. });
+        let waits = world.inbox.borrow_mut().mailbox(workspace).journal.pending.iter().any(is_taken_back);
+        if waits {
+            journal::append(&host, &world, workspace, Vec::new()).await;
+        }
     }
     Finish::Done
 }

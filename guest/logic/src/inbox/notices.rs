@@ -127,7 +127,7 @@ const KNOWN: &str = "Only what was fetched before is known here;";
 
 impl Inbox {
     /// How many seconds ago something was made, by the platform's clock alone; nothing if either is unknown.
-    fn age(&self, made: Stamp, now: Instant) -> Option<u64> {
+    pub(crate) fn age(&self, made: Stamp, now: Instant) -> Option<u64> {
         let (at, server) = self.platform_time().filter(|_| made > Stamp::UNKNOWN)?;
         let since = i64::try_from(now.saturating_sub(at)).unwrap_or(i64::MAX).saturating_mul(1_000);
         let age = server.microseconds().saturating_add(since).saturating_sub(made.microseconds());

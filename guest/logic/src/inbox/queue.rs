@@ -107,6 +107,11 @@ impl Staged {
         self.deliveries >= PARKED_AFTER && self.starts() >= PARKED_IN_STARTS
     }
 
+    /// The how many-th to arrive it was.
+    pub(crate) const fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
     /// In how many sessions it was shown.
     pub(crate) const fn starts(&self) -> u32 {
         self.starts_before.saturating_add(if self.showings > 0 { 1 } else { 0 })
@@ -368,6 +373,11 @@ impl Queue {
         in_turn(self.shelves.values().map(|shelf| (shelf.popped, shelf.staged.iter())))
     }
 
+    /// The messages that the agent can see, and that this process has not shown it.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = &Staged> {
+        self.all().filter(|staged| staged.is_ready() && !staged.parked && staged.showings == 0)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Staged> {
         self.shelves.values().flat_map(|shelf| &shelf.staged)
     }
@@ -397,6 +407,11 @@ impl Queue {
     pub(crate) fn told(&mut self, arrivals: u64, now: Instant) {
         let before = self.told.map_or(0, |(arrivals, _)| arrivals);
         self.told = Some((before.max(arrivals), now));
+    }
+
+    /// How many messages had arrived when the agent was told of them beside a result, and when that was.
+    pub(crate) const fn was_told(&self) -> Option<(u64, Instant)> {
+        self.told
     }
 
     /// Takes the message with exactly this id out, wherever it stands.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::{Inbox, event::Event, journal, mailbox, mailbox::Gap};
 use crate::{
     dialogue::Host,
-    wire::{Instant, Workspace},
+    wire::{Effect, Instant, Workspace},
     world::World,
 };
 
@@ -37,6 +37,7 @@ impl Told {
     pub(crate) fn keep(self, world: &World, now: Instant) {
         if let Some(mut showing) = self.messages {
             showing.messages.clear();
+            world.wake.read(now);
         }
         if let Some(mut gaps) = self.gaps {
             gaps.gaps.clear();
@@ -52,6 +53,7 @@ pub(crate) type Noted = Vec<(Workspace, Event)>;
 
 /// Messages on their way to the agent. Dropped, they are not shown after all.
 pub(crate) struct Showing {
+    host: Host,
     world: Rc<World>,
     /// Each with whether the journal says that it is shown.
     messages: Vec<(Rc<str>, bool)>,
@@ -62,23 +64,33 @@ pub(crate) struct Showing {
 impl Showing {
     /// The message that has waited longest and is not parked, as `read` sees it; nothing if none waits.
     pub(crate) fn of_next<T>(
-        world: &Rc<World>,
+        (host, world): (&Host, &Rc<World>),
         read: impl FnOnce(&super::Staged) -> T,
     ) -> Option<(T, Self, Noted)> {
         let mut inbox = world.inbox.borrow_mut();
         let head = inbox.queue_mut().deliver()?;
-        let showing = Self { world: Rc::clone(world), messages: vec![(head.id(), true)], delivers: true };
+        let showing = Self {
+            host: host.clone(),
+            world: Rc::clone(world),
+            messages: vec![(head.id(), true)],
+            delivers: true,
+        };
         Some((read(head), showing, vec![journal::showing(head)]))
     }
 
     /// At most `limit` messages after `skip` others, each as `read` sees it.
     pub(crate) fn of_several<T>(
-        world: &Rc<World>,
+        (host, world): (&Host, &Rc<World>),
         (skip, limit): (usize, usize),
         mut read: impl FnMut(&super::Staged) -> T,
     ) -> (Vec<T>, Self, Noted) {
         let mut inbox = world.inbox.borrow_mut();
-        let mut showing = Self { world: Rc::clone(world), messages: Vec::new(), delivers: false };
+        let mut showing = Self {
+            host: host.clone(),
+            world: Rc::clone(world),
+            messages: Vec::new(),
+            delivers: false,
+        };
         let (mut seen, mut records) = (Vec::new(), Vec::new());
         for (staged, is_first) in inbox.queue_mut().look(skip, limit) {
             seen.push(read(staged));
@@ -104,7 +116,9 @@ impl Drop for Showing {
         }
         let mut inbox = self.world.inbox.borrow_mut();
         for (id, noted) in std::mem::take(&mut self.messages) {
-            inbox.take_back(&id, self.delivers, noted);
+            if let Some(workspace) = inbox.take_back(&id, self.delivers, noted) {
+                self.host.effect(Effect::Handled(workspace));
+            }
         }
     }
 }
@@ -155,12 +169,14 @@ impl Inbox {
         told
     }
 
-    /// A message was not shown after all; if the journal says something else, it says so with the next write.
-    fn take_back(&mut self, id: &str, delivered: bool, noted: bool) {
-        let Some(staged) = self.queue.take_back(id, delivered) else { return };
+    /// A message was not shown after all; if the journal says something else, it says so with the next write. The
+    /// workspace of which that is to be written.
+    fn take_back(&mut self, id: &str, delivered: bool, noted: bool) -> Option<Workspace> {
+        let staged = self.queue.take_back(id, delivered)?;
         let (workspace, record) = (staged.message.workspace, mailbox::delivered(staged));
         if noted {
             self.mailbox(workspace).journal.pending.push(record);
         }
+        noted.then_some(workspace)
     }
 }

@@ -15,13 +15,14 @@ pub mod wire {
         setup::{Permissions, Settings, WorkspaceSettings},
         tools::ToolSpec,
         turns::{
-            Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Turn,
-            Working,
+            Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Ring,
+            Turn, Working,
         },
         types::{
             CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite,
             Limits, Method, PlatformRequest, PlatformResponse, SweepRequest, Unreachable, UploadRequest,
             Workspace,
         },
+        wake::{WakeRules, WakeState},
     };
 }

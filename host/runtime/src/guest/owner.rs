@@ -24,7 +24,7 @@ use super::{
     embedded,
     engine::MEMORY_BYTES,
     watchdog::Watchdog,
-    wire::{Effect, Instant, Outcome, Saved, Settings, ToolSpec, Turn, Workspace},
+    wire::{Effect, Instant, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState, Workspace},
 };
 
 const TABLE_ELEMENTS: usize = 20_000;
@@ -316,6 +316,30 @@ impl Guest {
             live.agent.molecule_mcp_inbox().call_describe(&mut live.store, workspace, saved)
         })
         .await
+    }
+
+    /// Begins to ring for messages that the agent has not seen.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn open_wake(&self, dialogue: u64, rules: &WakeRules, now: Instant) -> Result<Turn, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_wake().call_open(&mut live.store, dialogue, rules, now)).await
+    }
+
+    /// Says that the last ring reached no agent, and that there is none before `again`.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn not_rung(&self, why: &str, again: Instant) -> Result<(), GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_wake().call_not_rung(&mut live.store, why, again)).await
+    }
+
+    /// What became of the messages that the agent has not seen.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn wake_state(&self, now: Instant) -> Result<Vec<WakeState>, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_wake().call_state(&mut live.store, now)).await
     }
 
     /// Shows the body of a successful register or heartbeat.

@@ -92,7 +92,7 @@ impl Tool for DelegateTask {
                       work yourself, or say which peer is unavailable; do not show the error text to the user.",
         read_only: false,
         idempotent: false,
-        always_load: false,
+        always_load: true,
         inbox: false,
         action: Some(Action::Delegate),
     };

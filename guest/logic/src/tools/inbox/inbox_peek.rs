@@ -89,7 +89,7 @@ impl Tool for InboxPeek {
             );
         }
         let limit = arguments.limit.0.unwrap_or(DEFAULT_LIMIT).min(MOST_STAGED);
-        let (messages, showing, records) = look(&world, (offset, limit), host.now());
+        let (messages, showing, records) = look((&host, &world), (offset, limit));
         inbox::delivered(&host, &world, records).await;
         let waiting = world.inbox.borrow().queue().ready().count();
         let more = waiting.saturating_sub(offset.saturating_add(messages.len()));
@@ -100,12 +100,11 @@ impl Tool for InboxPeek {
 
 /// Messages on their way to the agent, and the records of those that are shown for the first time.
 fn look(
-    world: &Rc<World>,
+    (host, world): (&Host, &Rc<World>),
     (skip, limit): (usize, usize),
-    now: Instant,
 ) -> (Vec<Shown>, Showing, Vec<(Workspace, inbox::Event)>) {
     let (mut messages, showing, records) =
-        Showing::of_several(world, (skip, limit), |staged| Shown::new(world, staged, now));
+        Showing::of_several((host, world), (skip, limit), |staged| Shown::new(world, staged, host.now()));
     let bytes = messages.iter().map(Shown::bytes).sum();
     if let Some(first) = messages.first_mut() {
         first.says_length(bytes);

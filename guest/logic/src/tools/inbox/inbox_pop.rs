@@ -105,6 +105,9 @@ impl Tool for InboxPop {
             ));
         }
         let Pops { removed, durable } = inbox::popped(&host, &world, ids).await;
+        if removed.iter().any(|(_, removed)| *removed) {
+            world.wake.read(host.now());
+        }
         let mut all = removed.into_iter().map(|(activity_id, removed)| Also { removed, activity_id });
         let Some(Also { removed, activity_id }) = all.next() else {
             return Err(required());

@@ -11,6 +11,7 @@ use crate::{
     dialogue::Host,
     inbox::{self, Showing, Staged},
     tools::kit::{Facts, Failure, Flag, Number, Spec, Tool},
+    wake::Waiting,
     wire::Instant,
     world::World,
 };
@@ -87,7 +88,7 @@ impl Tool for WaitForMessage {
         loop {
             let seen = world.inbox.borrow().news();
             if let Some((message, showing, records)) =
-                Showing::of_next(&world, |head| shown(&world, head, host.now()))
+                Showing::of_next((&host, &world), |head| shown(&world, head, host.now()))
             {
                 inbox::delivered(&host, &world, records).await;
                 let platform = inbox::platform_trouble(&host, &world);
@@ -103,6 +104,7 @@ impl Tool for WaitForMessage {
                 let platform = inbox::platform_trouble(&host, &world);
                 return Ok(Waited { message: None, timeout: Some(timeout), platform, showing: None });
             }
+            let _waiting = Waiting::begin(&world);
             host.rest_until_news(deadline, seen).await;
         }
     }

@@ -297,6 +297,7 @@ fn report(call: &Call) -> &PlatformRequest {
         | Effect::Handled(_)
         | Effect::Log(_)
         | Effect::LookAgain(_)
+        | Effect::Ring(_)
         | Effect::Working(_) => None,
     });
     let report = reports.next().expect("a report");
@@ -313,7 +314,8 @@ fn working(call: &Call) -> Vec<(u32, &str)> {
             | Effect::Handled(_)
             | Effect::Log(_)
             | Effect::LookAgain(_)
-            | Effect::Report(_) => None,
+            | Effect::Report(_)
+            | Effect::Ring(_) => None,
         })
         .collect()
 }
