@@ -6,7 +6,8 @@ use crate::{
     dialogue::Dialogue,
     inbox, secrets, succession, tools, wake,
     wire::{
-        Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState, Workspace,
+        Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState,
+        Workspace,
     },
     world::World,
 };

@@ -5,8 +5,8 @@ pub(crate) use crate::bindings::exports::molecule::mcp::{
     setup::{Permissions, Settings, WorkspaceSettings},
     tools::ToolSpec,
     turns::{
-        Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Ring,
-        Turn, Working,
+        Answer, Arrival, Effect, FileUpdate, Finish, Level, Listen, LogLine, Next, Outcome, Rest, Ring, Turn,
+        Working,
     },
     types::{
         CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite, Limits,

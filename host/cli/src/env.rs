@@ -252,6 +252,54 @@ pub const WORKSPACE_TIER: Variable = Variable {
     meaning: "Tier of the workspace if there is no `config.yaml`; 0 may write GLOBAL memory.",
 };
 
+/// Whether an idle agent is told of messages.
+pub const WAKE: Variable = Variable {
+    name: "MOLECULE_WAKE",
+    key: Some(Key { name: "wake", shape: Shape::Switch }),
+    default: "1",
+    meaning: "0: do not tell an idle agent of messages, although its client has a way to do so.",
+};
+
+/// Of whose messages.
+pub const WAKE_FROM: Variable = Variable {
+    name: "MOLECULE_WAKE_FROM",
+    key: Some(Key { name: "wake_from", shape: Shape::List }),
+    default: "all",
+    meaning: "Whose messages wake the agent: all, users, peers or ids of workspaces, separated by commas.",
+};
+
+/// How often.
+pub const WAKE_PER_MINUTE: Variable = Variable {
+    name: "MOLECULE_WAKE_PER_MINUTE",
+    key: Some(Key { name: "wake_per_minute", shape: Shape::Number }),
+    default: "6",
+    meaning: "How often the agent is woken in a minute at most.",
+};
+
+/// How many at once.
+pub const WAKE_BATCH_SECS: Variable = Variable {
+    name: "MOLECULE_WAKE_BATCH_SECS",
+    key: Some(Key { name: "wake_batch_secs", shape: Shape::Number }),
+    default: "10",
+    meaning: "Seconds that messages of peers wait for others before they wake the agent; users wake it at once.",
+};
+
+/// When not.
+pub const WAKE_QUIET_HOURS: Variable = Variable {
+    name: "MOLECULE_WAKE_QUIET_HOURS",
+    key: Some(Key { name: "wake_quiet_hours", shape: Shape::Text }),
+    default: "none",
+    meaning: "Hours of the day, such as 22:00-07:00 by the machine's clock, in which nothing wakes the agent.",
+};
+
+/// The name of this server in the client.
+pub const SERVER_NAME: Variable = Variable {
+    name: "MOLECULE_MCP_SERVER_NAME",
+    key: Some(Key { name: "server_name", shape: Shape::Text }),
+    default: "molecule",
+    meaning: "Name of this server in the client's configuration; tools are named by it when the agent is woken.",
+};
+
 /// From where files may be sent.
 pub const ATTACH_ROOTS: Variable = Variable {
     name: "MOLECULE_ATTACH_ROOTS",
@@ -376,6 +424,12 @@ pub const ALL: &[&Variable] = &[
     &DELEGATION_TIMEOUT,
     &WORKSPACE_CONFIG_PATH,
     &WORKSPACE_TIER,
+    &WAKE,
+    &WAKE_FROM,
+    &WAKE_PER_MINUTE,
+    &WAKE_BATCH_SECS,
+    &WAKE_QUIET_HOURS,
+    &SERVER_NAME,
     &ATTACH_ROOTS,
     &CHAT_UPLOAD_DIR,
     &CHAT_UPLOAD_KEEP_DAYS,

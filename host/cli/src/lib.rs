@@ -6,12 +6,15 @@
 
 pub mod commands;
 pub mod env;
+pub mod hook;
 pub mod inspect;
 pub mod log;
 pub mod mcp;
 pub mod settings;
 pub mod stdio;
 pub mod system;
+pub mod wake;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -20,8 +23,17 @@ use molecule_runtime::{
     names::{self, Names},
     presence::Rejected,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch as latest,
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
+
+use self::{
+    mcp::Introduction,
+    wake::{Bell, Surroundings, WakeSettings},
+};
 
 /// Why [`serve`] returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +46,8 @@ pub enum Exit {
 
 /// Serves the MCP client behind `input` and `output`, keeps the workspaces present and fetches their messages.
 ///
+/// With `wake` an idle agent is told of messages, where its client has a door.
+///
 /// Returns at the end of the input or of the output, once the register of every workspace is refused, and at once when `stop`
 /// is cancelled; everything that runs in the background ends with it. Nothing goes out and no file
 /// changes before the client has begun a session.
@@ -42,16 +56,24 @@ pub enum Exit {
 /// When the component cannot be loaded, or the system gives no random numbers.
 pub async fn serve(
     config: &Config,
+    wake: Option<(WakeSettings, Surroundings)>,
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     stop: CancellationToken,
 ) -> anyhow::Result<Exit> {
     let runtime = Runtime::start(config).await?;
     let (driver, session) = (Arc::clone(runtime.driver()), runtime.session().clone());
+    let (introduction, client) = latest::channel(Introduction::default());
+    // Ends with this future.
+    let mut bell = JoinSet::new();
+    if let Some((settings, surroundings)) = wake {
+        let rings = runtime.rings(settings.rules.clone());
+        bell.spawn(Bell::new(settings, &surroundings, client).run(rings));
+    }
     tokio::select! {
         biased;
         rejected = runtime.rejected() => return Ok(Exit::Rejected(rejected)),
-        _ = mcp::serve(driver, session, input, output, stop) => {}
+        _ = mcp::serve(driver, session, introduction, input, output, stop) => {}
     }
     runtime.shutdown().await;
     Ok(Exit::Ended)

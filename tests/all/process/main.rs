@@ -24,3 +24,4 @@ mod several;
 mod streams;
 mod twins;
 mod wake_up;
+mod wakes;

@@ -123,8 +123,7 @@ impl Process {
 
     /// Begins to ring.
     pub(super) fn open_wake(&mut self, now: Time) -> Turn {
-        let rules =
-            WakeRules { users: true, peers: None, most_a_minute: MOST_RINGS, batch_ms: 10_000 };
+        let rules = WakeRules { users: true, peers: None, most_a_minute: MOST_RINGS, batch_ms: 10_000 };
         self.guest.open_wake(BELL, rules, self.instant(now))
     }
 

@@ -14,7 +14,8 @@ use molecule_runtime::{
     driver::Ports,
     guest::wire::{
         Arrival, Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Ring, Saved, SweepRequest, Unreachable, UploadRequest, Workspace,
+        PlatformRequest, PlatformResponse, Rest, Ring, Saved, SweepRequest, Unreachable, UploadRequest,
+        Workspace,
     },
     presence::{Tokens, Working},
 };

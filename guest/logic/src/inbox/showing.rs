@@ -85,12 +85,8 @@ impl Showing {
         mut read: impl FnMut(&super::Staged) -> T,
     ) -> (Vec<T>, Self, Noted) {
         let mut inbox = world.inbox.borrow_mut();
-        let mut showing = Self {
-            host: host.clone(),
-            world: Rc::clone(world),
-            messages: Vec::new(),
-            delivers: false,
-        };
+        let mut showing =
+            Self { host: host.clone(), world: Rc::clone(world), messages: Vec::new(), delivers: false };
         let (mut seen, mut records) = (Vec::new(), Vec::new());
         for (staged, is_first) in inbox.queue_mut().look(skip, limit) {
             seen.push(read(staged));

@@ -242,7 +242,8 @@ impl Bell {
         let earliest = fresh.chain(again).min_by_key(|(at, _)| *at)?;
         let waits = attention.waits.then(|| (now.saturating_add(TAKEN_MS), State::WaitedFor));
         let held = self.held.as_ref().map(|(why, until)| (*until, State::Host(why.clone())));
-        let later = |one: (Instant, State), other: (Instant, State)| if other.0 > one.0 { other } else { one };
+        let later =
+            |one: (Instant, State), other: (Instant, State)| if other.0 > one.0 { other } else { one };
         Some([waits, held, self.limit()].into_iter().flatten().fold(earliest, later))
     }
 

@@ -5,10 +5,13 @@
 //! ```
 
 mod completions;
+mod hook;
 mod inbox;
 mod man;
 mod schema;
 mod serve;
+mod wake;
+mod watch;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -85,6 +88,12 @@ macro_rules! commands {
 commands! {
     /// Print which messages wait, and where they are kept; changes nothing
     inbox::Inbox,
+    /// Wait for messages where no client is open, and print them or run a command for them
+    watch::Watch,
+    /// Tell a client's hook that messages wait, from the files on disk alone
+    hook::Hook,
+    /// Switch on or off, or mute for a while, that an idle agent is told of messages
+    wake::Wake,
     /// Print a script that completes the command line, for a shell to read
     completions::Completions,
     /// Print the manual page, for man -l -

@@ -13,6 +13,7 @@ use crate::{
     settings::Settings,
     stdio::{Reader, Stdio},
     system,
+    wake::Surroundings,
 };
 
 /// Clients kill 400 ms after they have asked.
@@ -38,6 +39,7 @@ pub fn serve(context: &Context, ignored: usize) -> anyhow::Result<i32> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let wake = settings.wake.clone().map(|wake| (wake, Surroundings::find(context.variable)));
     let config = settings.config(context.home.clone());
     make_room_for(config.accounts.len());
     if stdio.is_terminal() {
@@ -49,7 +51,7 @@ pub fn serve(context: &Context, ignored: usize) -> anyhow::Result<i32> {
         tokio::spawn(stop_at_signal(stop.clone())?);
         let (input, output, reader) = stdio.open().context("standard input and output cannot be used")?;
         tokio::spawn(stop_without_reader(reader, stop.clone()));
-        crate::serve(&config, input, output, stop).await
+        crate::serve(&config, wake, input, output, stop).await
     });
     log::ignore_the_rest();
     runtime.shutdown_background();

@@ -3,6 +3,17 @@
 use rmcp::model::{RequestId, ServerJsonRpcMessage};
 use tokio::sync::watch;
 
+/// What a client has said of itself. It may say anything: nothing is allowed for it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// Its name, as in `claude-code`; empty before it has said it.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The thread of its session that has called a tool last, where it names threads.
+    pub thread: Option<String>,
+}
+
 /// The way back to a client.
 pub(super) trait Outlet: Send + Sync + 'static {
     /// Returns once the client has read enough for another request to be begun.

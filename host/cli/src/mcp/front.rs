@@ -28,6 +28,7 @@ impl<P: Ports, O: Outlet> Service<RoleServer> for Front<P, O> {
         if let Some(ClientId(id)) = context.extensions.remove() {
             context.id = id;
         }
+        self.0.meets(&context.meta);
         if is_stateless(&request, &context) {
             self.0.greeted();
         }

@@ -16,4 +16,7 @@ mod stdio;
 #[cfg(test)]
 mod tests;
 
-pub use self::stdio::{Ended, serve};
+pub use self::{
+    client::Introduction,
+    stdio::{Ended, serve},
+};

@@ -6,14 +6,14 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
-        CustomResult, DiscoverResult, ErrorCode, InitializeRequestParams, InitializeResult,
+        CustomResult, DiscoverResult, ErrorCode, Implementation, InitializeRequestParams, InitializeResult,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ServerConfig, SubscriptionFilter,
+        PaginatedRequestParams, RequestMetaObject, ServerConfig, SubscriptionFilter,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
-use serde_json::json;
-use tokio::sync::{OnceCell, Semaphore};
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use molecule_runtime::{
@@ -24,12 +24,14 @@ use molecule_runtime::{
 
 use super::{
     catalog::{self, Catalog},
-    client::{Outlet, RawArguments, Written},
+    client::{Introduction, Outlet, RawArguments, Written},
     progress,
 };
 
 /// Tool calls that run at the same time; further ones wait their turn.
 const CALLS: usize = 32;
+/// Where Codex names the thread of a call.
+const THREAD: &str = "threadId";
 /// The tools stay the same as long as this process lives.
 const FRESH_MS: u64 = 3_600_000;
 /// The most of an unknown method's name that is repeated, in characters.
@@ -39,6 +41,7 @@ const METHOD_CHARS: usize = 100;
 pub(super) struct Server<P, O> {
     driver: Arc<Driver<P>>,
     session: Session,
+    client: watch::Sender<Introduction>,
     outlet: Arc<O>,
     ended: CancellationToken,
     catalog: OnceCell<Catalog>,
@@ -49,10 +52,42 @@ impl<P: Ports, O: Outlet> Server<P, O> {
     pub(super) fn new(
         driver: Arc<Driver<P>>,
         session: Session,
+        client: watch::Sender<Introduction>,
         outlet: Arc<O>,
         ended: CancellationToken,
     ) -> Self {
-        Self { driver, session, outlet, ended, catalog: OnceCell::new(), calls: Semaphore::new(CALLS) }
+        Self {
+            driver,
+            session,
+            client,
+            outlet,
+            ended,
+            catalog: OnceCell::new(),
+            calls: Semaphore::new(CALLS),
+        }
+    }
+
+    /// Notes what a request says of its client.
+    pub(super) fn meets(&self, meta: &RequestMetaObject) {
+        if let Some(client) = meta.client_info() {
+            self.is_named(client);
+        }
+        if let Some(thread) = meta.get(THREAD).and_then(Value::as_str) {
+            self.client.send_if_modified(|known| {
+                let is_new = known.thread.as_deref() != Some(thread);
+                known.thread = Some(thread.to_owned());
+                is_new
+            });
+        }
+    }
+
+    fn is_named(&self, client: Implementation) {
+        let (name, version) = (client.name, client.version);
+        self.client.send_if_modified(|known| {
+            let is_new = (&known.name, &known.version) != (&name, &version);
+            (known.name, known.version) = (name, version);
+            is_new
+        });
     }
 
     /// A request arrived that only a client that means it sends.
@@ -111,6 +146,7 @@ impl<P: Ports, O: Outlet> ServerHandler for Server<P, O> {
     ) -> Result<InitializeResult, ErrorData> {
         let mut introduction = self.introduction().await;
         introduction.protocol_version = self.negotiate_initialize(&request)?.protocol_version;
+        self.is_named(request.client_info.clone());
         // Later requests of this client are answered in the shape of the version both agreed on.
         request.protocol_version = introduction.protocol_version.clone();
         context.peer.set_peer_info(request);

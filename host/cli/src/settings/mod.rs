@@ -24,6 +24,7 @@ mod sources;
 mod tests;
 mod token;
 mod trust;
+mod wake;
 mod workspaces;
 
 use std::{
@@ -45,7 +46,7 @@ pub use self::{
     sources::{Setting, Source, sources},
 };
 use self::{configs_dir::ConfigsDir, environment::Environment, listed::Listed};
-use crate::env;
+use crate::{env, wake::WakeSettings};
 
 /// Where `config.yaml` is looked for.
 const CONFIG_DIRECTORY: &str = "/configs";
@@ -86,6 +87,8 @@ pub struct Settings {
     pub attach_roots: Vec<PathBuf>,
     /// Where files from the user are kept, how large ones, and for how long.
     pub chat_uploads: ChatUploads,
+    /// How an idle agent is told of messages; none if it is not.
+    pub wake: Option<WakeSettings>,
     /// What the operator should know although the program starts; a line each, without secrets.
     pub warnings: Vec<String>,
 }
@@ -101,6 +104,21 @@ pub fn places(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Place>, P
     let state = configs_dir::find(&mut environment).path;
     let places = accounts::places(&mut environment, state.as_deref());
     if environment.problems.is_empty() { Ok(places) } else { Err(Problems::new(environment.problems, true)) }
+}
+
+/// The directory of state, whether it exists or not.
+///
+/// # Errors
+/// When what says so cannot be used.
+pub fn state(lookup: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Problems> {
+    let mut environment = Environment::new(&lookup);
+    environment.refuse_placeholders(&[&env::CONFIGS_DIR, &env::HOME]);
+    let found = configs_dir::find(&mut environment).path;
+    if let (Some(path), true) = (found, environment.problems.is_empty()) {
+        return Ok(path);
+    }
+    environment.unusable(&env::CONFIGS_DIR, format!("{} names no directory", env::CONFIGS_DIR.name));
+    Err(Problems::new(environment.problems, true))
 }
 
 impl Settings {
@@ -149,6 +167,7 @@ impl Settings {
             accounts: with_cards(environment, accounts),
             secret_files: listed.file.into_iter().chain(environment.file.path.clone()).collect(),
             chat_uploads,
+            wake: wake::read(environment, configs.as_deref()),
             configs,
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),

@@ -323,7 +323,8 @@ impl Guest {
     /// # Errors
     /// When the guest trapped.
     pub async fn open_wake(&self, dialogue: u64, rules: &WakeRules, now: Instant) -> Result<Turn, GuestDown> {
-        self.call(|live| live.agent.molecule_mcp_wake().call_open(&mut live.store, dialogue, rules, now)).await
+        self.call(|live| live.agent.molecule_mcp_wake().call_open(&mut live.store, dialogue, rules, now))
+            .await
     }
 
     /// Says that the last ring reached no agent, and that there is none before `again`.

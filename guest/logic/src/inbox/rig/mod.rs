@@ -254,7 +254,9 @@ impl Rig {
                 Effect::Handled(_) => self.handled = true,
                 Effect::Log(line) => self.said.push(line.clone()),
                 Effect::LookAgain(_) => self.look_again = true,
-                Effect::Report(_) | Effect::Ring(_) | Effect::Working(_) => panic!("an inbox does not do this: {effect:?}"),
+                Effect::Report(_) | Effect::Ring(_) | Effect::Working(_) => {
+                    panic!("an inbox does not do this: {effect:?}")
+                }
             }
         }
     }

@@ -42,6 +42,9 @@ const KNOWN: &[&str] = &[
     "tools/list",
 ];
 
+/// The most of the name of a client that is kept, in characters.
+const NAME_CHARS: usize = 100;
+
 /// The meaning of a line.
 #[derive(Debug)]
 pub(super) enum Incoming {
@@ -177,10 +180,28 @@ fn initialize(params: Option<&str>) -> ClientRequest {
     let version = params
         .and_then(|params| serde_json::from_str::<Params>(params).ok())
         .map_or(ProtocolVersion::LATEST_WITH_INITIALIZE, |params| params.protocol_version);
-    // Nothing depends on who the client is and what it can do.
-    let params = InitializeRequestParams::new(ClientCapabilities::default(), Implementation::new("", ""))
-        .with_protocol_version(version);
+    // Nothing depends on what the client can do, and only the way to its agent on who it is.
+    let client = client_info(params).unwrap_or_else(|| Implementation::new("", ""));
+    let params =
+        InitializeRequestParams::new(ClientCapabilities::default(), client).with_protocol_version(version);
     ClientRequest::InitializeRequest(Request::new(params))
+}
+
+fn client_info(params: Option<&str>) -> Option<Implementation> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        client_info: Named,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+        #[serde(default)]
+        version: String,
+    }
+    let Params { client_info: Named { name, version } } = serde_json::from_str(params?).ok()?;
+    let short = |text: String| text.chars().take(NAME_CHARS).collect::<String>();
+    Some(Implementation::new(short(name), short(version)))
 }
 
 fn call(params: Option<&str>) -> Result<ClientRequest, ErrorData> {

@@ -5,6 +5,7 @@ mod ends;
 mod eras;
 mod floods;
 mod hygiene;
+mod introductions;
 mod progress;
 
 use std::{
@@ -19,13 +20,13 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinHandle,
     time,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, serve};
+use super::{Ended, Introduction, serve};
 use molecule_runtime::{
     config::ToolOptions,
     driver::{Driver, Ports},
@@ -49,6 +50,7 @@ struct Wire {
     serving: JoinHandle<Ended>,
     stop: CancellationToken,
     session: Session,
+    introduction: watch::Sender<Introduction>,
     platform: Arc<Platform>,
 }
 
@@ -65,8 +67,10 @@ impl Wire {
         let guest = Guest::embedded(settings()).unwrap();
         let driver = Driver::new(guest, Arc::clone(&platform));
         let (stop, session) = (CancellationToken::new(), Session::default());
-        let serving = tokio::spawn(serve(driver, session.clone(), input, output, stop.clone()));
-        Self { to: Some(to), from: BufReader::new(from), serving, stop, session, platform }
+        let introduction = watch::Sender::default();
+        let serving =
+            tokio::spawn(serve(driver, session.clone(), introduction.clone(), input, output, stop.clone()));
+        Self { to: Some(to), from: BufReader::new(from), serving, stop, session, introduction, platform }
     }
 
     async fn write(&mut self, bytes: &[u8]) {

@@ -6,6 +6,7 @@ mod every_variable;
 mod network;
 mod problems;
 mod token;
+mod wake;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
