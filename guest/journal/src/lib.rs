@@ -15,6 +15,9 @@
 //! ```
 
 pub mod cursor;
+mod name;
+
+pub use self::name::stem;
 
 use std::io::{self, ErrorKind, Write as _};
 

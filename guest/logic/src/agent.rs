@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     dialogue::Dialogue,
-    inbox, secrets, succession, tools, wake,
+    inbox,
+    presence::{self, Card, Presence},
+    secrets, succession, tools, wake,
     wire::{
         Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState,
         Workspace,
@@ -155,6 +157,26 @@ impl Agent {
     #[must_use]
     pub fn wake_state(&self, now: Instant) -> Vec<WakeState> {
         wake::state(&self.world, now)
+    }
+
+    /// Registers and beats, as far as that is due: for hosts that have no presence of their own. Finishes with `done`.
+    pub fn attend(&mut self, dialogue: u64, workspace: Workspace, card: Card, now: Instant) -> Turn {
+        let world = Rc::clone(&self.world);
+        let (story, turn) =
+            Dialogue::open(now, |host| async move { presence::attend(host, world, workspace, card).await });
+        self.keep(dialogue, story, turn)
+    }
+
+    /// How it stands with the platform, as far as [`Self::attend`] knows.
+    #[must_use]
+    pub fn presence(&self, workspace: Workspace) -> Presence {
+        self.world.presence.borrow().get(&workspace).cloned().unwrap_or_default()
+    }
+
+    /// Says how it stands with the platform, from before this process.
+    pub fn remember_presence(&mut self, workspace: Workspace, registered: bool, beaten: Option<Instant>) {
+        let known = Presence::known(registered, beaten);
+        self.world.presence.borrow_mut().insert(workspace, known);
     }
 
     /// Goes on with a dialogue; of an unknown one the turn is its end.

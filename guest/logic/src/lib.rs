@@ -10,6 +10,7 @@
 //! | `succession` | what an instance leaves to the one that takes its place |
 //! | `planted` | which bugs the tests have planted: none elsewhere |
 //! | `permissions` | what roles and tier allow |
+//! | `presence` | when to register and beat, for hosts that do not on their own |
 //! | `secrets` | whether a secret is worth storing |
 //! | `text` | how words and JSON from outside are read and shown, and which parts are credentials |
 //! | `uploads` | which files are the agent's own |
@@ -26,6 +27,7 @@ mod peers;
 mod permissions;
 pub mod planted;
 mod platform;
+mod presence;
 mod random;
 mod secrets;
 mod succession;
@@ -35,7 +37,9 @@ mod text;
 mod tools;
 mod uploads;
 mod wake;
-mod wire;
+pub mod wire;
 mod world;
 
 pub use agent::Agent;
+pub use platform::uploads::chat_uploads;
+pub use presence::{Card, Presence};

@@ -1,6 +1,6 @@
 //! The words of `wit/` by name.
 
-pub(crate) use crate::bindings::exports::molecule::mcp::{
+pub use crate::bindings::exports::molecule::mcp::{
     inbox::Saved,
     setup::{Permissions, Settings, WorkspaceSettings},
     tools::ToolSpec,
@@ -10,10 +10,7 @@ pub(crate) use crate::bindings::exports::molecule::mcp::{
     },
     types::{
         CursorChange, FetchRequest, FetchedFile, FileChange, Instant, JournalAppend, JournalRewrite, Limits,
-        Method, PlatformRequest, PlatformResponse, SweepRequest, UploadRequest, Workspace,
+        Method, PlatformRequest, PlatformResponse, SweepRequest, Unreachable, UploadRequest, Workspace,
     },
     wake::{WakeRules, WakeState},
 };
-
-#[cfg(test)]
-pub(crate) use crate::bindings::exports::molecule::mcp::types::Unreachable;

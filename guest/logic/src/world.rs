@@ -7,6 +7,7 @@ use crate::{
     dialogue::Host,
     inbox::Inbox,
     peers::Peers,
+    presence::Presences,
     secrets::Secrets,
     uploads::OwnUploads,
     wake::Wake,
@@ -21,6 +22,8 @@ pub(crate) struct World {
     pub(crate) secrets: Rc<RefCell<Secrets>>,
     pub(crate) own_uploads: RefCell<OwnUploads>,
     pub(crate) wake: Wake,
+    /// Of hosts that leave it to the component.
+    pub(crate) presence: Presences,
     /// The workspaces whose users the agent has read messages of.
     pub(crate) users_wrote_to: RefCell<BTreeSet<Workspace>>,
     /// What is being worked on, the latest last.
@@ -35,6 +38,7 @@ impl World {
             secrets: Rc::default(),
             own_uploads: RefCell::default(),
             wake: Wake::default(),
+            presence: RefCell::default(),
             users_wrote_to: RefCell::default(),
             work: RefCell::default(),
             context: Rc::new(Context::new(settings)),
@@ -47,6 +51,15 @@ impl Deref for World {
 
     fn deref(&self) -> &Context {
         &self.context
+    }
+}
+
+impl World {
+    /// How many pieces of work a workspace has, and the latest of them.
+    pub(crate) fn busy(&self, workspace: Workspace) -> (usize, Rc<str>) {
+        let work = self.work.borrow();
+        let tasks = || work.iter().filter(|(one, _)| *one == workspace);
+        (tasks().count(), tasks().next_back().map(|(_, task)| Rc::clone(task)).unwrap_or_default())
     }
 }
 
@@ -69,12 +82,11 @@ impl Work {
     }
 
     fn tell(&self) {
-        let work = self.world.work.borrow();
-        let tasks = || work.iter().filter(|(workspace, _)| *workspace == self.workspace);
+        let (tasks, task) = self.world.busy(self.workspace);
         self.host.effect(Effect::Working(Working {
             workspace: self.workspace,
-            active_tasks: u32::try_from(tasks().count()).unwrap_or(u32::MAX),
-            current_task: tasks().next_back().map(|(_, task)| task.to_string()).unwrap_or_default(),
+            active_tasks: u32::try_from(tasks).unwrap_or(u32::MAX),
+            current_task: task.to_string(),
         }));
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod messages;
 pub(crate) mod parts;
 pub(crate) mod peers;
 pub(crate) mod queue;
+pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod stamp;
 pub(crate) mod uploads;

@@ -3,6 +3,12 @@
 use super::{Limits, READ, post};
 use crate::wire::{FetchRequest, PlatformRequest, PlatformResponse, Workspace};
 
+/// The path to which a workspace sends files for its user, for hosts that send them themselves.
+#[must_use]
+pub fn chat_uploads(workspace: &str) -> Vec<String> {
+    ["workspaces", workspace, "chat", "uploads"].map(str::to_owned).to_vec()
+}
+
 /// A slow line carries the largest file in this time. `first_byte_ms` is also the longest pause within it.
 const CONTENT: Limits = Limits { first_byte_ms: 30_000, total_ms: 900_000, ..READ };
 

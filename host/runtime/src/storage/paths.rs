@@ -5,16 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
+use molecule_journal::stem;
 use url::Url;
 
 const CURSOR: &str = ".mcp_inbox_cursor";
 const SECRET: &str = ".platform_inbound_secret";
 /// Characters of an id in the names that other programs know, too.
 const ID_IN_NAME: usize = 8;
-
-/// Of the digest that tells the files of one workspace from those of another.
-const DIGEST_BYTES: usize = 8;
 
 /// How the shared names of the files of one workspace are told from those of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +85,7 @@ pub(crate) struct InboxPaths {
 impl InboxPaths {
     /// In `directory`, for `workspace` on `platform`.
     pub(crate) fn new(directory: &Path, platform: &Url, workspace: &str, naming: &Naming) -> Self {
-        let stem = stem(platform, workspace);
+        let stem = stem(platform.as_str(), workspace);
         let named = |end: &str| directory.join(format!("{stem}.{end}"));
         let (plain, own) = (
             |name: &str| directory.join(name),
@@ -114,21 +111,13 @@ impl InboxPaths {
     }
 }
 
-/// How the names of the files of one workspace begin.
-fn stem(platform: &Url, workspace: &str) -> String {
-    let platform = platform.as_str().trim_end_matches('/');
-    let digest = Sha256::digest(format!("{platform}\n{workspace}"));
-    let digits: String = digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
-    format!(".mcp_inbox_{digits}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_names_tell_platforms_and_workspaces_apart() {
-        let name = |platform, workspace| stem(&Url::parse(platform).unwrap(), workspace);
+        let name = |platform, workspace| stem(Url::parse(platform).unwrap().as_str(), workspace);
 
         // printf 'https://acme.example.com\nw' | sha256sum
         assert_eq!(name("https://acme.example.com/", "w"), ".mcp_inbox_e5494d5acbbeb8b7");
