@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
+.PHONY: help setup toolchain build components demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -30,6 +30,9 @@ build: toolchain ## the release binary
 	cargo build --release --locked -p molecule-mcp
 	@echo "built $(TARGET)/release/molecule-mcp"
 
+components: toolchain ## the tools as WebAssembly components for other hosts (ARGS=--accept takes their interfaces for right)
+	cargo run --locked -q -p molecule-packaging -- $(TARGET) $(ARGS)
+
 demo: toolchain ## watch a message travel from the canvas to an agent and back
 	cargo build $(PACKAGES)
 	$(TARGET)/debug/demo $(TARGET)/debug
@@ -38,6 +41,8 @@ test: setup ## every test: units, stories, real processes, real MCP clients
 	cargo build $(PACKAGES)
 	cargo test $(PACKAGES)
 	tests/clients/run.sh $(TARGET)/debug
+	$(TARGET)/debug/package-components $(TARGET)
+	tests/hosts/run.sh $(TARGET)/debug $(TARGET)/components
 
 wake: toolchain ## wake real clients in terminals of their own: Claude Code and Codex from npm, with a pretend model
 	cargo build --locked -p molecule-mcp -p standin
@@ -72,7 +77,7 @@ fuzz: toolchain ## bytes that nobody meant, FUZZ_SECS (600) seconds for each tar
 lint: ## clippy with the project's rules, and the format
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked -p molecule-component --target wasm32-wasip2 -- -D warnings
+	cargo clippy --locked -p molecule-component -p molecule-plugin -p molecule-program -p molecule-serve --target wasm32-wasip2 -- -D warnings
 
 fmt: ## put every file into the project's format
 	cargo fmt --all

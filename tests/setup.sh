@@ -4,6 +4,7 @@
 #   setup.sh                 everything
 #   setup.sh toolchain       what building needs: the pinned Rust and its WebAssembly target
 #   setup.sh clients         the MCP clients that the tests run
+#   setup.sh hosts           the hosts of components that the tests run
 #   setup.sh deny            cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,11 +56,31 @@ clients() {
     fi
 }
 
+hosts() {
+    command -v npm >/dev/null || missing npm "install it with Node.js"
+    local listed=tests/hosts/requirements.txt python="$cache/hosts/python"
+    if ! cmp -s "$listed" "$python/installed.txt"; then
+        rm -rf "$python"
+        python3 -m venv "$python" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
+        "$python/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$listed"
+        # The wheel has lost its execute bit.
+        chmod +x "$python"/lib/python3.*/site-packages/wasmtime_cli/wasmtime
+        cp "$listed" "$python/installed.txt"
+    fi
+    listed=tests/hosts/package-lock.json
+    if ! cmp -s "$listed" "$cache/hosts/node/installed.json"; then
+        mkdir -p "$cache/hosts/node"
+        cp tests/hosts/package.json "$listed" "$cache/hosts/node/"
+        npm ci --prefix "$cache/hosts/node" --silent --no-audit --no-fund
+        cp "$listed" "$cache/hosts/node/installed.json"
+    fi
+}
+
 mkdir -p "$cache"
-[ $# -gt 0 ] || set -- toolchain clients deny
+[ $# -gt 0 ] || set -- toolchain clients hosts deny
 for part in "$@"; do
     case $part in
-        toolchain | clients | deny) "$part" ;;
+        toolchain | clients | hosts | deny) "$part" ;;
         *) echo "setup: there is no part $part; see the head of this file" >&2; exit 2 ;;
     esac
 done

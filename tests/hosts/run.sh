@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Runs the components for other hosts in real ones, against the stand-in in DIR.
+#
+#   run.sh DIR COMPONENTS [HOST...]      one line a check; ends with "N passed, N failed" and the hosts that were skipped
+set -uo pipefail
+
+directory=$(cd "${1:?usage: run.sh DIR COMPONENTS [HOST...]}" && pwd)
+COMPONENTS=$(cd "${2:?usage: run.sh DIR COMPONENTS [HOST...]}" && pwd)
+shift 2
+cd "$(dirname "$0")"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp/hosts"
+python="$cache/python/bin/python"
+[ -x "$directory/standin" ] || { echo "the stand-in is missing: cargo build -p standin" >&2; exit 1; }
+[ -x "$python" ] && [ -d "$cache/node/node_modules" ] || { echo "the hosts are missing: make setup" >&2; exit 1; }
+
+scratch=$(mktemp -d)
+"$directory/standin" --demo >"$scratch/environment" 2>"$scratch/standin.log" &
+standin=$!
+trap 'kill "$standin" 2>/dev/null; wait "$standin" 2>/dev/null; rm -rf "$scratch"' EXIT
+for _ in $(seq 200); do
+    grep -q POLL_PEER_ID "$scratch/environment" && break
+    kill -0 "$standin" 2>/dev/null || { cat "$scratch/standin.log" >&2; exit 1; }
+    sleep 0.05
+done
+# shellcheck source=/dev/null
+. "$scratch/environment"
+cp "$COMPONENTS"/*.wasm "$scratch"
+WASMTIME=$(echo "$cache"/python/lib/python3.*/site-packages/wasmtime_cli/wasmtime)
+export COMPONENTS="$scratch" PYTHONDONTWRITEBYTECODE=1 NODE_HOST="$cache/node" WASMTIME
+
+"$python" plugin.py "$@" | tee "$scratch/all"
+case "${PIPESTATUS[0]}" in 0 | 3) ;; *) echo "FAIL  the script broke off" | tee -a "$scratch/all" ;; esac
+passed=$(grep -c '^ok ' "$scratch/all")
+failed=$(grep -c '^FAIL ' "$scratch/all")
+echo "$passed passed, $failed failed"
+grep '^skip ' "$scratch/all"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
