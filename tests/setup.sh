@@ -56,6 +56,21 @@ clients() {
     fi
 }
 
+# A C library for Wassette where the system's is too old: that of a newer Debian, beside the system and for it alone.
+glibc() {
+    local own="$cache/hosts/glibc"
+    [ -e "$own/usr/lib/x86_64-linux-gnu/libc.so.6" ] && return
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 0
+    rm -rf "$own" && mkdir -p "$own/apt/lists/partial" "$own/apt/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$own/apt/sources.list"
+    local options=(-qq -o "Dir::Etc::sourcelist=$own/apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$own/apt/lists"
+        -o "Dir::Cache=$own/apt/cache")
+    (cd "$own/apt" && apt-get "${options[@]}" update && apt-get "${options[@]}" download libc6 libgcc-s1 &&
+        for package in *.deb; do dpkg-deb -x "$package" "$own"; done) >/dev/null 2>&1 ||
+        echo "setup: there is no newer C library for Wassette: its tests are skipped" >&2
+    rm -rf "$own/apt"
+}
+
 hosts() {
     command -v npm >/dev/null || missing npm "install it with Node.js"
     local listed=tests/hosts/requirements.txt python="$cache/hosts/python"
@@ -63,10 +78,11 @@ hosts() {
         rm -rf "$python"
         python3 -m venv "$python" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
         "$python/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$listed"
-        # The wheel has lost its execute bit.
-        chmod +x "$python"/lib/python3.*/site-packages/wasmtime_cli/wasmtime
+        # The wheels have lost their execute bits.
+        chmod +x "$python"/lib/python3.*/site-packages/{wasmtime_cli/wasmtime,wassette_cli/wassette}
         cp "$listed" "$python/installed.txt"
     fi
+    "$python"/lib/python3.*/site-packages/wassette_cli/wassette --version >/dev/null 2>&1 || glibc
     listed=tests/hosts/package-lock.json
     if ! cmp -s "$listed" "$cache/hosts/node/installed.json"; then
         mkdir -p "$cache/hosts/node"

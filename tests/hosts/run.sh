@@ -26,7 +26,15 @@ done
 . "$scratch/environment"
 cp "$COMPONENTS"/*.wasm "$scratch"
 WASMTIME=$(echo "$cache"/python/lib/python3.*/site-packages/wasmtime_cli/wasmtime)
-export COMPONENTS="$scratch" PYTHONDONTWRITEBYTECODE=1 NODE_HOST="$cache/node" WASMTIME
+# Wassette as it is, or with the C library that `make setup` has found for it; a list of words as JSON.
+wassette="$(echo "$cache"/python/lib/python3.*/site-packages/wassette_cli/wassette)" glibc="$cache/glibc/usr/lib/x86_64-linux-gnu"
+WASSETTE=
+if "$wassette" --version >/dev/null 2>&1; then
+    WASSETTE="[\"$wassette\"]"
+elif "$glibc/ld-linux-x86-64.so.2" --library-path "$glibc" "$wassette" --version >/dev/null 2>&1; then
+    WASSETTE="[\"$glibc/ld-linux-x86-64.so.2\", \"--library-path\", \"$glibc\", \"$wassette\"]"
+fi
+export WASSETTE COMPONENTS="$scratch" PYTHONDONTWRITEBYTECODE=1 NODE_HOST="$cache/node" WASMTIME
 
 "$python" plugin.py "$@" | tee "$scratch/all"
 case "${PIPESTATUS[0]}" in 0 | 3) ;; *) echo "FAIL  the script broke off" | tee -a "$scratch/all" ;; esac
