@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{self, Duration};
 
-use crate::{driver::Driver, ports::NativePorts};
+use crate::{driver::Driver, ports::NativePorts, session::Session};
 
 /// The longest wait of one call.
 const WAIT_SECS: u32 = 60;
@@ -38,13 +38,17 @@ pub struct Message {
 
 struct Listening {
     driver: Arc<Driver<NativePorts>>,
+    session: Session,
     /// The message that the consumer has.
     given: Option<String>,
 }
 
 /// See `Runtime::messages`.
-pub(crate) fn messages(driver: Arc<Driver<NativePorts>>) -> impl Stream<Item = Message> + Send {
-    stream::unfold(Listening { driver, given: None }, |mut listening| async move {
+pub(crate) fn messages(
+    driver: Arc<Driver<NativePorts>>,
+    session: Session,
+) -> impl Stream<Item = Message> + Send {
+    stream::unfold(Listening { driver, session, given: None }, |mut listening| async move {
         let message = listening.next().await;
         Some((message, listening))
     })
@@ -70,6 +74,7 @@ impl Listening {
     }
 
     async fn call(&self, tool: &str, arguments: &Value) -> Option<String> {
+        self.session.tool_called();
         let (answer, receipt) = self.driver.call_tool(tool, &arguments.to_string()).await.ok()?;
         receipt.written().await;
         answer.text.into_iter().next()

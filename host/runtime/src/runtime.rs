@@ -64,6 +64,7 @@ impl Runtime {
     /// # Errors
     /// When the component stopped; the call may be made again, although what it asked for may have been done.
     pub async fn call_tool(&self, name: &str, arguments: Value) -> Result<Answer, GuestDown> {
+        self.session.tool_called();
         let (answer, receipt) = self.driver.call_tool(name, &arguments.to_string()).await?;
         receipt.written().await;
         Ok(answer)
@@ -73,7 +74,7 @@ impl Runtime {
     /// is asked for, so that one that was not handled comes again, also after a crash. Only one stream at a time gives
     /// each message once.
     pub fn messages(&self) -> impl Stream<Item = Message> + Send + use<> {
-        messages::messages(Arc::clone(&self.driver))
+        messages::messages(Arc::clone(&self.driver), self.session.clone())
     }
 
     /// Loads the component and begins the background work. Nothing goes out and no file changes before the
