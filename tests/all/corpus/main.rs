@@ -1,4 +1,4 @@
-//! What `make fuzz` begins with and has found, once in every run of the tests.
+//! What `make fuzz` begins with and has found, once in every run of the tests; and the bytes that each host writes.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
 
@@ -8,6 +8,7 @@ use molecule_journal as journal;
 
 #[path = "../../fuzz/src/inbox.rs"]
 mod inbox;
+mod vectors;
 
 #[test]
 fn every_page_of_the_corpus_is_taken_or_refused() {
