@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build components demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
+.PHONY: help setup toolchain build components packages demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -33,16 +33,23 @@ build: toolchain ## the release binary
 components: toolchain ## the tools as WebAssembly components for other hosts (ARGS=--accept takes their interfaces for right)
 	cargo run --locked -q -p molecule-packaging -- $(TARGET) $(ARGS)
 
+packages: toolchain ## the packages for Python and Node
+	tests/setup.sh languages
+	cargo build $(PACKAGES)
+	tests/languages/packages.sh $(TARGET)
+	@ls -1 $(TARGET)/packages/*.whl
+
 demo: toolchain ## watch a message travel from the canvas to an agent and back
 	cargo build $(PACKAGES)
 	$(TARGET)/debug/demo $(TARGET)/debug
 
-test: setup ## every test: units, stories, real processes, real MCP clients
+test: setup ## every test: units, stories, real processes, real MCP clients, each language
 	cargo build $(PACKAGES)
 	cargo test $(PACKAGES)
 	tests/clients/run.sh $(TARGET)/debug
 	$(TARGET)/debug/package-components $(TARGET)
 	tests/hosts/run.sh $(TARGET)/debug $(TARGET)/components
+	tests/languages/run.sh $(TARGET)/debug
 
 wake: toolchain ## wake real clients in terminals of their own: Claude Code and Codex from npm, with a pretend model
 	cargo build --locked -p molecule-mcp -p standin

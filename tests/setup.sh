@@ -5,6 +5,7 @@
 #   setup.sh toolchain       what building needs: the pinned Rust and its WebAssembly target
 #   setup.sh clients         the MCP clients that the tests run
 #   setup.sh hosts           the hosts of components that the tests run
+#   setup.sh languages       what the packages for other languages are built and tested with
 #   setup.sh deny            cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,25 +35,29 @@ deny() {
         cargo install --locked cargo-deny
 }
 
-clients() {
+python_and_node() {
     command -v python3 >/dev/null || missing python3 "install Python 3.10 or newer"
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || missing "Python 3.10" "this is $(python3 --version)"
     command -v node >/dev/null || missing node "install Node.js 20 or newer"
     node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || missing "Node.js 20" "this is $(node --version)"
     command -v npm >/dev/null || missing npm "install it with Node.js"
+}
 
+# Installs what tests/PART lists: into a Python environment of the cache, and beside the list for Node.
+installed() {
+    local part=$1
     # A copy of the list lies beside what was installed, so that a changed list is installed again.
-    local listed=tests/clients/requirements.txt
-    if ! cmp -s "$listed" "$cache/clients/installed.txt" || ! "$cache/clients/bin/python" -c ''; then
-        rm -rf "$cache/clients"
-        python3 -m venv "$cache/clients" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
-        "$cache/clients/bin/pip" install --quiet --disable-pip-version-check --requirement "$listed"
-        cp "$listed" "$cache/clients/installed.txt"
+    local listed="tests/$part/requirements.txt"
+    if ! cmp -s "$listed" "$cache/$part/installed.txt" || ! "$cache/$part/bin/python" -c ''; then
+        rm -rf "${cache:?}/$part"
+        python3 -m venv "$cache/$part" || missing "python3's venv module" "on Debian: apt-get install python3-venv"
+        "$cache/$part/bin/pip" install --quiet --disable-pip-version-check --requirement "$listed"
+        cp "$listed" "$cache/$part/installed.txt"
     fi
-    listed=tests/clients/package-lock.json
-    if ! cmp -s "$listed" tests/clients/node_modules/installed.json; then
-        npm ci --prefix tests/clients --silent --no-audit --no-fund
-        cp "$listed" tests/clients/node_modules/installed.json
+    listed="tests/$part/package-lock.json"
+    if ! cmp -s "$listed" "tests/$part/node_modules/installed.json"; then
+        npm ci --prefix "tests/$part" --silent --no-audit --no-fund
+        cp "$listed" "tests/$part/node_modules/installed.json"
     fi
 }
 
@@ -92,11 +97,21 @@ hosts() {
     fi
 }
 
+clients() {
+    python_and_node
+    installed clients
+}
+
+languages() {
+    python_and_node
+    installed languages
+}
+
 mkdir -p "$cache"
-[ $# -gt 0 ] || set -- toolchain clients hosts deny
+[ $# -gt 0 ] || set -- toolchain clients hosts languages deny
 for part in "$@"; do
     case $part in
-        toolchain | clients | hosts | deny) "$part" ;;
+        toolchain | clients | hosts | languages | deny) "$part" ;;
         *) echo "setup: there is no part $part; see the head of this file" >&2; exit 2 ;;
     esac
 done

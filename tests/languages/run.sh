@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Tests the runtime of each language, with the packages that users install, against the stand-in in DIR.
+#
+#   run.sh DIR      ends with "N passed, N failed" of the scenarios
+set -euo pipefail
+
+directory=$(cd "${1:?usage: run.sh DIR, the directory with standin and agent}" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp/languages"
+"$here/packages.sh" "$(dirname "$directory")"
+
+# A fresh environment, so that nothing but the package is there.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cp -r "$cache" "$scratch/python"
+export PYTHON="$scratch/python/bin/python"
+wheel=$(ls -t "$(dirname "$directory")"/packages/molecule_runtime-*.whl | head -1)
+"$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-index --target "$scratch/site" "$wheel"
+export PYTHONPATH="$scratch/site"
+
+echo "python: types"
+"$PYTHON" -m mypy --strict --no-error-summary --cache-dir "$scratch/mypy" "$here/../../host/python/src/molecule_runtime"
+echo "python: units"
+(cd "$here/../../host/python" && "$PYTHON" -W error::RuntimeWarning -m unittest discover --start-directory tests)
+echo "python: the first example of its README"
+"$PYTHON" "$here/readme.py" "$directory" "$here/../../host/python/README.md" "$PYTHON"
+
+"$PYTHON" "$here/scenarios.py" "$directory" rust python
