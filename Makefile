@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build components packages demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
+.PHONY: help setup toolchain build components crate packages demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -33,11 +33,17 @@ build: toolchain ## the release binary
 components: toolchain ## the tools as WebAssembly components for other hosts (ARGS=--accept takes their interfaces for right)
 	cargo run --locked -q -p molecule-packaging -- $(TARGET) $(ARGS)
 
+crate: toolchain ## the library as a crate that builds without this repository
+	cargo build $(PACKAGES)
+	install -m 644 $(TARGET)/component/wasm32-wasip2/release/molecule_component.wasm host/runtime/component.wasm
+	cargo package --locked --allow-dirty -p molecule-journal -p molecule-runtime
+	@ls -1 $(TARGET)/package/*.crate
+
 packages: toolchain ## the packages for Python and Node
 	tests/setup.sh languages
 	cargo build $(PACKAGES)
 	tests/languages/packages.sh $(TARGET)
-	@ls -1 $(TARGET)/packages/*.whl
+	@ls -1 $(TARGET)/packages/*.whl $(TARGET)/packages/*.tgz
 
 demo: toolchain ## watch a message travel from the canvas to an agent and back
 	cargo build $(PACKAGES)
@@ -45,7 +51,8 @@ demo: toolchain ## watch a message travel from the canvas to an agent and back
 
 test: setup ## every test: units, stories, real processes, real MCP clients, each language
 	cargo build $(PACKAGES)
-	cargo test $(PACKAGES)
+	rm -rf $(TARGET)/transcripts
+	MOLECULE_TRANSCRIPTS=$(TARGET)/transcripts cargo test $(PACKAGES)
 	tests/clients/run.sh $(TARGET)/debug
 	$(TARGET)/debug/package-components $(TARGET)
 	tests/hosts/run.sh $(TARGET)/debug $(TARGET)/components
@@ -67,6 +74,8 @@ bench: toolchain ## speed and memory beside a bare MCP server, against the budge
 	cargo build --release --locked -p molecule-mcp -p standin -p bare-server
 	cargo build $(PACKAGES)
 	$(TARGET)/debug/bench $(TARGET)/release --write docs/benchmarks.md
+	tests/setup.sh languages
+	tests/languages/run.sh $(TARGET)/debug bench
 
 fleet: toolchain ## many workspaces in one process (WORKSPACES=1000) for some time (SECS=900), against the budgets
 	cargo build --release --locked -p molecule-mcp -p standin

@@ -11,17 +11,24 @@ use anyhow::{Context, Result, bail, ensure};
 #[path = "src/guest/engine.rs"]
 mod engine;
 
+/// Of the component, in the repository.
+const SOURCES: &str = "../../guest/component/Cargo.toml";
+/// The component itself, in a package.
+const PACKAGED: &str = "component.wasm";
 const COMPONENT_TARGET: &str = "wasm32-wasip2";
 
 fn main() -> Result<()> {
-    for input in ["../../wit", "../../guest", "../../Cargo.lock", "src/guest/engine.rs"] {
-        println!("cargo::rerun-if-changed={input}");
+    for input in [SOURCES, PACKAGED, "wit", "../../guest", "../../Cargo.lock", "src/guest/engine.rs"] {
+        if Path::new(input).exists() {
+            println!("cargo::rerun-if-changed={input}");
+        }
     }
     println!("cargo::rerun-if-env-changed=MOLECULE_MCP_COMPONENT");
     let out = PathBuf::from(variable("OUT_DIR")?);
     let component = match env::var_os("MOLECULE_MCP_COMPONENT") {
         Some(built) => PathBuf::from(built),
-        None => build_component(&out)?,
+        None if Path::new(SOURCES).exists() => build_component(&out)?,
+        None => PathBuf::from(PACKAGED),
     };
     let bytes = fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
     fs::write(out.join("component.wasm"), &bytes)?;
@@ -33,7 +40,7 @@ fn main() -> Result<()> {
 fn build_component(out: &Path) -> Result<PathBuf> {
     let target =
         out.ancestors().nth(4).context("OUT_DIR is not inside a target directory")?.join("component");
-    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("../../guest/component/Cargo.toml");
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(SOURCES);
     let status = Command::new(variable("CARGO")?)
         .args(["build", "--release", "--target", COMPONENT_TARGET, "--manifest-path"])
         .arg(&manifest)

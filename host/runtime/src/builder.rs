@@ -1,6 +1,9 @@
 //! Makes a [`Runtime`] in the program that embeds it.
 
-use std::path::{self, PathBuf};
+use std::{
+    path::{self, PathBuf},
+    sync::Arc,
+};
 
 use thiserror::Error;
 use url::Url;
@@ -9,6 +12,7 @@ use crate::{
     account::{Account, AgentCard, Credentials, TokenFileProblem, TokenSource, read_token},
     config::{ChatUploads, Config, ToolOptions},
     runtime::Runtime,
+    storage::store::Store,
 };
 
 /// In the directory of state.
@@ -24,6 +28,7 @@ pub struct Builder {
     card: Option<AgentCard>,
     accounts: Vec<Account>,
     state: Option<PathBuf>,
+    store: Option<Arc<dyn Store>>,
     without_presence: bool,
     without_inbox: bool,
     attach_roots: Vec<PathBuf>,
@@ -108,6 +113,13 @@ impl Builder {
         self
     }
 
+    /// Keeps the inbox of the workspace in `store`, in place of files. Files of the user stay below
+    /// [`Builder::state_dir`], if there is one.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
     /// Keeps nothing, which is the default: messages that were not popped come again from the platform.
     pub fn in_memory(mut self) -> Self {
         self.state = None;
@@ -159,7 +171,10 @@ impl Builder {
                 let credentials = token.ok_or(BuildError::Missing("a token"))?.read()?;
                 let mut account = Account::new(id, platform, credentials);
                 account.card = self.card.unwrap_or(account.card);
-                Some(account)
+                Some(match self.store {
+                    Some(store) => account.kept_in(store),
+                    None => account,
+                })
             }
         };
         let accounts: Vec<_> = single.into_iter().chain(self.accounts).collect();

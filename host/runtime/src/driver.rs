@@ -20,6 +20,7 @@ use crate::guest::{
         PlatformRequest, Rest, Saved, SweepRequest, Turn, UploadRequest, WakeRules, Working, Workspace,
     },
 };
+use crate::passage::{Asked, Passage};
 
 /// The powers the guest lacks. The program has one set, tests and embedders may have others.
 pub trait Ports: Send + Sync + 'static {
@@ -53,6 +54,9 @@ pub trait Ports: Send + Sync + 'static {
     fn fetch(&self, _request: FetchRequest) -> impl Future<Output = Outcome> + Send {
         async { Outcome::Refused("this host keeps no files".to_owned()) }
     }
+
+    /// Is shown what passes between the component and its host, for a host that records it.
+    fn passed(&self, _passage: &Passage<'_>) {}
 
     /// `Swept` with the paths of the files that were removed, or `StoreFailed`.
     fn sweep(&self, _request: SweepRequest) -> impl Future<Output = Outcome> + Send {
@@ -124,7 +128,7 @@ impl<P: Ports> Driver<P> {
         arguments: &str,
     ) -> Result<(Answer, Receipt<P>), GuestDown> {
         let open = Open::new(self);
-        let turn = self.guest.open_tool(open.dialogue, name, arguments, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Tool { name, arguments }).await?;
         match self.drive(open, turn).await? {
             End::Finished(Finish::Answer(answer)) => Ok((answer, Receipt { open: None })),
             End::Finished(Finish::Done) => Err(GuestDown("the call was lost".to_owned())),
@@ -142,7 +146,7 @@ impl<P: Ports> Driver<P> {
         saved: Saved,
     ) -> Result<Finish, GuestDown> {
         let open = Open::repeatable(self);
-        let turn = self.guest.open_inbox(open.dialogue, workspace, &saved, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Inbox { workspace, saved: &saved }).await?;
         // Which may be large, and the dialogue is long.
         drop(saved);
         self.drive(open, turn).await.map(End::finish)
@@ -170,7 +174,7 @@ impl<P: Ports> Driver<P> {
             return Ok(());
         }
         let open = Open::new(self);
-        let turn = self.guest.settle_inbox(open.dialogue, workspace, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Settle(workspace)).await?;
         self.drive(open, turn).await.map(drop)
     }
 
@@ -180,7 +184,7 @@ impl<P: Ports> Driver<P> {
     /// As for [`Self::fetch_inbox`], which also begins anew.
     pub async fn keep_files(self: &Arc<Self>, workspace: Workspace, lane: u32) -> Result<Finish, GuestDown> {
         let open = Open::repeatable(self);
-        let turn = self.guest.open_files(open.dialogue, workspace, lane, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Files { workspace, lane }).await?;
         self.drive(open, turn).await.map(End::finish)
     }
 
@@ -194,7 +198,7 @@ impl<P: Ports> Driver<P> {
         body: &[u8],
     ) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
-        let turn = self.guest.open_secrets(open.dialogue, workspace, body, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Secrets { workspace, body }).await?;
         self.drive(open, turn).await.map(End::finish)
     }
 
@@ -213,8 +217,30 @@ impl<P: Ports> Driver<P> {
     /// When the guest trapped; begin again.
     pub async fn wake(self: &Arc<Self>, rules: &WakeRules) -> Result<Finish, GuestDown> {
         let open = Open::new(self);
-        let turn = self.guest.open_wake(open.dialogue, rules, self.ports.now()).await?;
+        let turn = self.ask(open.dialogue, Asked::Wake(rules)).await?;
         self.drive(open, turn).await.map(End::finish)
+    }
+
+    /// The next turn of a dialogue; after [`Asked::Cancel`] one that finishes.
+    async fn ask(&self, dialogue: u64, asked: Asked<'_>) -> Result<Turn, GuestDown> {
+        let (guest, now) = (&self.guest, self.ports.now());
+        let turn = match asked {
+            Asked::Cancel => {
+                let effects = guest.cancel(dialogue, now).await?;
+                Turn { effects, next: Next::Finish(Finish::Done) }
+            }
+            Asked::Files { workspace, lane } => guest.open_files(dialogue, workspace, lane, now).await?,
+            Asked::Inbox { workspace, saved } => guest.open_inbox(dialogue, workspace, saved, now).await?,
+            Asked::Resume(outcome) => guest.resume(dialogue, outcome, now).await?,
+            Asked::Secrets { workspace, body } => guest.open_secrets(dialogue, workspace, body, now).await?,
+            Asked::Settle(workspace) => guest.settle_inbox(dialogue, workspace, now).await?,
+            Asked::Tool { name, arguments } => guest.open_tool(dialogue, name, arguments, now).await?,
+            Asked::Wake(rules) => guest.open_wake(dialogue, rules, now).await?,
+        };
+        let next = (!matches!(asked, Asked::Cancel)).then_some(&turn.next);
+        let (instance, effects) = (self.instance(), &*turn.effects);
+        self.ports.passed(&Passage { instance, asked, dialogue, now, effects, next });
+        Ok(turn)
     }
 
     /// Carries out `turn` and every turn after it, until the dialogue finishes or gives its answer.
@@ -248,7 +274,7 @@ impl<P: Ports> Driver<P> {
                     }
                 }
             };
-            turn = self.guest.resume(open.dialogue, &outcome, self.ports.now()).await?;
+            turn = self.ask(open.dialogue, Asked::Resume(&outcome)).await?;
         }
     }
 
@@ -354,9 +380,9 @@ impl<P: Ports> Receipt<P> {
         let Some(mut open) = self.open else { return };
         open.finished = true;
         let driver = Arc::clone(&open.driver);
-        let effects = driver.guest.cancel(open.dialogue, driver.ports.now()).await.unwrap_or_default();
+        let cancelled = driver.ask(open.dialogue, Asked::Cancel).await;
         driver.report_idle();
-        for effect in effects {
+        for effect in cancelled.map(|turn| turn.effects).unwrap_or_default() {
             driver.perform(open.instance, effect);
         }
     }
@@ -365,7 +391,7 @@ impl<P: Ports> Receipt<P> {
     pub async fn written(self) {
         let Some(open) = self.open else { return };
         let driver = Arc::clone(&open.driver);
-        let resumed = driver.guest.resume(open.dialogue, &Outcome::Replied, driver.ports.now()).await;
+        let resumed = driver.ask(open.dialogue, Asked::Resume(&Outcome::Replied)).await;
         // A guest that stops here has forgotten the call, and there is nobody to tell.
         if let Ok(turn) = resumed {
             let _ = driver.drive(open, turn).await;
@@ -447,8 +473,8 @@ impl<P: Ports> Drop for Open<P> {
         let Ok(runtime) = Handle::try_current() else { return };
         let (driver, dialogue, instance) = (Arc::clone(&self.driver), self.dialogue, self.instance);
         runtime.spawn(async move {
-            let effects = driver.guest.cancel(dialogue, driver.ports.now()).await.unwrap_or_default();
-            for effect in effects {
+            let cancelled = driver.ask(dialogue, Asked::Cancel).await;
+            for effect in cancelled.map(|turn| turn.effects).unwrap_or_default() {
                 driver.perform(instance, effect);
             }
         });

@@ -19,7 +19,10 @@ pub use self::credentials::{
 use crate::{
     guest::wire::Workspace,
     network::Network,
-    storage::paths::{InboxPaths, Naming},
+    storage::{
+        paths::{InboxPaths, Naming},
+        store::Store,
+    },
 };
 
 /// Characters of the id in the default name of an agent.
@@ -44,6 +47,7 @@ pub struct Account {
     /// What stands for it in lines of the log; none if the process acts for it alone.
     tag: Option<String>,
     paths: Option<InboxPaths>,
+    store: Option<Arc<dyn Store>>,
 }
 
 /// What other workspaces see of a workspace.
@@ -81,6 +85,7 @@ impl Account {
             handle: 0,
             tag: None,
             paths: None,
+            store: None,
         }
     }
 
@@ -88,6 +93,17 @@ impl Account {
     #[must_use]
     pub const fn handle(&self) -> Workspace {
         self.handle
+    }
+
+    /// Its state is kept by `store` in place of files.
+    #[must_use]
+    pub fn kept_in(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
+    /// What keeps its state in place of files.
+    pub(crate) fn store(&self) -> Option<Arc<dyn Store>> {
+        self.store.clone()
     }
 
     /// Where its files are; none if nothing is kept.

@@ -3,7 +3,7 @@
 #![expect(missing_docs, reason = "generated; the documentation is in wit/")]
 
 wasmtime::component::bindgen!({
-    path: "../../wit",
+    path: "wit",
     world: "agent",
-    additional_derives: [PartialEq],
+    additional_derives: [PartialEq, serde::Serialize],
 });

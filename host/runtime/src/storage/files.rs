@@ -21,6 +21,7 @@ pub use super::lock::{Lead, Leader};
 use super::{
     paths::InboxPaths,
     small_file::Exposure,
+    store::OwnStore,
     takeover::Requests,
     words::{SECRET_BYTES, read, word},
     writer::Writer,
@@ -49,6 +50,8 @@ pub struct Files {
     /// Told when this process has got the lead because its agent asked for it.
     led: Arc<Notify>,
     uploads: Uploads,
+    /// In place of files.
+    own: Option<OwnStore>,
 }
 
 /// Held for reading while something changes the files that users have sent, to its end.
@@ -58,7 +61,9 @@ impl Files {
     /// The files of a workspace.
     #[must_use]
     pub fn of(account: &Account) -> Self {
-        Self::at(account.paths().cloned())
+        let own = account.store().map(|store| OwnStore::new(store, &account.id));
+        let paths = account.paths().filter(|_| own.is_none());
+        Self { own, ..Self::at(paths.cloned()) }
     }
 
     /// The files at `paths`; with none, nothing is kept.
@@ -66,7 +71,7 @@ impl Files {
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
         let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
-        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default() }
+        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default(), own: None }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -74,6 +79,9 @@ impl Files {
     ///
     /// A change that has begun goes on to its end also if the future is dropped.
     pub async fn store(&self, update: FileUpdate) -> Outcome {
+        if let Some(own) = &self.own {
+            return own.change(update.change).await;
+        }
         match self.write(|writer| writer.change(update.change)).await {
             Ok(Some(Ok(()))) => Outcome::Stored,
             Ok(Some(Err(why))) => why.into(),
@@ -84,6 +92,9 @@ impl Files {
 
     /// What is on disk, for the process that leads the inbox.
     pub async fn saved(&self) -> Saved {
+        if let Some(own) = &self.own {
+            return own.saved().await;
+        }
         let nothing = Saved { cursor: None, journal: Vec::new(), damaged_after: None };
         match self.write(Writer::saved).await {
             Ok(saved) => saved.unwrap_or(nothing),
@@ -95,6 +106,9 @@ impl Files {
     /// Takes the lock of the inbox, if nobody else has it. Who does not lead changes neither the cursor nor
     /// the journal.
     pub async fn lead(&self) -> Lead {
+        if self.own.is_some() {
+            return Lead::Here;
+        }
         match self.write(Writer::lead).await {
             Ok(Some(lead)) => lead,
             Ok(None) => Lead::Unlocked(nowhere()),
@@ -202,6 +216,9 @@ impl Files {
     /// The secret on disk; none if there is no such file, or anything else in it.
     #[must_use]
     pub fn read_secret(&self) -> Option<String> {
+        if let Some(own) = &self.own {
+            return own.secret();
+        }
         let path = &self.paths.as_ref()?.secret;
         let file = read(path, SECRET_BYTES)?;
         if file.exposure() != Exposure::Private {

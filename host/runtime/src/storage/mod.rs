@@ -6,6 +6,7 @@ mod journal_file;
 pub(crate) mod lock;
 pub(crate) mod paths;
 pub mod small_file;
+pub mod store;
 pub(crate) mod takeover;
 mod words;
 mod writer;
