@@ -15,3 +15,6 @@ mkdir -p "$target/packages"
 install -m 644 "$component" host/python/src/molecule_runtime/component.wasm
 "$python" -m build --no-isolation --wheel --outdir "$target/packages" host/python >"$target/packages/python.log" 2>&1 ||
     { cat "$target/packages/python.log" >&2; exit 1; }
+
+node tests/languages/packages.mjs "$component" host/node/component
+(cd host/node && npm pack --silent --pack-destination "$target/packages" >/dev/null)

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 AGENTS = {
     "rust": lambda directory: [directory / "agent"],
     "python": lambda _: [os.environ.get("PYTHON", sys.executable), HERE / "agents/agent.py"],
-    "node": lambda _: ["node", HERE / "agents/agent.mjs"],
+    "node": lambda _: ["node", os.environ["NODE_AGENT"]],
 }
 # Nothing here takes longer, but for what waits for a time limit.
 PATIENCE_SECS = 30

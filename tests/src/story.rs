@@ -13,6 +13,7 @@ mod machine;
 mod powers;
 mod said;
 mod setting;
+mod transcript;
 
 use std::{
     collections::BTreeMap,
@@ -120,6 +121,7 @@ impl Story {
     /// The last ring has reached nobody, and there is none before a time in milliseconds since the story began.
     pub async fn was_not_rung(&self, why: &str, again: u64) {
         // A guest that traps here has forgotten the ring.
+        self.process().end_transcript();
         let _ = self.driver.guest().not_rung(why, again).await;
     }
 
@@ -191,6 +193,7 @@ impl Story {
     /// Tells the guest what the secret file holds, as at every start.
     pub async fn remembers_its_secret(&self) {
         if let Some(secret) = self.secret() {
+            self.process().end_transcript();
             // A guest that traps here writes the secret once more than needed.
             let _ = self.driver.guest().remember_secret(0, &secret).await;
         }
@@ -370,7 +373,7 @@ fn account_of(me: &Credentials) -> account::Account {
 #[expect(clippy::expect_used, reason = "a story without its component cannot go on")]
 fn driver(settings: &Settings, machine: &Arc<Machine>) -> Arc<Driver<Process>> {
     let guest = Guest::embedded(settings.clone()).expect("the embedded component fits this program");
-    Driver::new(guest, Arc::new(Process::new(Arc::clone(machine))))
+    Driver::new(guest, Arc::new(Process::new(Arc::clone(machine), settings)))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

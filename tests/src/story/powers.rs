@@ -14,9 +14,10 @@ use molecule_runtime::{
     driver::Ports,
     guest::wire::{
         Arrival, Effect, FetchRequest, FetchedFile, FileUpdate, Level, Limits, Listen, Method, Outcome,
-        PlatformRequest, PlatformResponse, Rest, Ring, Saved, SweepRequest, Unreachable, UploadRequest,
-        Workspace,
+        PlatformRequest, PlatformResponse, Rest, Ring, Saved, Settings, SweepRequest, Unreachable,
+        UploadRequest, Workspace,
     },
+    passage::Passage,
     presence::{Tokens, Working},
 };
 use standin::{Reply, Request, Response};
@@ -27,6 +28,7 @@ use super::{
     hints::{Hints, hints},
     locked,
     machine::{HOST, Machine},
+    transcript::Transcript,
 };
 use crate::target::target;
 
@@ -50,6 +52,7 @@ pub struct Process {
     trouble: Mutex<Trouble>,
     arrivals: watch::Sender<u64>,
     hints: Hints,
+    transcript: Option<Mutex<Transcript>>,
 }
 
 /// What the guest asked for.
@@ -77,16 +80,24 @@ struct Trouble {
 }
 
 impl Process {
-    pub(super) fn new(machine: Arc<Machine>) -> Self {
+    pub(super) fn new(machine: Arc<Machine>, settings: &Settings) -> Self {
         let stream = Request::new("GET", &format!("/workspaces/{}/events/stream", machine.me.id));
         let hints = hints(&machine, authorised(&machine, stream));
         Self {
+            transcript: Transcript::begin(settings).map(Mutex::new),
             machine,
             seen: Mutex::default(),
             busy: Arc::default(),
             trouble: Mutex::default(),
             arrivals: watch::Sender::new(0),
             hints,
+        }
+    }
+
+    /// The guest is told something that no transcript holds.
+    pub(super) fn end_transcript(&self) {
+        if let Some(transcript) = &self.transcript {
+            locked(transcript).end();
         }
     }
 
@@ -267,6 +278,12 @@ async fn settle(mut reply: Reply) -> Option<Response> {
 impl Ports for Process {
     fn now(&self) -> u64 {
         self.machine.elapsed_ms()
+    }
+
+    fn passed(&self, passage: &Passage<'_>) {
+        if let Some(transcript) = &self.transcript {
+            locked(transcript).add(passage);
+        }
     }
 
     fn perform(&self, effect: Effect) {

@@ -61,6 +61,9 @@ class Ports:
             report.add_done_callback(self._reports.discard)
         elif tag == "working":
             self.busy.active_tasks, self.busy.current_task = asked.active_tasks, asked.current_task
+        elif tag == "ring":
+            # The program that embeds this is never idle: it asks for messages itself.
+            pass
         else:
             # Nothing here uses it, and no promise depends on it.
             _log.debug("the effect %s is not carried out", tag)

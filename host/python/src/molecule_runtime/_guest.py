@@ -32,6 +32,7 @@ _FUNCTIONS = {
     "tools": ["specs", "instructions", "open"],
     "inbox": ["open", "settle", "open-files", "follow", "describe"],
     "secrets": ["open", "remember"],
+    "wake": ["open"],
     "dialogues": ["resume", "cancel"],
 }
 
