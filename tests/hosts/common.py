@@ -69,5 +69,16 @@ def hook(name: str, **fields: object) -> dict:
         return json.load(answer)
 
 
+def user_sends_file(name: str, content: str) -> None:
+    """A file without a message of its own."""
+    part = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: text/plain\r\n\r\n{content}\r\n--b--\r\n'
+    request = urllib.request.Request(
+        f"{os.environ['PLATFORM_URL']}/workspaces/{os.environ['WORKSPACE_ID']}/chat/uploads",
+        data=part.encode(),
+        headers={"Content-Type": "multipart/form-data; boundary=b", "Authorization": f"Bearer {TOKEN}"},
+    )
+    urllib.request.urlopen(request).close()
+
+
 def user_says(words: str) -> str:
     return hook("user-message", workspace_id=os.environ["WORKSPACE_ID"], text=words)["id"]

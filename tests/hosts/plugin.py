@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import served
-from common import COMPONENTS, HERE, TOKEN, Grants, check, compiled, failures, said, user_says, wasmtime_options
+from common import COMPONENTS, HERE, TOKEN, Grants, check, compiled, failures, said, user_says, user_sends_file, wasmtime_options
 
 COMPONENT = COMPONENTS / "molecule-plugin.wasm"
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
@@ -166,6 +166,10 @@ def inbox(host: Host, grants: Grants) -> None:
     check(f"{host.name}: pops for good", popped.ok and popped.count(r'durable"?: true') == 2, popped)
     rest = host.call(grants, "inbox-peek", 0, "", 0, 0)
     check(f"{host.name}: what is popped stays away", rest.ids == [], rest)
+    user_sends_file("plan.txt", "words")
+    file = host.call(grants, "wait-for-message", 30)
+    check(f"{host.name}: a file of the user is told", "plan.txt" in file.text and len(file.ids) == 1, file)
+    host.call(grants, "inbox-pop", file.ids)
 
 
 def redelivered(answer: Answer) -> int:

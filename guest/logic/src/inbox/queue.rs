@@ -220,6 +220,11 @@ impl Queue {
         Self { session: self.session.clone(), ..Self::default() }
     }
 
+    /// Whether a session outlives its processes.
+    pub(super) const fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Whether this is the name of the session.
     pub(super) fn is_session(&self, name: Option<&str>) -> bool {
         name.is_some() && self.session.as_deref() == name

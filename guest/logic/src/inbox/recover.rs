@@ -230,8 +230,10 @@ impl Recovery {
         // A write that was torn may have the message and not that it takes the place of a file's row.
         let folded = self.applier().fold(begun.folds, |staged| staged.starts() == 0);
         self.mailbox.journal.pending.extend(folded);
+        // Processes that only live for a call would hold a message anew in each, for ever.
+        let holds = !self.queue.has_session();
         for staged in self.queue.of_mut(self.workspace).filter(|staged| staged.starts() == 0) {
-            if begun.held.contains(&staged.id()) {
+            if holds && begun.held.contains(&staged.id()) {
                 staged.hold(self.now);
             }
             // What it is shown after may have been popped since.

@@ -286,6 +286,18 @@ fn with_a_gap() -> Rig {
 }
 
 #[test]
+fn processes_of_one_session_do_not_hold_a_file_anew_in_each() {
+    let mut rig = Rig::new();
+    let row = rig.platform.send_file("f1");
+    rig.start();
+    assert!(rig.waiting().is_empty(), "a message may follow that names it");
+
+    rig.restart_in("one");
+
+    assert_eq!(rig.waiting(), [row]);
+}
+
+#[test]
 fn within_a_session_a_message_stays_the_same_over_many_processes() {
     let mut rig = Rig::new();
     rig.platform.say("hello");
