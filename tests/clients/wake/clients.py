@@ -69,6 +69,17 @@ class ClaudeCode(Client):
         return self.terminal.shows("auto mode on")
 
 
+class Bypassing(ClaudeCode):
+    """The mode in which Claude Code asks for no permission."""
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "IS_SANDBOX": "1"}
+
+    def start(self) -> Terminal:
+        command = [f"{self.programs}/claude", "--dangerously-skip-permissions"]
+        return Terminal(command, self.environment(), self.work)
+
+
 class Codex(Client):
     name = "codex"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs real clients, each in a terminal of its own and with a pretend model, and sees whether messages wake them.
 #
-#   run.sh DIR [CHECK...]   DIR holds molecule-mcp and the stand-in; CHECK is claude, codex, two, gone or flood
+#   run.sh DIR [CHECK...]   DIR holds molecule-mcp and the stand-in; CHECK is claude, codex, two, gone, bypass or flood
 #
 # The clients come from npm into the cache of the user; where they cannot be installed, that is said, and nothing fails.
 set -uo pipefail

@@ -48,6 +48,10 @@ class Terminal:
         time.sleep(0.3)
         os.write(self.master, b"\r")
 
+    def presses(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+        time.sleep(0.3)
+
     def shows(self, words: str, seconds: float = 30) -> bool:
         end = time.time() + seconds
         while time.time() < end:

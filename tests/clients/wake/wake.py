@@ -1,4 +1,4 @@
-"""Real clients are woken by molecule-mcp: idle, busy, before the first prompt, flooded, without their socket.
+"""Real clients are woken by molecule-mcp: idle, busy, before the first prompt, flooded, told wrong.
 
     wake.py DIR PROGRAMS    one line a check; DIR holds molecule-mcp and standin, PROGRAMS claude and codex
 """
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from clients import ClaudeCode, Client, Codex
+from clients import Bypassing, ClaudeCode, Client, Codex
 from model import NOTICE
 from standin import Platform, unread
 
@@ -103,12 +103,9 @@ def flood(client: Client, platform: Platform) -> None:
         platform.user_says(f"flood {number}")
     time.sleep(max(0.0, 58 - (time.time() - begun)))
     requests = client.model.requests[since:]
-    notices = {NOTICE.search(json.dumps(asked)).group() for _, _, asked in requests if NOTICE.search(json.dumps(asked))}
-    new = [notice for notice in notices if notice not in before_flood]
-    check(f"{client.name}: a flood of 1,000 messages costs at most the limit's rings", len(new) <= 6, new)
-
-
-before_flood: set[str] = set()
+    found = (NOTICE.search(json.dumps(asked)) for _, _, asked in requests)
+    notices = {notice.group() for notice in found if notice}
+    check(f"{client.name}: a flood of 1,000 messages costs at most the limit's rings", 0 < len(notices) <= 6, notices)
 
 
 def two_sessions(kind, programs: str, binary: str, directory: str) -> None:
@@ -132,16 +129,38 @@ def two_sessions(kind, programs: str, binary: str, directory: str) -> None:
         platform.close()
 
 
-def socket_gone(programs: str, binary: str, directory: str) -> None:
+def told_wrong(programs: str, binary: str, directory: str) -> None:
+    """Claude Code, whose server is told something that is not so of the session."""
+    for name, variable, value in [
+        ("without its socket the file of the session leads to it", "CLAUDE_CODE_MESSAGING_SOCKET", "/nowhere/gone.sock"),
+        ("a wrong token is no obstacle for its own child", "CLAUDE_CODE_MESSAGING_TOKEN", "wrong"),
+    ]:
+        platform = Platform(directory)
+        client = ClaudeCode(programs, binary, platform, **{variable: value})
+        try:
+            client.is_idle()
+            platform.is_online()
+            time.sleep(2)
+            took, _ = woken(client, platform, "told wrong")
+            check(f"claude-code: {name}", took is not None, client.terminal.text())
+        finally:
+            client.close()
+            platform.close()
+
+
+def bypass(programs: str, binary: str, directory: str) -> None:
+    """Claude Code that asks for no permission: what a stranger sends it would show to its user first."""
     platform = Platform(directory)
-    gone = {"CLAUDE_CODE_MESSAGING_SOCKET": "/nowhere/gone.sock"}
-    client = ClaudeCode(programs, binary, platform, **gone)
+    client = Bypassing(programs, binary, platform)
     try:
-        client.is_idle()
+        # It wants to be told once that this is meant.
+        if client.terminal.shows("Yes, I accept", 10):
+            client.terminal.presses("\x1b[B")
+            client.terminal.types("")
         platform.is_online()
-        time.sleep(2)
-        took, _ = woken(client, platform, "by the file")
-        check("claude-code: without its socket the file of the session leads to it", took is not None, client.terminal.text())
+        time.sleep(3)
+        took, _ = woken(client, platform, "bypassing")
+        check("claude-code: its child wakes it in the mode without permissions, too", took is not None, client.terminal.text())
     finally:
         client.close()
         platform.close()
@@ -176,7 +195,7 @@ def flooded(kind, programs: str, binary: str, directory: str) -> None:
 
 def main() -> int:
     directory, programs = sys.argv[1:3]
-    only = sys.argv[3:] or ["claude", "codex", "two", "gone", "flood"]
+    only = sys.argv[3:] or ["claude", "codex", "two", "gone", "bypass", "flood"]
     binary = f"{Path(directory).resolve()}/molecule-mcp"
     for program in ("claude", "codex"):
         found = subprocess.run([f"{programs}/{program}", "--version"], capture_output=True, text=True)
@@ -188,7 +207,9 @@ def main() -> int:
     if "two" in only:
         two_sessions(ClaudeCode, programs, binary, directory)
     if "gone" in only:
-        socket_gone(programs, binary, directory)
+        told_wrong(programs, binary, directory)
+    if "bypass" in only:
+        bypass(programs, binary, directory)
     if "flood" in only:
         flooded(ClaudeCode, programs, binary, directory)
     return 1 if failures else 0
