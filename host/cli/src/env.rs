@@ -1,4 +1,5 @@
-//! Every variable of the environment that the program looks at.
+//! Every setting that is a variable of the environment. What clients leave there for the servers that they start is read in
+//! `wake/surroundings.rs`.
 //!
 //! The help text and the table in `README.md` are made from this one table, so that neither can
 //! forget a setting.

@@ -36,12 +36,7 @@ impl Job {
         command.env("MOLECULE_UNREAD", messages.len().to_string());
         command.env("MOLECULE_UNREAD_OF_USERS", messages.iter().filter(is_of_user).count().to_string());
         command.env("MOLECULE_UNREAD_IDS", ids.join(","));
-        // No credential of ours, or of a session that started this process, goes on to another program.
-        for name in
-            CREDENTIALS_OF_CLIENTS.into_iter().chain([env::WORKSPACE_TOKEN.name, env::WORKSPACES.name])
-        {
-            command.env_remove(name);
-        }
+        without_credentials(&mut command);
         let mut child = command.spawn().context("the command does not start")?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let lines: String = messages.iter().map(|message| format!("{}\n", json!(message))).collect();
@@ -69,6 +64,13 @@ impl Job {
     }
 }
 
+/// No credential of ours, or of a session that started this process, goes on to another program.
+fn without_credentials(command: &mut Command) {
+    for name in CREDENTIALS_OF_CLIENTS.into_iter().chain([env::WORKSPACE_TOKEN.name, env::WORKSPACES.name]) {
+        command.env_remove(name);
+    }
+}
+
 /// Shows a notice on the desktop, if there is one: numbers alone.
 pub(super) fn notify(messages: usize) {
     let text = if messages == 1 { "1 message waits".to_owned() } else { format!("{messages} messages wait") };
@@ -81,6 +83,7 @@ pub(super) fn notify(messages: usize) {
         command.args(["molecule-mcp", &text]);
         command
     };
+    without_credentials(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match command.spawn() {
         Ok(mut child) => {
