@@ -31,7 +31,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    mcp::Introduction,
+    mcp::{Introduction, Links},
     wake::{Bell, Surroundings, WakeSettings},
 };
 
@@ -64,6 +64,7 @@ pub async fn serve(
     let runtime = Runtime::start(config).await?;
     let (driver, session) = (Arc::clone(runtime.driver()), runtime.session().clone());
     let (introduction, client) = latest::channel(Introduction::default());
+    let links = Links { introduction, arrivals: runtime.arrivals() };
     // Ends with this future.
     let mut bell = JoinSet::new();
     if let Some((settings, surroundings)) = wake {
@@ -73,7 +74,7 @@ pub async fn serve(
     tokio::select! {
         biased;
         rejected = runtime.rejected() => return Ok(Exit::Rejected(rejected)),
-        _ = mcp::serve(driver, session, introduction, input, output, stop) => {}
+        _ = mcp::serve(driver, session, links, input, output, stop) => {}
     }
     runtime.shutdown().await;
     Ok(Exit::Ended)

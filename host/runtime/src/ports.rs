@@ -67,6 +67,11 @@ impl NativePorts {
         }
     }
 
+    /// How often calls of any workspace got a reason to go on.
+    pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
+    }
+
     /// The rings for the agent.
     pub(crate) fn rings(&self) -> watch::Receiver<Rung> {
         self.rings.subscribe()

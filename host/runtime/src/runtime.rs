@@ -8,7 +8,7 @@ use std::{
 
 use futures::{future::join_all, stream::Stream};
 use serde_json::Value;
-use tokio::{task::JoinSet, time};
+use tokio::{sync::watch, task::JoinSet, time};
 use tracing::Instrument as _;
 
 use crate::{
@@ -113,6 +113,12 @@ impl Runtime {
     #[must_use]
     pub fn rings(&self, rules: WakeRules) -> Rings {
         Rings::begin(&self.driver, rules)
+    }
+
+    /// Rises when something has come into an inbox, and now and then without a reason.
+    #[must_use]
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.driver.ports().arrivals()
     }
 
     /// What calls tools.

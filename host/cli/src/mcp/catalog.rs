@@ -22,8 +22,9 @@ impl Catalog {
 /// This server, as it introduces itself.
 pub(super) fn server(instructions: Option<&str>) -> ServerConfig {
     let name = Implementation::new("molecule", env!("CARGO_PKG_VERSION")).with_title("Molecule");
-    let config =
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build()).with_server_info(name);
+    let capabilities =
+        ServerCapabilities::builder().enable_tools().enable_resources().enable_resources_subscribe().build();
+    let config = ServerConfig::new(capabilities).with_server_info(name);
     match instructions {
         Some(instructions) if !instructions.is_empty() => config.with_instructions(instructions),
         Some(_) | None => config,

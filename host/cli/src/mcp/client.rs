@@ -14,6 +14,15 @@ pub struct Introduction {
     pub thread: Option<String>,
 }
 
+/// What binds the server to the rest of the process.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// Who the client says it is.
+    pub introduction: watch::Sender<Introduction>,
+    /// Rises when the inbox may have changed.
+    pub arrivals: watch::Receiver<u64>,
+}
+
 /// The way back to a client.
 pub(super) trait Outlet: Send + Sync + 'static {
     /// Returns once the client has read enough for another request to be begun.

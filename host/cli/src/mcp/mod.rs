@@ -11,12 +11,13 @@ mod catalog;
 mod client;
 mod front;
 mod progress;
+mod resources;
 mod server;
 mod stdio;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    client::Introduction,
+    client::{Introduction, Links},
     stdio::{Ended, serve},
 };

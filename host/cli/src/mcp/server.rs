@@ -1,6 +1,6 @@
 //! What this server does for a request: tools through the driver, and polite answers for the rest.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -8,12 +8,17 @@ use rmcp::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
         CustomResult, DiscoverResult, ErrorCode, Implementation, InitializeRequestParams, InitializeResult,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, RequestMetaObject, ServerConfig, SubscriptionFilter,
+        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+        RequestMetaObject, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
+        UnsubscribeRequestParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use molecule_runtime::{
@@ -24,8 +29,8 @@ use molecule_runtime::{
 
 use super::{
     catalog::{self, Catalog},
-    client::{Introduction, Outlet, RawArguments, Written},
-    progress,
+    client::{Links, Outlet, RawArguments, Written},
+    progress, resources,
 };
 
 /// Tool calls that run at the same time; further ones wait their turn.
@@ -41,29 +46,32 @@ const METHOD_CHARS: usize = 100;
 pub(super) struct Server<P, O> {
     driver: Arc<Driver<P>>,
     session: Session,
-    client: watch::Sender<Introduction>,
+    links: Links,
     outlet: Arc<O>,
     ended: CancellationToken,
     catalog: OnceCell<Catalog>,
     calls: Semaphore,
+    /// Tells a client with a handshake of changes, if it asked for that.
+    teller: Mutex<JoinSet<()>>,
 }
 
 impl<P: Ports, O: Outlet> Server<P, O> {
     pub(super) fn new(
         driver: Arc<Driver<P>>,
         session: Session,
-        client: watch::Sender<Introduction>,
+        links: Links,
         outlet: Arc<O>,
         ended: CancellationToken,
     ) -> Self {
         Self {
             driver,
             session,
-            client,
+            links,
             outlet,
             ended,
             catalog: OnceCell::new(),
             calls: Semaphore::new(CALLS),
+            teller: Mutex::default(),
         }
     }
 
@@ -73,7 +81,7 @@ impl<P: Ports, O: Outlet> Server<P, O> {
             self.is_named(client);
         }
         if let Some(thread) = meta.get(THREAD).and_then(Value::as_str) {
-            self.client.send_if_modified(|known| {
+            self.links.introduction.send_if_modified(|known| {
                 let is_new = known.thread.as_deref() != Some(thread);
                 known.thread = Some(thread.to_owned());
                 is_new
@@ -83,7 +91,7 @@ impl<P: Ports, O: Outlet> Server<P, O> {
 
     fn is_named(&self, client: Implementation) {
         let (name, version) = (client.name, client.version);
-        self.client.send_if_modified(|known| {
+        self.links.introduction.send_if_modified(|known| {
             let is_new = (&known.name, &known.version) != (&name, &version);
             (known.name, known.version) = (name, version);
             is_new
@@ -207,7 +215,57 @@ impl<P: Ports, O: Outlet> ServerHandler for Server<P, O> {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::default())
+        Ok(ListResourcesResult::with_all_items(resources::all()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.session.tool_called();
+        let _turn = self.calls.acquire().await;
+        self.outlet.has_room().await;
+        let read = ReadResourceResult::new(vec![resources::read(&self.driver, &request.uri).await?]);
+        let stateless = context.protocol_version().is_some_and(|version| !version.has_initialize());
+        // What waits may be something else a moment later.
+        let read = if stateless { read.with_ttl_ms(0).with_cache_scope(CacheScope::Private) } else { read };
+        Ok(read.into())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if !resources::is_known(&request.uri) {
+            return Err(resources::unknown(&request.uri));
+        }
+        let mut teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.uri == resources::INBOX && teller.is_empty() {
+            let (outlet, mut arrivals) = (Arc::clone(&self.outlet), self.links.arrivals.clone());
+            arrivals.mark_unchanged();
+            teller.spawn(async move {
+                while arrivals.changed().await.is_ok() {
+                    // A client that does not read learns nothing from more of them.
+                    if !outlet.is_full() {
+                        outlet.notify(&resources::changed());
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if request.uri == resources::INBOX {
+            *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = JoinSet::new();
+        }
+        Ok(())
     }
 
     async fn list_resource_templates(
@@ -223,10 +281,29 @@ impl<P: Ports, O: Outlet> ServerHandler for Server<P, O> {
         Some(requested.clone())
     }
 
-    /// Nothing ever changes, so a subscription just lasts; at the end of the input it ends in good order.
-    async fn listen(&self, _context: SubscriptionContext) -> Result<(), ErrorData> {
-        self.ended.cancelled().await;
-        Ok(())
+    /// Only the inbox ever changes. A subscription lasts; at the end of the input it ends in good order.
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let wanted = context.accepted().resource_subscriptions.as_ref();
+        let mut arrivals = self.links.arrivals.clone();
+        arrivals.mark_unchanged();
+        if !wanted.is_some_and(|uris| uris.iter().any(|uri| uri == resources::INBOX)) {
+            self.ended.cancelled().await;
+            return Ok(());
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = self.ended.cancelled() => return Ok(()),
+                changed = arrivals.changed() => {
+                    if changed.is_err() {
+                        self.ended.cancelled().await;
+                    } else if !self.outlet.is_full() {
+                        // A subscription that has ended needs no more of them.
+                        let _ = context.sink().notify_resource_updated(resources::INBOX).await;
+                    }
+                }
+            }
+        }
     }
 
     async fn on_custom_request(

@@ -17,7 +17,6 @@ use std::{sync::Arc, time::Duration};
 use rmcp::service;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
     task::JoinSet,
     time,
 };
@@ -29,7 +28,7 @@ use molecule_runtime::{
 };
 
 use self::{outbox::Outbox, transport::Client};
-use super::{client::Introduction, front::Front, server::Server};
+use super::{client::Links, front::Front, server::Server};
 
 /// Calls that are not answered this long after the end of the input are dropped.
 const GRACE: Duration = Duration::from_secs(2);
@@ -45,8 +44,8 @@ pub enum Ended {
     Stopped,
 }
 
-/// Serves the client behind `input` and `output` until its end, or until `stop`. What it says of itself goes to
-/// `introduction`.
+/// Serves the client behind `input` and `output` until its end, or until `stop`. `links` bind it to
+/// the rest of the process.
 ///
 /// Must run inside a tokio runtime. Returns at once when stopped or when the output is closed, and
 /// within 2 s of the end of the input. A read may still be blocked then if `input` reads on tokio's
@@ -54,7 +53,7 @@ pub enum Ended {
 pub async fn serve<P: Ports>(
     driver: Arc<Driver<P>>,
     session: Session,
-    introduction: watch::Sender<Introduction>,
+    links: Links,
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
     stop: CancellationToken,
@@ -65,7 +64,7 @@ pub async fn serve<P: Ports>(
     let mut writer = JoinSet::new();
     writer.spawn(Arc::clone(&outbox).write_to(output));
     let client = Client::new(input, Arc::clone(&outbox), ended.clone());
-    let server = Server::new(driver, session, introduction, Arc::clone(&outbox), ended.clone());
+    let server = Server::new(driver, session, links, Arc::clone(&outbox), ended.clone());
     // Cancelled when dropped, and with it every call.
     let running = service::serve_directly(Front(server), client, None);
     let answered = async {

@@ -7,6 +7,7 @@ mod floods;
 mod hygiene;
 mod introductions;
 mod progress;
+mod resources;
 
 use std::{
     future::pending,
@@ -26,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Introduction, serve};
+use super::{Ended, Introduction, Links, serve};
 use molecule_runtime::{
     config::ToolOptions,
     driver::{Driver, Ports},
@@ -51,6 +52,7 @@ struct Wire {
     stop: CancellationToken,
     session: Session,
     introduction: watch::Sender<Introduction>,
+    arrivals: watch::Sender<u64>,
     platform: Arc<Platform>,
 }
 
@@ -67,10 +69,19 @@ impl Wire {
         let guest = Guest::embedded(settings()).unwrap();
         let driver = Driver::new(guest, Arc::clone(&platform));
         let (stop, session) = (CancellationToken::new(), Session::default());
-        let introduction = watch::Sender::default();
-        let serving =
-            tokio::spawn(serve(driver, session.clone(), introduction.clone(), input, output, stop.clone()));
-        Self { to: Some(to), from: BufReader::new(from), serving, stop, session, introduction, platform }
+        let (introduction, arrivals) = (watch::Sender::default(), watch::Sender::default());
+        let links = Links { introduction: introduction.clone(), arrivals: arrivals.subscribe() };
+        let serving = tokio::spawn(serve(driver, session.clone(), links, input, output, stop.clone()));
+        Self {
+            to: Some(to),
+            from: BufReader::new(from),
+            serving,
+            stop,
+            session,
+            introduction,
+            arrivals,
+            platform,
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) {
