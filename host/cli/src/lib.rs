@@ -4,6 +4,7 @@
 //! arguments, environment ──► settings ──► Runtime ◄──► mcp ◄──► stdin, stdout
 //! ```
 
+pub mod clients;
 pub mod commands;
 pub mod env;
 pub mod hook;

@@ -7,9 +7,11 @@
 mod completions;
 mod hook;
 mod inbox;
+mod install;
 mod man;
 mod schema;
 mod serve;
+mod uninstall;
 mod wake;
 mod watch;
 
@@ -86,6 +88,10 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Write the server into the configuration of MCP clients
+    install::Install,
+    /// Remove it from there again
+    uninstall::Uninstall,
     /// Print which messages wait, and where they are kept; changes nothing
     inbox::Inbox,
     /// Wait for messages where no client is open, and print them or run a command for them

@@ -103,7 +103,7 @@ fn organization(environment: &mut Environment<'_>) -> Option<String> {
 
 /// The id in the form in which the platform writes it. The reason why not follows the name of the
 /// setting and does not show the value, which may be a token in the wrong place.
-fn workspace_id(text: &str) -> Result<String, String> {
+pub(super) fn workspace_id(text: &str) -> Result<String, String> {
     let odd = |char: &char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_'));
     if let Some(char) = text.chars().find(odd) {
         return Err(format!("contains {char:?}; an id has only letters, digits, - and _"));

@@ -10,7 +10,7 @@
 mod accounts;
 mod attach_roots;
 mod chat_uploads;
-mod config_file;
+pub(crate) mod config_file;
 mod configs_dir;
 mod environment;
 mod listed;
@@ -91,6 +91,25 @@ pub struct Settings {
     pub wake: Option<WakeSettings>,
     /// What the operator should know although the program starts; a line each, without secrets.
     pub warnings: Vec<String>,
+}
+
+/// The clean form of the id of a workspace. The reason why not follows what was asked for.
+///
+/// # Errors
+/// When it could be no id.
+pub fn workspace_id(text: &str) -> Result<String, String> {
+    accounts::workspace_id(text.trim())
+}
+
+/// The clean form of the address of a platform, plain http only where `lookup` allows that. The reason why not follows what was
+/// asked for.
+///
+/// # Errors
+/// When it could be no address of a platform.
+pub fn platform_url(text: &str, lookup: impl Fn(&str) -> Option<OsString>) -> Result<String, String> {
+    let mut environment = Environment::new(&lookup);
+    let url = listed::address(&mut environment, text.trim())?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Reads which inboxes to look at from the variables of [`env::ALL`] by `lookup`. There need not be a token.
