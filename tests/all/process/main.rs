@@ -20,6 +20,7 @@ mod proxies;
 mod secrets;
 mod sessions;
 mod settings;
+mod setup;
 mod several;
 mod streams;
 mod twins;

@@ -11,6 +11,7 @@ mod install;
 mod man;
 mod schema;
 mod serve;
+mod setup;
 mod uninstall;
 mod wake;
 mod watch;
@@ -88,6 +89,8 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Ask for platform, workspace and token, check them, and write them down once for all clients
+    setup::Setup,
     /// Write the server into the configuration of MCP clients
     install::Install,
     /// Remove it from there again

@@ -12,6 +12,7 @@
 //! It is `MOLECULE_CONFIG`, or `config.toml` in the configs directory. A variable of the environment wins over it, and
 //! `WORKSPACE_ID` there picks one of its workspaces.
 
+mod edit;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use molecule_runtime::{
 };
 use serde_json::{Map, Value};
 
+pub(crate) use self::edit::with_workspace;
 pub use self::schema::schema;
 use super::{configs_dir, environment::Environment};
 use crate::env::{self, Variable};
@@ -75,6 +77,11 @@ pub(super) fn place(environment: &mut Environment<'_>) -> Option<(PathBuf, bool)
     // What is wrong with the directory is told when it is looked for to keep state there.
     let directory = environment.quietly(configs_dir::find).path?;
     Some((directory.join(FILE_NAME), false))
+}
+
+/// Where the file is or would be, as an absolute path; none without a configs directory.
+pub(crate) fn path(lookup: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    place(&mut Environment::new(&lookup)).map(|(path, _)| path)
 }
 
 /// Reads the file, if there is one.
@@ -134,19 +141,21 @@ fn load(path: &Path) -> Result<Option<Loaded>, String> {
             Err(why) => problems.push(format!("{key} {why}")),
         }
     }
-    if file.workspaces.is_some() {
-        for variable in [&env::WORKSPACE_ID, &env::WORKSPACE_TOKEN, &env::WORKSPACE_TOKEN_FILE] {
-            if file.values.contains_key(variable.name) {
-                let key = variable.key.map(|key| key.name).unwrap_or_default();
-                problems.push(format!(
-                    "{key} and {LIST} exclude each other: it belongs into an entry of the list"
-                ));
-            }
-        }
-    }
+    problems.extend(excluded(&file));
     // Who else can read it matters only then.
     let warning = secret.warning.filter(|_| holds_a_token);
     Ok(Some(Loaded { file, problems, warning }))
+}
+
+/// What stands beside a list of workspaces, and would be of one of them.
+fn excluded(file: &ConfigFile) -> Vec<String> {
+    let of_one = [&env::WORKSPACE_ID, &env::WORKSPACE_TOKEN, &env::WORKSPACE_TOKEN_FILE];
+    let there = of_one.iter().filter(|one| file.workspaces.is_some() && file.values.contains_key(one.name));
+    let keys = there.filter_map(|variable| variable.key);
+    keys.map(|key| {
+        format!("{} and {LIST} exclude each other: it belongs into an entry of the list", key.name)
+    })
+    .collect()
 }
 
 fn parse(text: &str) -> Result<Map<String, Value>, String> {

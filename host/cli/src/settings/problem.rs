@@ -87,7 +87,8 @@ impl fmt::Display for Problems {
         }
         writeln!(
             f,
-            "\nIn an MCP client these belong into the \"env\" of this server. All settings: molecule-mcp --help"
+            "\nmolecule-mcp setup asks for them, checks them, and writes them down for all clients. In an MCP client they belong \
+             into\nthe \"env\" of this server. All settings: molecule-mcp --help"
         )
     }
 }
@@ -120,7 +121,8 @@ molecule-mcp: not started, because required settings are missing. It needs in it
 Currently missing: WORKSPACE_ID, MOLECULE_WORKSPACE_TOKEN (or CONFIGS_DIR/.auth_token)
 Not usable: PLATFORM_URL has no host
 
-In an MCP client these belong into the \"env\" of this server. All settings: molecule-mcp --help
+molecule-mcp setup asks for them, checks them, and writes them down for all clients. In an MCP client they belong into
+the \"env\" of this server. All settings: molecule-mcp --help
 "
         );
     }

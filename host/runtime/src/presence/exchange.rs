@@ -39,7 +39,7 @@ pub(super) async fn post<P: Ports>(
     judge(ports.send(request).await)
 }
 
-fn judge(outcome: Outcome) -> Answer {
+pub(super) fn judge(outcome: Outcome) -> Answer {
     match outcome {
         Outcome::Responded(response) => judge_response(response),
         Outcome::Unreachable(unreachable) => failed(unreachable.reason),

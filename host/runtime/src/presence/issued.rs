@@ -85,7 +85,7 @@ pub(super) async fn settle<P: Ports>(
 }
 
 /// The smallest request for which a token has to be the workspace's own.
-fn look(account: &Account) -> PlatformRequest {
+pub(super) fn look(account: &Account) -> PlatformRequest {
     PlatformRequest {
         workspace: account.handle(),
         method: Method::Get,

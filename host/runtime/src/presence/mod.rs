@@ -18,6 +18,7 @@ mod rules;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod working;
 
 use std::{
@@ -34,6 +35,7 @@ pub use self::{
     budget::RetryBudget,
     issued::Tokens,
     standing::Standing,
+    verify::{Verdict, verify},
     working::{Busy, Working},
 };
 use crate::{

@@ -31,7 +31,10 @@ const LEFT_BEHIND: Duration = Duration::from_secs(60);
 static SAID: Once = Once::new();
 
 /// Makes the file `path`, or replaces it; returns it, open for writing at its end.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
+///
+/// # Errors
+/// When the directory cannot be made or written.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<File> {
     let directory = directory_of(path);
     make_directory(directory)?;
     let mut file = temporary(directory)?;

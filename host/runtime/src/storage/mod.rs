@@ -1,6 +1,6 @@
 //! The files of a workspace: journal, cursor, lock and inbound secret.
 
-pub(crate) mod atomic;
+pub mod atomic;
 pub mod files;
 mod journal_file;
 pub(crate) mod lock;
