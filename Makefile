@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build components crate packages demo test wake simulate kill9 fuzz bench fleet lint fmt deny check clean
+.PHONY: help setup toolchain build components crate packages demo test clients wake simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -61,6 +61,10 @@ test: setup ## every test: units, stories, real processes, real MCP clients, eac
 wake: toolchain ## wake real clients in terminals of their own: Claude Code and Codex from npm, with a pretend model
 	cargo build --locked -p molecule-mcp -p standin
 	tests/clients/wake/run.sh $(TARGET)/debug
+
+clients: setup ## set up, install into real Claude Code, Codex and Gemini CLI, and see them connect
+	cargo build $(PACKAGES)
+	tests/clients/agents.sh $(TARGET)/debug
 
 simulate: toolchain ## live the lives of many seeds (SEEDS=1000), tell that of one (SEED=7), or ARGS=--cuts, ARGS="--harms 1"
 	cargo run --release --locked -q -p molecule-tests --bin simulate -- $(or $(ARGS),$(if $(SEED),--seed $(SEED),--count $(or $(SEEDS),1000)))
