@@ -8,7 +8,7 @@ use molecule_logic::{
     Agent,
     bindings::exports::molecule::mcp::{
         dialogues,
-        inbox::{self, Saved},
+        inbox::{self, InboxStatus, Saved},
         secrets, setup,
         tools::{self, ToolSpec},
         turns::{Effect, Finish, Next, Outcome, Turn},
@@ -34,6 +34,18 @@ fn agent<T>(otherwise: impl FnOnce() -> T, verb: impl FnOnce(&mut Agent) -> T) -
 
 fn nothing() -> Turn {
     Turn { effects: Vec::new(), next: Next::Finish(Finish::Done) }
+}
+
+fn no_inbox() -> InboxStatus {
+    InboxStatus {
+        staged: 0,
+        parked: 0,
+        oldest_waiting: None,
+        position: None,
+        gaps: 0,
+        read_at: None,
+        trouble: None,
+    }
 }
 
 impl setup::Guest for Component {
@@ -87,6 +99,10 @@ impl inbox::Guest for Component {
 
     fn describe(workspace: Workspace, saved: Saved) -> String {
         agent(String::new, |agent| agent.describe(workspace, saved))
+    }
+
+    fn status(workspace: Workspace, now: u64) -> InboxStatus {
+        agent(no_inbox, |agent| agent.inbox_status(workspace, now))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     presence::{self, Card, Presence},
     secrets, succession, tools, wake,
     wire::{
-        Effect, Finish, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState,
-        Workspace,
+        Effect, Finish, InboxStatus, Instant, Next, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules,
+        WakeState, Workspace,
     },
     world::World,
 };
@@ -115,6 +115,12 @@ impl Agent {
     #[must_use]
     pub fn describe(&self, workspace: Workspace, saved: Saved) -> String {
         inbox::inspect(&self.world, workspace, saved)
+    }
+
+    /// How the inbox of a workspace stands at this moment.
+    #[must_use]
+    pub fn inbox_status(&self, workspace: Workspace, now: Instant) -> InboxStatus {
+        inbox::status(&self.world, workspace, now)
     }
 
     /// In what these records of a journal, while nothing is added to it, differ from what is known of a workspace, or

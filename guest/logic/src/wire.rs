@@ -1,7 +1,7 @@
 //! The words of `wit/` by name.
 
 pub use crate::bindings::exports::molecule::mcp::{
-    inbox::Saved,
+    inbox::{InboxStatus, Saved},
     setup::{Permissions, Settings, WorkspaceSettings},
     tools::ToolSpec,
     turns::{

@@ -181,6 +181,22 @@ pub const VERBOSE: Variable = Variable {
     meaning: "Any value, even 0: also log what works, not only what fails.",
 };
 
+/// Which lines are logged.
+pub const LOG: Variable = Variable {
+    name: "MOLECULE_LOG",
+    key: Some(Key { name: "log", shape: Shape::Text }),
+    default: "warn",
+    meaning: "Levels off to debug, of all areas or some, as in `warn,http=info`; a wrong name lists what there is.",
+};
+
+/// How they are written.
+pub const LOG_FORMAT: Variable = Variable {
+    name: "MOLECULE_LOG_FORMAT",
+    key: Some(Key { name: "log_format", shape: Shape::Choice(&["text", "json"]) }),
+    default: "text",
+    meaning: "json: stderr carries an object in each line, with time, level, area and text.",
+};
+
 /// Facts as JSON beside the text.
 pub const STRUCTURED: Variable = Variable {
     name: "MOLECULE_MCP_STRUCTURED",
@@ -416,6 +432,8 @@ pub const ALL: &[&Variable] = &[
     &DISABLE_HEARTBEAT,
     &DISABLE_INBOX,
     &VERBOSE,
+    &LOG,
+    &LOG_FORMAT,
     &TOOL_NOTICE,
     &HANDOVER,
     &STRUCTURED,

@@ -6,23 +6,27 @@
 
 pub mod clients;
 pub mod commands;
+pub mod doctor;
 pub mod env;
+pub mod failures;
 pub mod hook;
 pub mod inspect;
 pub mod log;
 pub mod mcp;
 pub mod settings;
+pub mod status;
 pub mod stdio;
 pub mod system;
 pub mod wake;
 pub mod watch;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use molecule_runtime::{
     Config, Runtime,
     names::{self, Names},
     presence::Rejected,
+    session::Session,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -72,6 +76,10 @@ pub async fn serve(
         let rings = runtime.rings(settings.rules.clone());
         bell.spawn(Bell::new(settings, &surroundings, client).run(rings));
     }
+    let mut recorder = JoinSet::new();
+    if let Some(directory) = config.state.clone() {
+        recorder.spawn(keep_log(runtime.session().clone(), directory));
+    }
     tokio::select! {
         biased;
         rejected = runtime.rejected() => return Ok(Exit::Rejected(rejected)),
@@ -79,6 +87,12 @@ pub async fn serve(
     }
     runtime.shutdown().await;
     Ok(Exit::Ended)
+}
+
+/// Keeps the lines of the log in `directory` from the beginning of the session on.
+async fn keep_log(session: Session, directory: PathBuf) {
+    session.begun().await;
+    log::keep_in(&directory);
 }
 
 /// Has the messages of the runtime name settings as this program does.

@@ -1,12 +1,16 @@
 //! Lines for the operator, on stderr.
 //!
 //! ```text
-//! tracing ──► one line ──► secrets hidden, control characters escaped ──► queue ──► thread ──► stderr
+//! tracing ──► one line ──► secrets hidden, control characters escaped ──┬─► queue ──► thread ──► stderr
+//!                                                                       └─► the last ones in a file
 //! ```
 //!
 //! Nobody waits for stderr: clients close it or stop reading it. When the queue is full, lines are
 //! dropped and counted. `RUST_LOG` has no effect, because what libraries say below a warning was
 //! not written with our secrets in mind.
+
+mod filter;
+mod recorder;
 
 use std::{
     any::Any,
@@ -22,27 +26,29 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use molecule_runtime::hidden::without_secrets;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
-    level_filters::LevelFilter,
     span::{Attributes, Id},
 };
 use tracing_subscriber::{
     Layer,
-    filter::Targets,
     layer::{Context, SubscriberExt as _},
     registry::LookupSpan,
 };
 
+pub use self::{
+    filter::{AREAS, Filter},
+    recorder::{Entry, Recorded, keep_in, recorded},
+};
 use crate::stdio::patient;
 
 const PREFIX: &str = "[molecule-mcp] ";
 /// The field of a span that names a workspace.
 const TAG: &str = "tag";
-const OURS: [&str; 2] = ["molecule_mcp", "molecule_runtime"];
 
 /// Longer lines are cut.
 const LINE_CHARS: usize = 4_000;
@@ -52,18 +58,27 @@ const QUEUE: usize = 256;
 const FLUSH: Duration = Duration::from_millis(100);
 
 /// Tasks are cut off from here on.
+static JSON: AtomicBool = AtomicBool::new(false);
 static ENDED: AtomicBool = AtomicBool::new(false);
 static SINK: OnceLock<Option<Sink>> = OnceLock::new();
 
-/// Sends what `tracing` collects in this process to stderr: warnings and errors, and with `verbose`
-/// also what works. Of libraries only errors, and with `verbose` warnings.
+/// What is logged, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Also what works, not only what fails.
+    pub verbose: bool,
+    /// What is said of single areas.
+    pub filter: Filter,
+    /// An object a line in place of text.
+    pub json: bool,
+}
+
+/// Sends what `tracing` collects in this process to stderr: warnings and errors, unless `choice` says otherwise.
 ///
 /// Does nothing where a subscriber has been installed already.
-pub fn start(verbose: bool) {
-    let (ours, others) = if verbose { (Level::INFO, Level::WARN) } else { (Level::WARN, Level::ERROR) };
-    let shown = Targets::new()
-        .with_targets(OURS.map(|target| (target, LevelFilter::from_level(ours))))
-        .with_default(LevelFilter::from_level(others));
+pub fn start(choice: &Choice) {
+    JSON.store(choice.json, Ordering::Relaxed);
+    let shown = choice.filter.targets(choice.verbose);
     let subscriber = tracing_subscriber::registry().with(shown).with(Lines);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
@@ -80,7 +95,24 @@ pub fn catch_panics() {
 /// Prints a text of several lines for a person, without the prefix of the log.
 pub fn say(text: &str) {
     let lines: Vec<_> = text.lines().map(clean).collect();
-    post(lines.join("\n"));
+    let entry = entry("info", "program", None, lines.join("\n"));
+    let line = if JSON.load(Ordering::Relaxed) { json(&entry) } else { entry.text.clone() };
+    recorder::note(entry);
+    post(line);
+}
+
+fn entry(level: &str, area: &str, workspace: Option<String>, text: String) -> Entry {
+    Entry {
+        at: format!("{:.3}", Timestamp::now()),
+        level: level.to_owned(),
+        area: area.to_owned(),
+        workspace,
+        text,
+    }
+}
+
+fn json(entry: &Entry) -> String {
+    serde_json::to_string(entry).unwrap_or_default()
 }
 
 /// Says nothing of the tasks that the end of the program cuts off; what [`say`] prints still comes.
@@ -101,7 +133,11 @@ pub fn flush() {
 
 /// Text with known secrets replaced and everything escaped that would not stay in its line.
 fn clean(text: &str) -> String {
-    let text = without_secrets(text);
+    escaped(&without_secrets(text))
+}
+
+/// `text` as it can stand in a line: cut to 4,000 characters, without anything that moves a terminal's cursor.
+pub(crate) fn escaped(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for (count, char) in text.chars().enumerate() {
         if count == LINE_CHARS {
@@ -153,9 +189,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let mut line = Line::default();
         event.record(&mut line);
         let mut scope = context.event_scope(event).into_iter().flatten();
-        let tag = scope.find_map(|span| Some(format!("[{}] ", span.extensions().get::<Tag>()?.0)));
-        let text = format!("{}{}{}", tag.unwrap_or_default(), line.message, line.fields);
-        post(format!("{PREFIX}{}", clean(&text)));
+        let workspace = scope.find_map(|span| Some(span.extensions().get::<Tag>()?.0.clone()));
+        let tag = workspace.as_ref().map(|workspace| format!("[{workspace}] ")).unwrap_or_default();
+        let text = clean(&format!("{}{}", line.message, line.fields));
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let shown = format!("{PREFIX}{}{text}", clean(&tag));
+        let entry = entry(&level, filter::area_of(event.metadata().target()), workspace, text);
+        let shown = if JSON.load(Ordering::Relaxed) { json(&entry) } else { shown };
+        recorder::note(entry);
+        post(shown);
     }
 }
 

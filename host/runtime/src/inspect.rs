@@ -7,7 +7,10 @@
 //!
 //! A process that serves meanwhile is not disturbed, and may be a moment ahead.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use molecule_journal::{self as journal, JOURNAL_BYTES, Recovered};
 use serde_json::{Map, Value, json};
@@ -21,6 +24,7 @@ use crate::{
         wire::{self, Saved, WorkspaceSettings},
     },
     storage::{
+        atomic,
         lock::{self, Holder},
         paths::InboxPaths,
         small_file::{self, Links, Unreadable},
@@ -64,6 +68,58 @@ pub async fn at(place: &Place) -> anyhow::Result<Map<String, Value>> {
     seen.insert("platform".to_owned(), json!(place.platform.as_str().trim_end_matches('/')));
     seen.insert("files".to_owned(), paths.map_or(Value::Null, |paths| files(&paths, &saved, &file)));
     Ok(seen)
+}
+
+/// Who holds the lock of an inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// No process.
+    Free,
+    /// A process.
+    Held {
+        /// Its id, if it has written that down.
+        process: Option<u32>,
+        /// Which it is and since when, for people.
+        holder: String,
+    },
+    /// That cannot be told.
+    Unknown {
+        /// The file of the lock.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Who holds the lock of the inbox at `place`; none where nothing is kept. Disturbs no process that takes it.
+#[must_use]
+pub fn lock(place: &Place) -> Option<Lock> {
+    let state = place.state.as_ref()?;
+    let path = InboxPaths::new(state, &place.platform, &place.workspace, &place.naming).lock;
+    Some(match lock::holder(&path) {
+        Holder::Held(holder) => Lock::Held { process: holder.process(), holder: holder.to_string() },
+        Holder::Nobody => Lock::Free,
+        Holder::Unknown(why) => Lock::Unknown { path, why },
+    })
+}
+
+/// Loads the component and makes an instance of it.
+///
+/// # Errors
+/// When the component cannot be loaded, or the system does not give what an instance needs.
+pub async fn component() -> anyhow::Result<()> {
+    let workspace = WorkspaceSettings { id: "doctor".to_owned(), platform: String::new() };
+    Guest::embedded(ToolOptions::default().settings((0, 0, 0, 0), vec![workspace], false))?.prepare().await
+}
+
+/// Writes a file in `directory`, as state is written, and removes it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn try_to_write(directory: &Path) -> io::Result<()> {
+    let mut file = atomic::temporary(directory)?;
+    file.write_all(&[b'x'; 4_096])?;
+    file.as_file().sync_all()
 }
 
 /// What the file of a journal holds.

@@ -39,6 +39,7 @@ mod runtime;
 #[doc(hidden)]
 pub mod session;
 mod spread;
+pub mod status;
 #[doc(hidden)]
 pub mod storage;
 #[doc(hidden)]

@@ -16,10 +16,10 @@ use crate::{
     platform::{
         attachments::{Attachments, Policy},
         chat_files::ChatFiles,
-        events::{Events, Pace},
+        events::{self, Events, Pace},
         http::{EventStream, Http, Pools},
     },
-    presence::Working,
+    presence::{Record, Working},
     storage::files::Files,
     sys::clock::Clock,
     text::one_line,
@@ -47,6 +47,7 @@ pub struct Line {
     files: Files,
     chat_files: ChatFiles,
     working: Arc<Working>,
+    record: Arc<Record>,
     arrivals: watch::Sender<u64>,
 }
 
@@ -100,6 +101,7 @@ impl Line {
             chat_files: ChatFiles::new(&config.chat_uploads, &account.id, files.uploads()),
             files,
             working: Arc::default(),
+            record: Arc::default(),
             arrivals: watch::Sender::new(0),
             account,
         }
@@ -121,6 +123,18 @@ impl Line {
     #[must_use]
     pub const fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// How its presence goes.
+    #[must_use]
+    pub const fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// How its event stream goes, and since when.
+    #[must_use]
+    pub fn stream(&self) -> (events::State, Instant) {
+        self.events.state()
     }
 
     /// What it is busy with.

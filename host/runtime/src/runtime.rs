@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, pending},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -24,7 +25,7 @@ use crate::{
     ports::{Line, NativePorts},
     presence::{self, Presence, Rejected, RetryBudget, Standing, Tokens},
     session::Session,
-    spread,
+    spread, status,
     wake::Rings,
 };
 
@@ -40,6 +41,16 @@ pub struct Runtime {
     standing: Standing,
     /// What goes on beside the tools.
     _tasks: JoinSet<()>,
+    /// Removes the socket of the process, also where a task is not ended any more.
+    _socket: RemovedAtEnd,
+}
+
+struct RemovedAtEnd(Arc<status::Place>);
+
+impl Drop for RemovedAtEnd {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
 }
 
 /// What the tasks of all accounts share.
@@ -99,12 +110,18 @@ impl Runtime {
                 tasks.spawn(keep_presence(Arc::clone(&shared), handle).instrument(span));
             }
         }
+        let place = Arc::<status::Place>::default();
+        if let Some(directory) = config.state.clone() {
+            let switches = status::Switches { presence: config.presence, inbox: config.inbox };
+            tasks.spawn(answer_questions(Arc::clone(&shared), directory, Arc::clone(&place), switches));
+        }
         let Shared { driver, session, standing, .. } = &*shared;
         Ok(Self {
             driver: Arc::clone(driver),
             session: session.clone(),
             standing: standing.clone(),
             _tasks: tasks,
+            _socket: RemovedAtEnd(place),
         })
     }
 
@@ -192,6 +209,24 @@ async fn keep_inbox(shared: Arc<Shared>, workspace: Workspace, fetch: bool) {
     .await;
 }
 
+/// Tells those who ask how the process is.
+async fn answer_questions(
+    shared: Arc<Shared>,
+    directory: PathBuf,
+    place: Arc<status::Place>,
+    switches: status::Switches,
+) {
+    shared.session.begun().await;
+    status::keep_answering(directory, place, || {
+        let shared = Arc::clone(&shared);
+        async move {
+            let Shared { driver, session, standing, .. } = &*shared;
+            status::of(driver, session, standing, switches).await
+        }
+    })
+    .await;
+}
+
 /// Registers and beats; after a refusal again once there is another token.
 async fn keep_presence(shared: Arc<Shared>, workspace: Workspace) {
     loop {
@@ -208,7 +243,8 @@ async fn be_present(shared: Arc<Shared>, workspace: Workspace) {
     let learn = presence::teach(Arc::clone(driver), workspace);
     let working = Arc::clone(line.working());
     let mut presence = Presence::new(driver.shared_ports(), account, working, learn)
-        .with_tokens(Arc::clone(line.http()) as Arc<dyn Tokens>);
+        .with_tokens(Arc::clone(line.http()) as Arc<dyn Tokens>)
+        .noting(Arc::clone(line.record()));
     let count = driver.ports().lines().len();
     if count > 1 {
         presence =

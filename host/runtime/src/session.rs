@@ -10,14 +10,22 @@
 //! first tool call ───────────────────────────┘
 //! ```
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time};
+
+use crate::text::one_line;
 
 /// A listing client is gone 30 ms after its greeting.
 const AFTER_GREETING: Duration = Duration::from_secs(1);
 /// A terminal, or a loop that sends nothing.
 const AFTER_START: Duration = Duration::from_secs(3);
+/// Of what a client calls itself.
+const CLIENT_CHARS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -31,11 +39,26 @@ enum Stage {
 pub struct Session {
     stage: watch::Sender<Stage>,
     calls: watch::Sender<u64>,
+    client: Arc<OnceLock<Client>>,
+}
+
+/// What a client calls itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name, such as `claude-code`.
+    pub name: String,
+    /// Its version; may be empty.
+    #[serde(default)]
+    pub version: String,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { stage: watch::Sender::new(Stage::Started), calls: watch::Sender::new(0) }
+        Self {
+            stage: watch::Sender::new(Stage::Started),
+            calls: watch::Sender::new(0),
+            client: Arc::default(),
+        }
     }
 }
 
@@ -43,6 +66,21 @@ impl Session {
     /// The client has finished its handshake, or sent a first stateless request other than a probe.
     pub fn greeted(&self) {
         self.reach(Stage::Greeted);
+    }
+
+    /// The client says who it is; only the first name counts. 64 characters are kept.
+    pub fn introduce(&self, name: &str, version: &str) {
+        if name.is_empty() {
+            return;
+        }
+        let short = |text: &str| one_line(text).chars().take(CLIENT_CHARS).collect();
+        let _ = self.client.set(Client { name: short(name), version: short(version) });
+    }
+
+    /// Who the client is, if it has said so.
+    #[must_use]
+    pub fn client(&self) -> Option<&Client> {
+        self.client.get()
     }
 
     /// The client called a tool.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod crash;
+mod doctor;
 mod embedding;
 mod ends;
 mod errors;
@@ -14,6 +15,7 @@ mod identities;
 mod kill9;
 mod limits;
 mod lines;
+mod logs;
 mod memory;
 mod openings;
 mod proxies;
@@ -22,6 +24,7 @@ mod sessions;
 mod settings;
 mod setup;
 mod several;
+mod status;
 mod streams;
 mod twins;
 mod wake_up;

@@ -35,6 +35,7 @@ const RULES: &[(&str, &str, &[&str])] = &[
             "host/cli/src/settings/workspaces/file.rs",
             "host/runtime/src/platform/attachments",
             "host/runtime/src/platform/http/events.rs",
+            "host/runtime/src/presence/examine.rs",
             "host/runtime/src/presence/issued.rs",
         ],
     ),

@@ -197,11 +197,17 @@ impl Contact {
         self.looked && self.asked.is_none() && self.failure.is_none()
     }
 
+    /// When the platform gave rows the last time.
+    pub(super) fn read_at(&self) -> Option<Instant> {
+        self.good.map(|(at, _)| at)
+    }
+
     fn is_first_look(&self, now: Instant) -> bool {
         !self.looked && now < self.opened.saturating_add(FIRST_LOOK_MS)
     }
 
-    fn trouble(&self, now: Instant) -> Option<String> {
+    /// What keeps the newest messages away.
+    pub(super) fn trouble(&self, now: Instant) -> Option<String> {
         let since = notices::since(self.good, self.opened, now);
         let slow = self.asked.filter(|asked| now.saturating_sub(*asked) >= SLOW_MS);
         match (&self.failure, slow) {

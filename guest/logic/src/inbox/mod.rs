@@ -29,6 +29,7 @@
 //! | `showing` | what an answer tells, which counts only if the client gets it |
 //! | `takeover` | how to go on where the reference implementation ran meanwhile |
 //! | `inspect` | what is on disk, for people |
+//! | `status` | how the inbox of a running process stands, for people |
 //! | `queue` | which messages wait for the agent |
 //! | `watermarks` | which rows are dealt with, and so what a restart may skip |
 //! | `recent_ids` | ids of rows that are recognised when they come again |
@@ -80,6 +81,7 @@ mod sharing_tests;
 mod showing;
 #[cfg(test)]
 mod showing_tests;
+mod status;
 mod takeover;
 mod watermarks;
 
@@ -109,6 +111,7 @@ pub(crate) use self::{
     notices::{in_inbox, waiting_mail},
     queue::{MOST_STAGED, Staged},
     showing::{Showing, Told},
+    status::status,
 };
 use crate::{
     dialogue::Host,

@@ -5,13 +5,16 @@
 //! ```
 
 mod completions;
+mod doctor;
 mod hook;
 mod inbox;
 mod install;
+mod logs;
 mod man;
 mod schema;
 mod serve;
 mod setup;
+mod status;
 mod uninstall;
 mod wake;
 mod watch;
@@ -25,8 +28,9 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::serve::Refused;
 pub use self::serve::serve;
-use crate::{env as variables, log, settings, stdio::patient, system};
+use crate::{env as variables, failures, log, settings, stdio::patient, system};
 
 /// All went well; of the server: the client has ended, or a signal came.
 pub const DONE: i32 = 0;
@@ -49,6 +53,8 @@ pub struct Context {
     pub variable: fn(&str) -> Option<OsString>,
     /// The home directory of the user.
     pub home: Option<PathBuf>,
+    /// The names of the variables of the environment, as far as they are text.
+    pub names: Vec<String>,
 }
 
 /// Connects an AI agent to its platform workspace, as an MCP server on stdio
@@ -95,6 +101,8 @@ commands! {
     install::Install,
     /// Remove it from there again
     uninstall::Uninstall,
+    /// Say what is wrong and what to do; exit code 1 if something is wrong, 2 if the doctor could not run
+    doctor::Doctor,
     /// Print which messages wait, and where they are kept; changes nothing
     inbox::Inbox,
     /// Wait for messages where no client is open, and print them or run a command for them
@@ -103,6 +111,10 @@ commands! {
     hook::Hook,
     /// Switch on or off, or mute for a while, that an idle agent is told of messages
     wake::Wake,
+    /// Print what running processes do, for each workspace; exit code 1 if none runs or one does not answer
+    status::Status,
+    /// Print the last lines that each process has logged
+    logs::Logs,
     /// Print a script that completes the command line, for a shell to read
     completions::Completions,
     /// Print the manual page, for man -l -
@@ -184,12 +196,14 @@ pub fn act(request: Request, context: &Context) -> i32 {
             Ok(MISCONFIGURED)
         }
         Request::Run(command) => {
-            log::start(false);
+            log::start(&log::Choice::default());
             command.run(context)
         }
         Request::Serve { ignored } => {
             log::catch_panics();
-            serve(context, ignored)
+            let ended = serve(context, ignored);
+            remember(context, &ended);
+            ended
         }
     };
     let code = ended.unwrap_or_else(|cause| failed(&cause));
@@ -198,16 +212,33 @@ pub fn act(request: Request, context: &Context) -> i32 {
 }
 
 fn failed(cause: &anyhow::Error) -> i32 {
+    let (code, words) = explained(cause);
+    log::say(&words);
+    code
+}
+
+/// The exit code, and what a person is told.
+fn explained(cause: &anyhow::Error) -> (i32, String) {
     if let Some(problems) = cause.downcast_ref::<settings::Problems>() {
-        log::say(problems.to_string().trim_end());
-        return MISCONFIGURED;
+        return (MISCONFIGURED, problems.to_string().trim_end().to_owned());
+    }
+    if let Some(Refused(all)) = cause.downcast_ref() {
+        let lines: Vec<_> = all.iter().map(|rejected| format!("molecule-mcp: {rejected}")).collect();
+        return (REJECTED, lines.join("\n"));
     }
     if system::gives_too_little(cause) {
-        log::say(&system::too_little(cause));
-        return EXHAUSTED;
+        return (EXHAUSTED, system::too_little(cause));
     }
-    log::say(&format!("molecule-mcp: {cause:#}"));
-    FAILED
+    (FAILED, format!("molecule-mcp: {cause:#}"))
+}
+
+/// Keeps what a start that failed says, because clients hide it.
+fn remember(context: &Context, ended: &anyhow::Result<i32>) {
+    let Err(cause) = ended else { return };
+    let (code, words) = explained(cause);
+    if let Ok(Some(directory)) = settings::state_directory(context.variable) {
+        failures::keep(&directory, code, &words);
+    }
 }
 
 /// Name and version.

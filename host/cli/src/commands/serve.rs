@@ -3,11 +3,13 @@
 use std::{future::Future, io, process, thread, time::Duration};
 
 use anyhow::Context as _;
+use molecule_runtime::presence::Rejected;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, DONE, REJECTED};
+use super::{Context, DONE};
 use crate::{
     Exit, log,
     settings::Settings,
@@ -22,17 +24,22 @@ const AT_THE_LATEST: Duration = Duration::from_millis(200);
 /// So many need no more descriptors than a program has anyway.
 const FEW_WORKSPACES: usize = 50;
 
-/// Serves until the client has ended, a signal came, or the platform takes no token; the exit code. `ignored` arguments
+/// The platform takes the token of no workspace.
+#[derive(Debug, Error)]
+#[error("the platform takes no token")]
+pub(super) struct Refused(pub(super) Vec<Rejected>);
+
+/// Serves until the client has ended, or a signal came; the exit code. `ignored` arguments
 /// meant nothing.
 ///
 /// # Errors
-/// When settings are missing or cannot be used, or the system gives too little.
+/// When settings are missing or cannot be used, the system gives too little, or the platform takes no token.
 pub fn serve(context: &Context, ignored: usize) -> anyhow::Result<i32> {
     let stdio = Stdio::claim().context("standard input and output cannot be used")?;
     // A core file would hold the token. Where the limit cannot be set, none of ours is written either.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let settings = Settings::from_env(context.variable)?;
-    log::start(settings.verbose);
+    log::start(&settings.log);
     if ignored > 0 {
         tracing::warn!("{ignored} command line arguments are ignored, see molecule-mcp --help");
     }
@@ -57,12 +64,7 @@ pub fn serve(context: &Context, ignored: usize) -> anyhow::Result<i32> {
     runtime.shutdown_background();
     Ok(match exit? {
         Exit::Ended => DONE,
-        Exit::Rejected(all) => {
-            for rejected in all {
-                log::say(&format!("molecule-mcp: {rejected}"));
-            }
-            REJECTED
-        }
+        Exit::Rejected(all) => return Err(Refused(all).into()),
     })
 }
 

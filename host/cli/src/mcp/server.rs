@@ -90,6 +90,7 @@ impl<P: Ports, O: Outlet> Server<P, O> {
     }
 
     fn is_named(&self, client: Implementation) {
+        self.session.introduce(&client.name, &client.version);
         let (name, version) = (client.name, client.version);
         self.links.introduction.send_if_modified(|known| {
             let is_new = (&known.name, &known.version) != (&name, &version);

@@ -40,13 +40,18 @@ use molecule_runtime::{
     inspect::Place,
 };
 
+pub(crate) use self::platform_url::UNENCRYPTED;
 pub use self::{
     config_file::schema,
     problem::Problems,
     sources::{Setting, Source, sources},
 };
 use self::{configs_dir::ConfigsDir, environment::Environment, listed::Listed};
-use crate::{env, wake::WakeSettings};
+use crate::{
+    env,
+    log::{Choice, Filter},
+    wake::WakeSettings,
+};
 
 /// Where `config.yaml` is looked for.
 const CONFIG_DIRECTORY: &str = "/configs";
@@ -79,8 +84,8 @@ pub struct Settings {
     pub heartbeat: bool,
     /// Whether to fetch messages.
     pub inbox: bool,
-    /// Whether to log what works, too.
-    pub verbose: bool,
+    /// What is logged, and how.
+    pub log: Choice,
     /// How tools answer, and what they may do.
     pub tools: ToolOptions,
     /// Directories below which the agent may send files; canonical paths.
@@ -140,6 +145,21 @@ pub fn state(lookup: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Probl
     Err(Problems::new(environment.problems, true))
 }
 
+/// Reads where state is kept, also if it cannot be written, whatever else is wrong; none if no place is known.
+///
+/// # Errors
+/// When the setting of it cannot be used.
+pub fn state_directory(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<PathBuf>, Problems> {
+    let mut environment = Environment::new(&lookup);
+    config_file::read(&mut environment);
+    environment.refuse_placeholders(&[&env::CONFIGS_DIR, &env::HOME]);
+    match configs_dir::find(&mut environment).path {
+        Some(directory) => Ok(Some(directory)),
+        None if environment.problems.is_empty() => Ok(None),
+        None => Err(Problems::new(environment.problems, true)),
+    }
+}
+
 impl Settings {
     /// Reads the variables of [`env::ALL`] by `lookup`, and the files that they name.
     ///
@@ -190,7 +210,7 @@ impl Settings {
             configs,
             heartbeat: !environment.any_value(&env::DISABLE_HEARTBEAT),
             inbox: !environment.any_value(&env::DISABLE_INBOX),
-            verbose: environment.any_value(&env::VERBOSE),
+            log: log(environment),
             tools: ToolOptions {
                 notice: environment.switch_on_unless_off(&env::TOOL_NOTICE),
                 redeliver: environment.word(&env::HANDOVER, "redeliver", "keep"),
@@ -204,6 +224,18 @@ impl Settings {
             attach_roots: attach_roots::read(environment),
             warnings: Vec::new(),
         }
+    }
+}
+
+fn log(environment: &mut Environment<'_>) -> Choice {
+    let (filter, odd) = Filter::parse(&environment.text(&env::LOG).unwrap_or_default());
+    for part in odd {
+        environment.warn(format!("{}: {part}", env::LOG.name));
+    }
+    Choice {
+        verbose: environment.any_value(&env::VERBOSE),
+        filter,
+        json: environment.word(&env::LOG_FORMAT, "json", "text"),
     }
 }
 

@@ -52,11 +52,14 @@ fn reason(text: &str, cause: ParseError) -> String {
     format!("is no address: {cause}")
 }
 
+/// How a warning of an address without encryption begins.
+pub(crate) const UNENCRYPTED: &str = "the token travels unencrypted";
+
 /// What to say about an address without encryption, or why it is refused.
 fn plain(url: &Url, allow_http: bool) -> Result<String, String> {
     let host = url.host_str().unwrap_or_default();
     if is_private(url) || allow_http {
-        return Ok(format!("the token travels unencrypted to {host}, because PLATFORM_URL is http"));
+        return Ok(format!("{UNENCRYPTED} to {host}, because PLATFORM_URL is http"));
     }
     Err(format!(
         "is http, so that anybody on the way to {host} could read the token: use https, \

@@ -46,7 +46,8 @@ impl Problems {
         Self { list, has_token_file }
     }
 
-    fn missing(&self) -> Vec<&str> {
+    /// Names of settings that are not there.
+    pub(crate) fn missing(&self) -> Vec<&str> {
         let missing = |problem: &Problem| match problem {
             Problem::Missing(variable) if variable.name == env::WORKSPACE_TOKEN.name => {
                 Some("MOLECULE_WORKSPACE_TOKEN (or CONFIGS_DIR/.auth_token)")
@@ -57,7 +58,8 @@ impl Problems {
         self.list.iter().filter_map(missing).collect()
     }
 
-    fn unusable(&self) -> impl Iterator<Item = &str> {
+    /// What is wrong with those that are there.
+    pub(crate) fn unusable(&self) -> impl Iterator<Item = &str> {
         self.list.iter().filter_map(|problem| match problem {
             Problem::Missing(_) => None,
             Problem::Unusable(_, why) => Some(why.as_str()),

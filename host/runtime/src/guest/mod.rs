@@ -11,7 +11,7 @@ pub use owner::{Guest, GuestDown, Surface};
 /// The words of `wit/` by name.
 pub mod wire {
     pub use super::bindings::exports::molecule::mcp::{
-        inbox::Saved,
+        inbox::{InboxStatus, Saved},
         setup::{Permissions, Settings, WorkspaceSettings},
         tools::ToolSpec,
         turns::{

@@ -24,7 +24,10 @@ use super::{
     embedded,
     engine::MEMORY_BYTES,
     watchdog::Watchdog,
-    wire::{Effect, Instant, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState, Workspace},
+    wire::{
+        Effect, InboxStatus, Instant, Outcome, Saved, Settings, ToolSpec, Turn, WakeRules, WakeState,
+        Workspace,
+    },
 };
 
 const TABLE_ELEMENTS: usize = 20_000;
@@ -341,6 +344,14 @@ impl Guest {
     /// When the guest trapped.
     pub async fn wake_state(&self, now: Instant) -> Result<Vec<WakeState>, GuestDown> {
         self.call(|live| live.agent.molecule_mcp_wake().call_state(&mut live.store, now)).await
+    }
+
+    /// How the inbox of a workspace stands at this moment.
+    ///
+    /// # Errors
+    /// When the guest trapped.
+    pub async fn inbox_status(&self, workspace: Workspace, now: Instant) -> Result<InboxStatus, GuestDown> {
+        self.call(|live| live.agent.molecule_mcp_inbox().call_status(&mut live.store, workspace, now)).await
     }
 
     /// Shows the body of a successful register or heartbeat.

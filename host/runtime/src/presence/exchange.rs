@@ -131,7 +131,8 @@ fn in_front(response: &PlatformResponse) -> String {
     )
 }
 
-fn excerpt(response: &PlatformResponse) -> String {
+/// Status and beginning of an answer, for people.
+pub(super) fn excerpt(response: &PlatformResponse) -> String {
     format!("HTTP {} {}", response.status, words(response)).trim_end().to_owned()
 }
 

@@ -11,8 +11,10 @@
 
 mod beat;
 mod budget;
+pub mod examine;
 mod exchange;
 mod issued;
+mod record;
 mod register;
 mod rules;
 mod standing;
@@ -34,6 +36,7 @@ use self::rules::{Answer, Plan, Step, Streak, line};
 pub use self::{
     budget::RetryBudget,
     issued::Tokens,
+    record::{Beat, Record, Signs},
     standing::Standing,
     verify::{Verdict, verify},
     working::{Busy, Working},
@@ -76,6 +79,7 @@ pub struct Presence<P> {
     issued: Option<Token>,
     plan: Plan,
     streak: Streak,
+    record: Arc<Record>,
     start: Instant,
     /// Milliseconds from the beginning of the session to the first register.
     delay_ms: u64,
@@ -102,6 +106,7 @@ impl<P: Ports> Presence<P> {
             issued: None,
             plan: Plan::new(0),
             streak,
+            record: Arc::default(),
             start: 0,
             delay_ms: 0,
             budget: None,
@@ -112,6 +117,12 @@ impl<P: Ports> Presence<P> {
     #[must_use]
     pub fn with_tokens(self, tokens: Arc<dyn Tokens>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// Also notes in `record` how it goes.
+    #[must_use]
+    pub fn noting(self, record: Arc<Record>) -> Self {
+        Self { record, ..self }
     }
 
     /// One of several workspaces: registers so long after the beginning of the session, and tries again only what
@@ -157,6 +168,7 @@ impl<P: Ports> Presence<P> {
     async fn register(&mut self) -> Result<(), Rejected> {
         let answer = register::register(&*self.ports, &self.account).await;
         let workspace = &self.account.id;
+        let mut delivery_mode = None;
         match &answer {
             Answer::Accepted(body) => {
                 self.log(line(Level::Info, format!("workspace {workspace} is registered")));
@@ -166,6 +178,7 @@ impl<P: Ports> Presence<P> {
                 }
                 (self.learn)(registered.body);
                 self.issued = registered.issued;
+                delivery_mode = registered.delivery_mode;
             }
             Answer::Declined(why) | Answer::Failed { why, .. } => self.register_failed(why),
             Answer::Missing => self.register_failed(&format!("HTTP 404: check {}", names().platform)),
@@ -178,6 +191,7 @@ impl<P: Ports> Presence<P> {
                 });
             }
         }
+        self.record.registered(&answer, delivery_mode);
         let now = self.ports.now();
         let may_retry = self.may_retry(&answer, now);
         self.plan.registered(&answer, now, fastrand::f64(), may_retry);
@@ -196,6 +210,7 @@ impl<P: Ports> Presence<P> {
         let uptime = self.ports.now().saturating_sub(self.start);
         let answer = beat::beat(&*self.ports, &self.account, &self.working.busy(), uptime).await;
         let now = self.ports.now();
+        self.record.beaten(&answer, now);
         if let Some(line) = self.streak.note(&answer, now) {
             self.log(line);
         }

@@ -44,6 +44,8 @@ pub(super) struct Registered {
     pub(super) body: Vec<u8>,
     /// What is odd about it.
     pub(super) warnings: Vec<String>,
+    /// How the platform delivers messages, in its own word.
+    pub(super) delivery_mode: Option<String>,
     /// A token that came although one was sent.
     pub(super) issued: Option<Token>,
 }
@@ -66,14 +68,19 @@ pub(super) fn read(body: &[u8], workspace: &str) -> Registered {
     let issued = answer.remove(TOKEN);
     let issued = issued.and_then(|token| Token::parse(token.as_str()?).ok());
     let mode = answer.get("delivery_mode").and_then(|mode| String::deserialize(mode).ok());
-    if let Some(mode) = mode.filter(|mode| mode != "poll") {
+    let mode = mode.map(|mode| crate::text::one_line(&mode));
+    if let Some(mode) = mode.as_ref().filter(|mode| *mode != "poll") {
         warnings.push(format!(
-            "the platform delivers the messages of workspace {workspace} by `{}` instead of `poll`: they will \
-             not reach the inbox",
-            crate::text::one_line(&mode)
+            "the platform delivers the messages of workspace {workspace} by `{mode}` instead of `poll`: they will \
+             not reach the inbox"
         ));
     }
-    Registered { body: serde_json::to_vec(&answer).unwrap_or_default(), warnings, issued }
+    Registered {
+        body: serde_json::to_vec(&answer).unwrap_or_default(),
+        warnings,
+        delivery_mode: mode,
+        issued,
+    }
 }
 
 #[cfg(test)]
@@ -85,14 +92,19 @@ mod tests {
     fn a_plain_answer_is_passed_on() {
         let body = br#"{"status":"registered","delivery_mode":"poll","platform_inbound_secret":"s"}"#;
 
-        assert_eq!(read(body, "w-1"), Registered { body: body.to_vec(), ..Registered::default() });
+        let expected = Registered {
+            body: body.to_vec(),
+            delivery_mode: Some("poll".to_owned()),
+            ..Registered::default()
+        };
+        assert_eq!(read(body, "w-1"), expected);
     }
 
     #[test]
     fn a_token_is_taken_out_and_told_by_nothing_yet() {
         let body = br#"{"status":"registered","auth_token":"canary","platform_inbound_secret":"s"}"#;
 
-        let Registered { body, warnings, issued } = read(body, "w-1");
+        let Registered { body, warnings, issued, .. } = read(body, "w-1");
 
         assert_eq!(body, br#"{"status":"registered","platform_inbound_secret":"s"}"#);
         assert_eq!(issued.unwrap().reveal(), "canary");

@@ -53,6 +53,19 @@ pub(super) enum Answer {
     Removed,
 }
 
+impl Answer {
+    /// Why it is no success, in a few words; none if it is one.
+    pub(super) fn failure(&self) -> Option<String> {
+        match self {
+            Self::Accepted(_) => None,
+            Self::Declined(why) | Self::Failed { why, .. } => Some(why.clone()),
+            Self::Missing => Some("HTTP 404: the platform does not know the workspace".to_owned()),
+            Self::Refused(status) => Some(format!("HTTP {status}: the platform refuses the token")),
+            Self::Removed => Some("HTTP 410: the workspace was removed from the platform".to_owned()),
+        }
+    }
+}
+
 /// When what is due.
 #[derive(Debug)]
 pub(super) struct Plan {

@@ -15,11 +15,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::names::names;
 
-pub(super) const OWNER_ONLY: u32 = 0o600;
+pub(crate) const OWNER_ONLY: u32 = 0o600;
 const OWNER_ONLY_DIRECTORY: u32 = 0o700;
 
 const TEMPORARY_PREFIX: &str = ".molecule-mcp-";
@@ -140,6 +140,16 @@ pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(directory)?;
     make_private(file.path(), OWNER_ONLY);
     Ok(file)
+}
+
+/// A directory that nobody else can enter, gone when it is dropped.
+pub(crate) fn temporary_directory(directory: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .suffix(TEMPORARY_SUFFIX)
+        .rand_bytes(8)
+        .permissions(Permissions::from_mode(OWNER_ONLY_DIRECTORY))
+        .tempdir_in(directory)
 }
 
 fn is_temporary(name: &str) -> bool {

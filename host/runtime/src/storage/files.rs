@@ -8,7 +8,11 @@
 //!
 //! The directory is made by the first change, and made again if somebody removes it.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{
+    future,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, Notify, RwLock},
@@ -49,6 +53,8 @@ pub struct Files {
     doubt: Arc<Notify>,
     /// Told when this process has got the lead because its agent asked for it.
     led: Arc<Notify>,
+    /// Who leads, as far as it was looked for; none before that.
+    known: Arc<std::sync::Mutex<Option<Lead>>>,
     uploads: Uploads,
     /// In place of files.
     own: Option<OwnStore>,
@@ -71,7 +77,15 @@ impl Files {
         let writer = paths.as_ref().map(Writer::new);
         let doubt = writer.as_ref().map(Writer::doubt).unwrap_or_default();
         let writer = writer.map(|writer| Arc::new(Mutex::new(writer)));
-        Self { paths, writer, doubt, led: Arc::default(), uploads: Uploads::default(), own: None }
+        Self {
+            paths,
+            writer,
+            doubt,
+            led: Arc::default(),
+            known: Arc::default(),
+            uploads: Uploads::default(),
+            own: None,
+        }
     }
 
     /// Carries out a change: `Stored` once it would survive a crash, else `StoreFailed`; `Refused` if
@@ -107,13 +121,26 @@ impl Files {
     /// the journal.
     pub async fn lead(&self) -> Lead {
         if self.own.is_some() {
+            self.now_leads(Some(Lead::Here));
             return Lead::Here;
         }
-        match self.write(Writer::lead).await {
+        let lead = match self.write(Writer::lead).await {
             Ok(Some(lead)) => lead,
             Ok(None) => Lead::Unlocked(nowhere()),
             Err(cause) => Lead::Unlocked(cause.to_string()),
-        }
+        };
+        self.now_leads(Some(lead.clone()));
+        lead
+    }
+
+    /// Who led when it was last looked for, without another look; none if it was not, or the lead was given back.
+    #[must_use]
+    pub fn known_lead(&self) -> Option<Lead> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn now_leads(&self, lead: Option<Lead>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = lead;
     }
 
     /// Asks the process that leads to hand over, and leads.
@@ -179,11 +206,16 @@ impl Files {
         let _no_file_of_the_user_changes = self.uploads.write().await;
         // It can only fail with a defect, and then the process goes on leading.
         let _ = self.write(Writer::resign).await;
+        self.now_leads(None);
     }
 
     /// The process that leads, if another one does.
     pub async fn leader(&self) -> Option<Leader> {
-        self.write(|writer| writer.leader()).await.ok().flatten().flatten()
+        let leader = self.write(|writer| writer.leader()).await.ok().flatten().flatten();
+        if let Some(leader) = &leader {
+            self.now_leads(Some(Lead::Another(leader.clone())));
+        }
+        leader
     }
 
     /// Writes down for other processes that the client of this one calls a tool.

@@ -177,6 +177,11 @@ impl Leader {
         Self { who, called: String::new(), process: None }
     }
 
+    /// Its id, if it has written that down.
+    pub(crate) const fn process(&self) -> Option<u32> {
+        self.process
+    }
+
     /// What a person can do about it.
     pub(super) fn end_it(&self) -> String {
         match self.process {

@@ -5,6 +5,7 @@ pub mod files;
 mod journal_file;
 pub(crate) mod lock;
 pub(crate) mod paths;
+pub mod private_file;
 pub mod small_file;
 pub mod store;
 pub(crate) mod takeover;

@@ -32,7 +32,7 @@ fn any_value_switches_parts_off() {
             ("MOLECULE_MCP_DISABLE_INBOX", value),
             ("MOLECULE_MCP_VERBOSE", value),
         ]);
-        assert!(!settings.heartbeat && !settings.inbox && settings.verbose, "{value}");
+        assert!(!settings.heartbeat && !settings.inbox && settings.log.verbose, "{value}");
         assert_eq!(settings.warnings.len(), warnings, "{value}");
     }
     let blank = good(&[("MOLECULE_MCP_DISABLE_HEARTBEAT", " "), ("MOLECULE_MCP_DISABLE_INBOX", "")]);

@@ -34,6 +34,8 @@ const TABLE: &[(&str, [Becomes; 3])] = &[
     ("MOLECULE_MCP_DISABLE_HEARTBEAT", [Fine, Fine, Fine]),
     ("MOLECULE_MCP_DISABLE_INBOX", [Fine, Fine, Fine]),
     ("MOLECULE_MCP_VERBOSE", [Fine, Fine, Fine]),
+    ("MOLECULE_LOG", [Told, Told, Told]),
+    ("MOLECULE_LOG_FORMAT", [Told, Told, Told]),
     ("MOLECULE_MCP_TOOL_NOTICE", [Told, Told, Told]),
     ("MOLECULE_MCP_HANDOVER", [Told, Told, Told]),
     ("MOLECULE_MCP_STRUCTURED", [Told, Told, Told]),

@@ -29,7 +29,7 @@ fn three_settings_are_enough() {
     assert_eq!(settings.accounts[0].card.skills, [""; 0]);
     assert!(settings.heartbeat && settings.inbox);
     assert!(
-        !settings.verbose
+        !settings.log.verbose
             && !settings.tools.structured
             && !settings.tools.bare_peer_text
             && !settings.tools.delegate_durably

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Chunks, Closed, Heard, Pace, Source,
+    Chunks, Closed, Heard, Pace, Source, State,
     news::{self, News, Told},
 };
 use crate::{
@@ -30,6 +30,7 @@ pub(super) struct Keeper<S> {
     pub(super) heard: watch::Sender<Heard>,
     pub(super) wanted: watch::Receiver<Instant>,
     pub(super) away: Arc<Notify>,
+    pub(super) state: watch::Sender<(State, Instant)>,
 }
 
 /// How a stream ended.
@@ -45,16 +46,19 @@ impl<S: Source> Keeper<S> {
     /// Ends when nobody has listened for a while.
     pub(super) async fn run(self) {
         let unwanted = unwanted(self.wanted.clone(), self.clock, ms(self.pace.unwanted));
+        let (state, clock) = (self.state.clone(), self.clock);
         tokio::select! {
             biased;
             () = unwanted => tracing::info!("the event stream is closed: nobody listens"),
             () = self.keep() => {}
         }
+        state.send_replace((State::Closed, clock.now()));
     }
 
     async fn keep(mut self) {
         let (mut tries, mut said_absent) = (0, false);
         loop {
+            self.becomes(State::Opening);
             let (why, at_least) = match self.source.open().await {
                 Ok(chunks) => {
                     said_absent = false;
@@ -69,6 +73,7 @@ impl<S: Source> Keeper<S> {
                         tracing::info!("there is no event stream, the inbox is only polled: {why}");
                     }
                     said_absent = true;
+                    self.becomes(State::Absent(why));
                     self.rest_without().await;
                     continue;
                 }
@@ -77,8 +82,13 @@ impl<S: Source> Keeper<S> {
             let pause = self.pause(tries).max(at_least);
             tries += 1;
             tracing::info!("event stream: {why}; opened again in {:.1} s", pause.as_secs_f32());
+            self.becomes(State::Failed(why));
             self.clock.wait(self.clock.now() + ms(pause)).await;
         }
+    }
+
+    fn becomes(&self, state: State) {
+        self.state.send_replace((state, self.clock.now()));
     }
 
     /// Tells of every hint until the stream ends.
@@ -146,6 +156,7 @@ struct Open<'a> {
     clock: &'a Clock,
     pace: &'a Pace,
     heard: &'a watch::Sender<Heard>,
+    state: &'a watch::Sender<(State, Instant)>,
     health: Option<Health<'a>>,
     healthy_at: Instant,
     /// When it has been quiet for too long.
@@ -163,6 +174,7 @@ impl<'a> Open<'a> {
             clock,
             pace,
             heard: &keeper.heard,
+            state: &keeper.state,
             health: None,
             healthy_at: now,
             quiet_at,
@@ -177,6 +189,7 @@ impl<'a> Open<'a> {
         self.quiet_at = now + ms(self.pace.silence);
         if self.health.is_none() {
             tracing::info!("the event stream is open");
+            self.state.send_replace((State::Open, now));
             self.health = Some(Health::begin(self.heard));
             self.healthy_at = now;
         }

@@ -101,6 +101,22 @@ impl Default for Pace {
     }
 }
 
+/// How the stream of a workspace goes, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// There is none, for the reason given; it is looked for again after minutes.
+    Absent(String),
+    /// Nobody listens.
+    #[default]
+    Closed,
+    /// It has broken, for the reason given; it is opened again soon.
+    Failed(String),
+    /// Its first bytes have come.
+    Open,
+    /// It was asked for.
+    Opening,
+}
+
 /// How many hints there were since the start, and whether more of them would come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Heard {
@@ -120,6 +136,8 @@ pub struct Events<S> {
     wanted: watch::Sender<Instant>,
     /// Told when the platform takes no connections.
     away: Arc<Notify>,
+    /// With the time of the last change.
+    state: watch::Sender<(State, Instant)>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -135,6 +153,7 @@ impl<S: Source> Events<S> {
             heard: watch::Sender::default(),
             wanted: watch::Sender::default(),
             away: Arc::default(),
+            state: watch::Sender::default(),
             task: Mutex::default(),
         }
     }
@@ -161,6 +180,12 @@ impl<S: Source> Events<S> {
         }
     }
 
+    /// How the stream goes, and since when.
+    #[must_use]
+    pub fn state(&self) -> (State, Instant) {
+        self.state.borrow().clone()
+    }
+
     /// A hint that comes from elsewhere.
     pub fn hint(&self) {
         hint(&self.heard);
@@ -185,6 +210,7 @@ impl<S: Source> Events<S> {
             heard: self.heard.clone(),
             wanted: self.wanted.subscribe(),
             away: Arc::clone(&self.away),
+            state: self.state.clone(),
         };
         *task = Some(tokio::spawn(keeper.run().in_current_span()));
     }

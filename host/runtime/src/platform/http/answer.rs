@@ -73,8 +73,12 @@ fn head_of(response: &reqwest::Response) -> PlatformResponse {
 
 /// Where the answer leads, if it leads elsewhere: its own body is for browsers.
 fn redirect(response: &reqwest::Response) -> Option<String> {
+    location(response).map(|location| trouble::redirect(response.url(), location))
+}
+
+pub(super) fn location(response: &reqwest::Response) -> Option<&str> {
     let location = text(response.headers(), header::LOCATION)?;
-    response.status().is_redirection().then(|| trouble::redirect(response.url(), location))
+    response.status().is_redirection().then_some(location)
 }
 
 /// Why the answer is not worth reading.
@@ -98,7 +102,7 @@ pub(super) fn objection(response: &reqwest::Response) -> Option<String> {
     None
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(kind) = text(headers, header::CONTENT_TYPE) else { return false };
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))

@@ -58,7 +58,8 @@ impl EventStream {
         {
             response = self.http.head(&call, &other, None).await;
         }
-        response.map_err(|Failure { reason, .. }| Closed::Failed { reason, retry_after: None })
+        response
+            .map_err(|Failure { trouble, .. }| Closed::Failed { reason: trouble.words, retry_after: None })
     }
 }
 

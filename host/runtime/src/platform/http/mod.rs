@@ -13,6 +13,7 @@ mod address;
 mod answer;
 mod download;
 mod events;
+mod examine;
 mod idle;
 mod pool;
 mod progress;
@@ -36,7 +37,12 @@ use tokio::{
 use url::Url;
 
 pub(crate) use self::pool::Pools;
-pub use self::{download::Incoming, events::EventStream};
+pub use self::{
+    download::Incoming,
+    events::EventStream,
+    examine::{Certificate, Examined, RateLimit},
+    trouble::{Obstacle, Trouble},
+};
 use self::{
     pool::{CONNECT_WITHIN, Pool},
     progress::{Stage, Watched},
@@ -97,7 +103,7 @@ struct Document {
 
 /// Why there is no answer.
 struct Failure {
-    reason: String,
+    trouble: Trouble,
     maybe_sent: bool,
     /// The connection ended before the answer began.
     cut_off: bool,
@@ -244,7 +250,7 @@ impl Http {
         match &answer {
             Ok(Outcome::Responded(answer)) => tracing::info!("{method} {path} {} ({took} ms)", answer.status),
             Ok(_) => tracing::info!("{method} {path} no usable answer ({took} ms)"),
-            Err(failure) => tracing::info!("{method} {path} {} ({took} ms)", failure.reason),
+            Err(failure) => tracing::info!("{method} {path} {} ({took} ms)", failure.trouble.words),
         }
         answer
     }
@@ -266,7 +272,7 @@ impl Http {
         token: &Token,
         document: Option<Document>,
     ) -> Result<reqwest::Response, Failure> {
-        let client = self.pool.client().await.map_err(Failure::before)?;
+        let client = self.pool.client().await.map_err(Failure::without_client)?;
         let mut request = reqwest::Request::new(call.method.clone(), call.address.clone());
         *request.headers_mut() = self.headers(call, token, document.as_ref()).map_err(Failure::before)?;
         let mut stage = None;
@@ -281,17 +287,18 @@ impl Http {
         let response = tokio::select! {
             biased;
             response = client.execute(request) => response.map_err(|cause| Failure {
-                reason: self.way.explain(&cause, CONNECT_WITHIN),
+                trouble: self.way.explain(&cause, CONNECT_WITHIN),
                 maybe_sent: !cause.is_connect() && maybe_sent(&stage),
                 cut_off: !cause.is_connect() && !cause.is_timeout(),
             })?,
             limit = too_late(call, stage.clone()) => {
-                let reason = format!("no answer from {} within {} s", self.way.platform(), limit.as_secs_f32());
-                return Err(Failure { reason, maybe_sent: maybe_sent(&stage), cut_off: false });
+                let words = format!("no answer from {} within {} s", self.way.platform(), limit.as_secs_f32());
+                let trouble = Trouble { obstacle: Obstacle::NoAnswer, at_proxy: false, words };
+                return Err(Failure { trouble, maybe_sent: maybe_sent(&stage), cut_off: false });
             }
         };
         match self.way.locked().filter(|_| response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
-            Some(reason) => Err(Failure::before(reason)),
+            Some(trouble) => Err(Failure { trouble, maybe_sent: false, cut_off: false }),
             None => Ok(response),
         }
     }
@@ -353,18 +360,28 @@ impl Document {
 
 impl Failure {
     /// Nothing was sent.
-    fn before(reason: String) -> Self {
-        Self { reason, maybe_sent: false, cut_off: false }
+    fn before(words: String) -> Self {
+        Self { trouble: other(words), maybe_sent: false, cut_off: false }
+    }
+
+    /// There is no client to send anything.
+    fn without_client(words: String) -> Self {
+        let trouble = Trouble { obstacle: Obstacle::NobodyTrusted, ..other(words) };
+        Self { trouble, maybe_sent: false, cut_off: false }
     }
 
     /// The answer had begun.
-    fn within(reason: String) -> Self {
-        Self { reason, maybe_sent: true, cut_off: false }
+    fn within(words: String) -> Self {
+        Self { trouble: other(words), maybe_sent: true, cut_off: false }
     }
 
     fn into_outcome(self) -> Outcome {
-        Outcome::Unreachable(Unreachable { reason: self.reason, maybe_sent: self.maybe_sent })
+        Outcome::Unreachable(Unreachable { reason: self.trouble.words, maybe_sent: self.maybe_sent })
     }
+}
+
+fn other(words: String) -> Trouble {
+    Trouble { obstacle: Obstacle::Other, at_proxy: false, words }
 }
 
 /// Returns the limit that was passed: the one for the head of the answer, or the one for everything.

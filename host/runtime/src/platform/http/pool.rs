@@ -120,6 +120,8 @@ fn build(over_tls: bool, idle: usize, network: &Network) -> Result<Client, Strin
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        // Who looks for what is wrong shows the certificate.
+        .tls_info(over_tls)
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE_FOR)
         .pool_max_idle_per_host(idle)

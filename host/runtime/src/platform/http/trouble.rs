@@ -25,6 +25,48 @@ const NAMES: usize = 3;
 /// Characters of an address that a person is shown.
 const ADDRESS_CHARS: usize = 200;
 
+/// What keeps a request from its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The certificate is for another name.
+    AnotherName,
+    /// The certificate has expired.
+    Expired,
+    /// The proxy lets nothing through to the platform.
+    LetsNothingThrough,
+    /// Its name has no address.
+    NameNotFound,
+    /// It was reached, and does not answer in time.
+    NoAnswer,
+    /// Nobody listens there.
+    NobodyListens,
+    /// Nobody is trusted here, so that no certificate can be.
+    NobodyTrusted,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// Something else.
+    Other,
+    /// It does not speak TLS.
+    PlainText,
+    /// Its connection is not there in time, or there is no way to it.
+    Unreachable,
+    /// The certificate comes from nobody who is trusted.
+    Untrusted,
+    /// The proxy wants a user and a password.
+    WantsPassword,
+}
+
+/// An obstacle, and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is.
+    pub obstacle: Obstacle,
+    /// Whether it is at the proxy, and not at the platform.
+    pub at_proxy: bool,
+    /// One sentence: what failed, and the next step. No password.
+    pub words: String,
+}
+
 /// The way to the platform.
 pub(super) struct Way {
     over_tls: bool,
@@ -70,31 +112,38 @@ impl Way {
     }
 
     /// Why there is no answer; `patience` is how long a connection may take.
-    pub(super) fn explain(&self, error: &reqwest::Error, patience: Duration) -> String {
+    pub(super) fn explain(&self, error: &reqwest::Error, patience: Duration) -> Trouble {
         if !error.is_connect() {
-            return format!("{}: {}", self.platform.what, causes(error));
+            let words = format!("{}: {}", self.platform.what, causes(error));
+            return Trouble { obstacle: Obstacle::Other, at_proxy: false, words };
         }
         let tunnel = chain(error).map(ToString::to_string).find(|text| text.starts_with("tunnel error"));
-        match (&self.proxy, tunnel.as_deref()) {
-            (Some(proxy), Some("tunnel error: proxy authorization required")) => proxy.wants_a_password(),
+        let (at_proxy, (obstacle, words)) = match (&self.proxy, tunnel.as_deref()) {
+            (Some(proxy), Some("tunnel error: proxy authorization required")) => {
+                (true, (Obstacle::WantsPassword, proxy.wants_a_password()))
+            }
             (Some(proxy), Some(text)) if !text.ends_with("failed to create underlying connection") => {
-                proxy.lets_nothing_through(&self.platform)
+                (true, (Obstacle::LetsNothingThrough, proxy.lets_nothing_through(&self.platform)))
             }
             // A handshake in the tunnel is one with the platform.
-            (Some(_), None) if self.over_tls && has_tls(error) => self.platform.explain(error, patience),
-            (Some(proxy), _) => proxy.explain(error, patience),
-            (None, _) => self.platform.explain(error, patience),
-        }
+            (Some(_), None) if self.over_tls && has_tls(error) => {
+                (false, self.platform.explain(error, patience))
+            }
+            (Some(proxy), _) => (true, proxy.explain(error, patience)),
+            (None, _) => (false, self.platform.explain(error, patience)),
+        };
+        Trouble { obstacle, at_proxy, words }
     }
 
     /// Why an answer with the status 407 is none of the platform's; nothing where there is no proxy.
-    pub(super) fn locked(&self) -> Option<String> {
-        self.proxy.as_ref().map(Hop::wants_a_password)
+    pub(super) fn locked(&self) -> Option<Trouble> {
+        let words = self.proxy.as_ref().map(Hop::wants_a_password)?;
+        Some(Trouble { obstacle: Obstacle::WantsPassword, at_proxy: true, words })
     }
 }
 
 impl Hop {
-    fn explain(&self, error: &reqwest::Error, patience: Duration) -> String {
+    fn explain(&self, error: &reqwest::Error, patience: Duration) -> (Obstacle, String) {
         let Self { what, name, variable, otherwise } = self;
         if let Some(cause) = chain(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
             return self.explain_tls(cause);
@@ -102,73 +151,91 @@ impl Hop {
         let said = causes(error);
         if error.is_timeout() {
             let secs = patience.as_secs();
-            return format!(
+            let words = format!(
                 "no connection to {what} within {secs} s: check {variable}, and whether a firewall is in between{otherwise}"
             );
+            return (Obstacle::Unreachable, words);
         }
         if chain(error).any(|cause| cause.to_string() == "dns error") {
             let said = said.rsplit_once("dns error: ").map_or(said.as_str(), |(_, detail)| detail);
-            return format!(
+            let words = format!(
                 "the name {name} of {variable} cannot be found ({said}): check {variable} and the network{otherwise}"
             );
+            return (Obstacle::NameNotFound, words);
         }
         let kind = chain(error).find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
         match kind {
-            Some(ErrorKind::ConnectionRefused) => format!(
-                "nobody listens at {what} (connection refused): check {variable}, and whether it runs there{otherwise}"
+            Some(ErrorKind::ConnectionRefused) => (
+                Obstacle::NobodyListens,
+                format!(
+                    "nobody listens at {what} (connection refused): check {variable}, and whether it runs there{otherwise}"
+                ),
             ),
-            Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown) => {
-                format!("there is no way to {what} ({said}): check the network{otherwise}")
-            }
-            Some(_) | None => {
-                format!("no connection to {what} ({said}): check {variable} and the network{otherwise}")
-            }
+            Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown) => (
+                Obstacle::Unreachable,
+                format!("there is no way to {what} ({said}): check the network{otherwise}"),
+            ),
+            Some(_) | None => (
+                Obstacle::Other,
+                format!("no connection to {what} ({said}): check {variable} and the network{otherwise}"),
+            ),
         }
     }
 
-    fn explain_tls(&self, cause: &rustls::Error) -> String {
+    fn explain_tls(&self, cause: &rustls::Error) -> (Obstacle, String) {
         let Self { what, variable, otherwise, .. } = self;
         let said = one_line(&cause.to_string());
         if let rustls::Error::InvalidCertificate(cause) = cause {
             return self.explain_certificate(cause);
         }
         if matches!(cause, rustls::Error::InvalidMessage(_)) {
-            return format!(
+            let words = format!(
                 "{what} does not speak TLS: check the port in {variable}, and whether it should begin with \
                  http://{otherwise}"
             );
+            return (Obstacle::PlainText, words);
         }
-        format!("no secure connection with {what} ({said}): check {variable}{otherwise}")
+        (Obstacle::Other, format!("no secure connection with {what} ({said}): check {variable}{otherwise}"))
     }
 
-    fn explain_certificate(&self, cause: &CertificateError) -> String {
+    fn explain_certificate(&self, cause: &CertificateError) -> (Obstacle, String) {
         let Self { what, variable, otherwise, .. } = self;
         if is_its_own_authority(cause) {
-            return self.distrust();
+            return (Obstacle::Untrusted, self.distrust());
         }
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "the library adds kinds, and says each in its own words"
         )]
         match cause {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!(
-                "the certificate of {what} has expired{}: whoever runs it has to renew that, unless the clock of this \
-                 machine is wrong",
-                end_of(cause)
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+                Obstacle::Expired,
+                format!(
+                    "the certificate of {what} has expired{}: whoever runs it has to renew that, unless the clock of this \
+                     machine is wrong",
+                    end_of(cause)
+                ),
             ),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                format!("the certificate of {what} is not valid yet: look at the clock of this machine")
-            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+                Obstacle::NotYetValid,
+                format!("the certificate of {what} is not valid yet: look at the clock of this machine"),
+            ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 let names = names_of(cause);
-                format!("the certificate of {what} is for another name{names}: check {variable}{otherwise}")
+                let words = format!(
+                    "the certificate of {what} is for another name{names}: check {variable}{otherwise}"
+                );
+                (Obstacle::AnotherName, words)
             }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => self.distrust(),
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                (Obstacle::Untrusted, self.distrust())
+            }
             other => {
                 let said = one_line(&other.to_string());
-                format!(
+                let words = format!(
                     "the certificate of {what} cannot be used ({said}): whoever runs it has to replace that"
-                )
+                );
+                (Obstacle::Other, words)
             }
         }
     }
