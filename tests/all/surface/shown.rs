@@ -1,5 +1,5 @@
 //! Snapshots of what users and agents see. After a change that is meant: `INSTA_UPDATE=always make test`,
-//! which also writes the tables of the README.
+//! which also writes the tables of the pages.
 
 use std::{env, fmt::Write, fs, path::Path, sync::Mutex};
 
@@ -35,8 +35,8 @@ async fn the_readme_lists_the_tools() {
 }
 
 #[test]
-fn the_readme_lists_every_setting() {
-    has_table("README.md", molecule_mcp::env::markdown().trim_end());
+fn the_page_of_settings_lists_every_one() {
+    has_table("docs/settings.md", molecule_mcp::env::markdown().trim_end());
 }
 
 /// The page has the table, which begins with its head; where snapshots are updated, it gets it.
