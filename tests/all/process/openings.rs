@@ -26,7 +26,9 @@ async fn claude_code_probes_listens_and_lists_without_a_handshake() -> Result<()
     assert!(probe["result"]["instructions"].as_str().is_some_and(|text| text.contains("inbox_pop")));
     assert_eq!(again["result"], probe["result"]);
     assert_eq!(tools["result"]["tools"].as_array().map(Vec::len), Some(11));
-    assert_eq!(resources["result"]["resources"], json!([]));
+    let resources = resources["result"]["resources"].as_array().context("no resources")?;
+    let uris: Vec<_> = resources.iter().map(|resource| &resource["uri"]).collect();
+    assert_eq!(uris, ["molecule://inbox", "molecule://workspace"]);
     let acknowledged = program.receive().await?;
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
     Ok(())
