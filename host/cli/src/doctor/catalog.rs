@@ -144,7 +144,7 @@ findings! {
     Settings {
         SETTING_MISSING, "setting-missing", Wrong,
             "A required setting is not there.",
-            "Set it in the \"env\" of this server in the MCP client's configuration.";
+            "Run molecule-mcp setup, or set it in the \"env\" of this server in the MCP client's configuration.";
         SETTING_UNUSABLE, "setting-unusable", Wrong,
             "A setting has a value that cannot be used.",
             "Change the value; what is seen says what is wrong with it.";
